@@ -1,0 +1,65 @@
+# Everything is done by two commands: `make demo` and `make test`. Each installs what it needs into environments of its own.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+COLAB := .venv-colab
+PYTEST := $(BIN)/python -m pytest
+
+.PHONY: demo test test-fast test-colab readme lab lint format bench clean help
+
+help:
+	@sed -n 's/^## //p' $(MAKEFILE_LIST)
+
+$(VENV)/installed: pyproject.toml scripts/make_environment.sh
+	sh scripts/make_environment.sh $(PYTHON) $(VENV) -e '.[dev,bench]'
+	touch $@
+
+$(VENV)/lab: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet -e '.[lab]'
+	touch $@
+
+## make demo: run README.ipynb from an empty cache, then again in a new kernel, and print what the second run saved
+demo: $(VENV)/installed
+	$(BIN)/python scripts/demo.py
+
+## make test: install, lint, run all tests, the versions of Colab, and README.ipynb
+test: lint
+	@sh scripts/make_colab.sh $(COLAB)
+	$(PYTEST)
+	@$(MAKE) --no-print-directory test-colab
+	@$(MAKE) --no-print-directory readme
+
+## make test-fast: the tests without kernels and servers
+test-fast: $(VENV)/installed
+	$(PYTEST) -m "not slow and not browser and not server"
+
+test-colab: $(VENV)/installed
+	@if [ -x $(COLAB)/bin/python ]; then \
+		$(COLAB)/bin/python -m pytest -q -m "not slow and not browser and not server"; \
+	else echo "the tests with Colab's versions are skipped: no Python 3.13 was found"; fi
+
+readme: $(VENV)/installed
+	$(BIN)/python scripts/check_readme.py
+
+## make lab: open JupyterLab on the README
+lab: $(VENV)/lab
+	$(BIN)/python -m jupyterlab README.ipynb
+
+## make lint: ruff and mypy --strict
+lint: $(VENV)/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/installed
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+## make bench: speed against raw lmdb, diskcache and joblib, as ratios within one run
+bench: $(VENV)/installed
+	$(BIN)/python -m benchmarks
+
+## make clean: remove environments and caches of the tools
+clean:
+	rm -rf $(VENV) $(COLAB) .build .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

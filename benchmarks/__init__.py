@@ -1,0 +1,1 @@
+"""How fast HashStash is beside raw LMDB, diskcache and joblib: ``python -m benchmarks``."""

@@ -1,0 +1,177 @@
+"""Runs workloads on systems: one process for each pair, in rounds that take turns, and what came out of it.
+
+The machine's mood changes by the second, so a ratio is formed within each round, where all systems ran one after the
+other, and the median over the rounds is reported.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from statistics import median, quantiles
+from typing import Any
+
+from benchmarks.systems import SYSTEMS, YARDSTICK, JoblibMemory, OursLmdb, OursPairtree
+from benchmarks.workloads import WORKLOADS, Target
+
+IMPORTS = "W10"
+_IMPORT_TARGETS = {"import": Target(None, 0.015), "import, open, set, get": Target(None)}
+_FIRST_USE = (
+    "from benchmarks.systems import SYSTEMS; import sys; system = SYSTEMS[sys.argv[1]](sys.argv[2]);"
+    " system.set('a', 1); assert system.get('a') == 1"
+)
+_PROJECT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+@dataclass
+class Row:
+    """One operation of one workload: the seconds of each system, one number for each round."""
+
+    workload: str
+    title: str
+    operation: str
+    target: Target
+    rounds: dict[str, list[float]] = field(default_factory=dict)
+
+    def seconds(self, system: str) -> float | None:
+        """The median over the rounds."""
+        return median(self.rounds[system]) if self.rounds.get(system) else None
+
+    def spread(self, system: str) -> float:
+        """Half of the distance between the quartiles, as a part of the median."""
+        rounds = self.rounds[system]
+        if len(rounds) < 2:
+            return 0.0
+        low, _, high = quantiles(rounds, n=4, method="inclusive")
+        return (high - low) / 2 / median(rounds)
+
+    def ratio(self, system: str) -> float | None:
+        """The median over the rounds of the system's time by the yardstick's in the same round."""
+        pairs = list(zip(self.rounds.get(system, ()), self.rounds.get(YARDSTICK, ()), strict=False))
+        return median(own / yardstick for own, yardstick in pairs) if pairs else None
+
+    def is_reached(self, system: str = OursLmdb.name) -> bool | None:
+        """Whether *system*, one of ours, reached the target; ``None`` where there is none."""
+        limit = {OursLmdb.name: self.target.ratio, OursPairtree.name: self.target.pairtree}[system]
+        ratio, seconds = self.ratio(system), self.seconds(system)
+        if seconds is None or (limit is None and self.target.seconds is None):
+            return None
+        in_ratio = limit is None or (ratio is not None and ratio <= limit)
+        return in_ratio and (self.target.seconds is None or seconds <= self.target.seconds)
+
+
+def run(workloads: Iterable[str], systems: Iterable[str], *, rounds: int, quick: bool) -> Iterator[Row]:
+    """The rows of each workload, as soon as it has been measured."""
+    chosen = list(systems)
+    for name in workloads:
+        with tempfile.TemporaryDirectory(prefix="hashstash-bench-") as root:
+            if name == IMPORTS:
+                yield from _measure_imports(chosen, rounds, root)
+            else:
+                yield from _measure(name, chosen, rounds, root, quick=quick)
+
+
+def _measure(name: str, systems: list[str], rounds: int, root: str, *, quick: bool) -> Iterator[Row]:
+    workload = WORKLOADS[name]
+    rows = {operation: Row(name, workload.title, operation, target) for operation, target in workload.targets.items()}
+    flags = ["quick"] if quick else []
+    with ExitStack() as stack:
+        workers = {}
+        for system in systems:
+            arguments = [system, name, _folder(root, system), *flags]
+            worker = stack.enter_context(_worker(arguments, root))
+            if _answer(worker):
+                workers[system] = worker
+        for _ in range(rounds):
+            for system, worker in workers.items():
+                _add(rows, system, _ask(worker))
+                _add(rows, system, _in_new_process(system, name, root, flags))
+    yield from (row for row in rows.values() if row.rounds)
+
+
+def _add(rows: Mapping[str, Row], system: str, blocks: Mapping[str, list[float]]) -> None:
+    for operation, seconds in blocks.items():
+        rows[operation].rounds.setdefault(system, []).append(median(seconds))
+
+
+def _folder(root: str, system: str) -> str:
+    folder = os.path.join(root, system.replace(" ", "_"))
+    os.makedirs(folder, exist_ok=True)
+    return folder
+
+
+def _environment(root: str) -> dict[str, str]:
+    """No setting and no key of the user's takes part."""
+    private = {f"XDG_{kind}_HOME": os.path.join(root, kind.lower()) for kind in ("CACHE", "STATE", "CONFIG")}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("HASHSTASH_")}
+    return kept | private | {"PYTHONPATH": _PROJECT, "PYTHONHASHSEED": "0"}
+
+
+@contextmanager
+def _worker(arguments: list[str], root: str) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-m", "benchmarks.worker", *arguments]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=_environment(root), cwd=root
+    ) as process:
+        try:
+            yield process
+        finally:
+            assert process.stdin is not None
+            process.stdin.close()  # the end of its input ends the worker
+            process.wait(timeout=60)
+
+
+def _ask(worker: subprocess.Popen[str]) -> dict[str, list[float]]:
+    assert worker.stdin is not None
+    worker.stdin.write("round\n")
+    worker.stdin.flush()
+    answer: dict[str, list[float]] = _answer(worker)
+    return answer
+
+
+def _answer(worker: subprocess.Popen[str]) -> Any:
+    assert worker.stdout is not None
+    line = worker.stdout.readline()
+    if not line:
+        raise RuntimeError(f"a worker ended with {worker.wait()}: {worker.args!r}; its message is above")
+    return json.loads(line)
+
+
+def _in_new_process(system: str, name: str, root: str, flags: list[str]) -> dict[str, list[float]]:
+    if not WORKLOADS[name].is_fresh:
+        return {}
+    with _worker([system, name, _folder(root, system), "fresh", *flags], root) as worker:
+        _answer(worker)
+        answer: dict[str, list[float]] = _answer(worker)
+    return answer
+
+
+def _measure_imports(systems: list[str], rounds: int, root: str) -> Iterator[Row]:
+    """Seconds over a bare interpreter, and over one that has the adapters for a first use."""
+    rows = [Row(IMPORTS, "a new process", operation, target) for operation, target in _IMPORT_TARGETS.items()]
+    usable = [system for system in systems if SYSTEMS[system].imports]
+    for number in range(rounds + 1):
+        bare = _seconds_of(["pass"], root)
+        adapters = _seconds_of(["import benchmarks.systems"], root)
+        for system in usable:
+            imported = _seconds_of([SYSTEMS[system].imports], root) - bare
+            is_dict = system != JoblibMemory.name
+            used = _seconds_of([_FIRST_USE, system, _folder(root, system)], root) - adapters if is_dict else None
+            if number:  # the first one only fills the caches of the system
+                rows[0].rounds.setdefault(system, []).append(imported)
+                if used is not None:
+                    rows[1].rounds.setdefault(system, []).append(used)
+    yield from rows
+
+
+def _seconds_of(arguments: list[str], root: str) -> float:
+    started = time.perf_counter()
+    subprocess.run([sys.executable, "-c", *arguments], check=True, env=_environment(root), cwd=root)
+    return time.perf_counter() - started

@@ -1,0 +1,63 @@
+"""One process that measures one workload on one system.
+
+``python -m benchmarks.worker SYSTEM WORKLOAD FOLDER [fresh] [quick]`` prepares its data, says so, and then measures
+one round for each line that it reads. Every answer is one line of JSON: the seconds per unit of work of each block.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import sys
+import time
+
+from benchmarks.systems import SYSTEMS, Unsupported
+from benchmarks.workloads import WORKLOADS, Operation
+
+Blocks = dict[str, list[float]]
+
+
+def measure(operations: dict[str, Operation], blocks: int) -> Blocks:
+    """The seconds per unit of work in *blocks* blocks of each operation."""
+    return {name: [_time(operation) for _ in range(blocks)] for name, operation in operations.items()}
+
+
+def _time(operation: Operation) -> float:
+    gc.collect()
+    started = time.perf_counter()
+    operation.run()
+    return (time.perf_counter() - started) / operation.number
+
+
+def _prepare(arguments: list[str]) -> tuple[dict[str, Operation], int]:
+    system_name, workload_name, folder, *flags = arguments
+    system = SYSTEMS[system_name](folder)
+    workload = WORKLOADS[workload_name](system, quick="quick" in flags)
+    try:
+        operations = workload.fresh() if "fresh" in flags else workload.operations()
+    except Unsupported:
+        return {}, 0
+    return operations, 1 if "fresh" in flags else workload.blocks
+
+
+def _say(answer: object) -> None:
+    sys.stdout.write(json.dumps(answer) + "\n")
+    sys.stdout.flush()
+
+
+def main(arguments: list[str]) -> None:
+    """Measure a round for each line on standard input; with ``fresh`` one round at once."""
+    if "fresh" in arguments:
+        import pandas as pd  # noqa: F401  whoever works with arrays and frames has it loaded already
+    operations, blocks = _prepare(arguments)
+    _say(sorted(operations))
+    if "fresh" in arguments:
+        _say(measure(operations, blocks))
+        return
+    gc.freeze()
+    for _ in sys.stdin:
+        _say(measure(operations, blocks))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,202 @@
+"""Large payloads as immutable files, mapped into memory instead of being read.
+
+A blob file is written under a name that no other ever has, published by the row that points at it, and never rewritten.
+Mappings are copy-on-write: an array on top of one is writable, and what is written stays private to the process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import os
+import struct
+import time
+from collections.abc import Iterator, Sequence
+from hashlib import blake2b
+from typing import NamedTuple
+from zlib import crc32
+
+from hashstash.codec import Buffer
+from hashstash.errors import CorruptEntry
+from hashstash.paths import create_file, make_folder
+
+SMALLEST_BLOB = 32 * 1024
+YOUNGEST_ORPHAN = 3600.0
+"""Seconds that a blob file without a row is left alone: its row may be about to be written."""
+
+_REFERENCE = struct.Struct("<16sQI16s")
+_IOV_MAX = 512
+_SWEPT = "swept"
+_SWEEP_EVERY = 86_400.0
+
+
+class Reference(NamedTuple):
+    """What a row says of its blob file."""
+
+    name: str
+    size: int
+    checksum: int
+    digest: bytes
+    """BLAKE2b of the content if the row is signed, so that the tag covers it; else zeros."""
+
+    def pack(self) -> bytes:
+        """The reference as the payload of a row."""
+        return _REFERENCE.pack(bytes.fromhex(self.name), self.size, self.checksum, self.digest)
+
+    @classmethod
+    def unpack(cls, payload: Buffer) -> Reference:
+        """The reference in a row's payload."""
+        if len(payload) != _REFERENCE.size:
+            raise CorruptEntry("the row's reference to its blob file has the wrong size")
+        name, size, checksum, digest = _REFERENCE.unpack(payload)
+        return cls(name.hex(), size, checksum, digest)
+
+
+class BlobStore:
+    """The blob files of one stash's folder."""
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+
+    def exists(self) -> bool:
+        """Whether any blob was ever written here."""
+        return os.path.isdir(self.folder)
+
+    def path(self, name: str) -> str:
+        """Where the blob called *name* lies."""
+        return os.path.join(self.folder, name[:2], name)
+
+    def write(self, pieces: Sequence[Buffer], *, durable: bool = False, digest: bool = False) -> Reference:
+        """A new file with *pieces* in order; nobody sees it until a row points at it."""
+        name = os.urandom(16).hex()
+        path = self.path(name)
+        views = [memoryview(piece).cast("B") for piece in pieces]
+        try:
+            descriptor = create_file(path)
+        except FileNotFoundError:
+            make_folder(os.path.dirname(path))
+            descriptor = create_file(path)
+        try:
+            size = _write_all(descriptor, views)
+            if durable:
+                os.fsync(descriptor)
+        except BaseException:
+            os.unlink(path)
+            raise
+        finally:
+            os.close(descriptor)
+        return Reference(name, size, _checksum(views), _digest(views) if digest else bytes(16))
+
+    def map(self, reference: Reference, *, is_signed: bool) -> memoryview:
+        """The blob's bytes, mapped copy-on-write; verified once per process, CorruptEntry where they differ."""
+        path = self.path(reference.name)
+        try:
+            descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+        except FileNotFoundError as error:
+            raise BlobMissing(f"the entry's blob file {reference.name} is gone") from error
+        try:
+            status = os.fstat(descriptor)
+            if status.st_size != reference.size:
+                raise CorruptEntry(f"the blob file {path} has {status.st_size} bytes instead of {reference.size}")
+            if not reference.size:
+                return memoryview(b"")
+            mapping = mmap.mmap(descriptor, reference.size, access=mmap.ACCESS_COPY)
+        finally:
+            os.close(descriptor)
+        view = memoryview(mapping)
+        proof = (path, status.st_ino, status.st_mtime_ns, reference.checksum, reference.digest if is_signed else b"")
+        if proof not in _verified:
+            _verify(view, reference, path, is_signed=is_signed)
+            _remember(proof)
+        return view
+
+    def remove(self, name: str) -> None:
+        """Delete the blob; processes that have it mapped keep their view."""
+        try:
+            os.unlink(self.path(name))
+        except FileNotFoundError:
+            pass
+
+    def is_sweep_due(self) -> bool:
+        """Whether a day has passed since this was last asked; the answer yes is given to one caller."""
+        mark = os.path.join(self.folder, _SWEPT)
+        try:
+            if time.time() - os.stat(mark).st_mtime < _SWEEP_EVERY:
+                return False
+            os.utime(mark)
+        except FileNotFoundError:
+            with contextlib.suppress(OSError):
+                os.close(create_file(mark))
+        except PermissionError:
+            return False
+        return True
+
+    def names(self, *, older_than: float = 0.0) -> Iterator[str]:
+        """The names of all blob files that were written at least *older_than* seconds ago."""
+        limit = time.time() - older_than
+        try:
+            folders = [entry.path for entry in os.scandir(self.folder) if entry.is_dir(follow_symlinks=False)]
+        except FileNotFoundError:
+            return
+        for folder in folders:
+            for entry in os.scandir(folder):
+                try:
+                    if entry.stat(follow_symlinks=False).st_mtime <= limit:
+                        yield entry.name
+                except FileNotFoundError:
+                    continue
+
+    def size_bytes(self) -> int:
+        """Bytes of all blob files."""
+        total = 0
+        for name in self.names():
+            with contextlib.suppress(FileNotFoundError):
+                total += os.path.getsize(self.path(name))
+        return total
+
+
+class BlobMissing(CorruptEntry):
+    """The blob file of a row is gone: the row was replaced meanwhile, or somebody removed the file."""
+
+
+_verified: dict[tuple[object, ...], None] = {}
+_MOST_VERIFIED = 10_000
+
+
+def _remember(proof: tuple[object, ...]) -> None:
+    if len(_verified) >= _MOST_VERIFIED:
+        _verified.clear()
+    _verified[proof] = None
+
+
+def _verify(view: memoryview, reference: Reference, path: str, *, is_signed: bool) -> None:
+    if crc32(view) != reference.checksum or (is_signed and _digest([view]) != reference.digest):
+        raise CorruptEntry(f"the blob file {path} was changed after it was written")
+
+
+def _checksum(views: Sequence[memoryview]) -> int:
+    total = 0
+    for view in views:
+        total = crc32(view, total)
+    return total
+
+
+def _digest(views: Sequence[memoryview]) -> bytes:
+    state = blake2b(digest_size=16)
+    for view in views:
+        state.update(view)
+    return state.digest()
+
+
+def _write_all(descriptor: int, views: Sequence[memoryview]) -> int:
+    total = sum(map(len, views))
+    if total >= SMALLEST_BLOB and hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(descriptor, 0, total)  # one extent, and a full disk is known before the first byte
+    rest = [view for view in views if len(view)]
+    while rest:
+        written = os.writev(descriptor, rest[:_IOV_MAX])
+        while rest and written >= len(rest[0]):
+            written -= len(rest.pop(0))
+        if written:
+            rest[0] = rest[0][written:]
+    return total

@@ -1,0 +1,181 @@
+"""How things are before a cell runs: which names it will read, their values, files, environment, modules."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass, field
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from hashstash.cells.capture import mime_bundle
+from hashstash.cells.facts import EXISTS, environment_digest, user_modules
+from hashstash.cells.names import CellNames, Read, analyse
+from hashstash.cells.scopes import identifiers
+from hashstash.cells.shell import is_users_own
+from hashstash.cells.surroundings import Surroundings
+from hashstash.cells.watch import stat_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from hashstash.cells.cell import Cell
+    from hashstash.cells.inputs import Callees, Inputs, Seen
+    from hashstash.cells.options import CellOptions
+    from hashstash.fingerprint import Walk
+
+_TEXT_READERS = frozenset({"query", "eval", "sql", "evaluate", "execute"})
+"""Calls that may take variables by the names in a string, wherever the string comes from."""
+_MOST_PATHS = 2000
+_LONGEST_PATH = 4096
+
+
+class Root(NamedTuple):
+    """An input by value."""
+
+    value: Any
+    walk: Walk
+
+
+@dataclass(slots=True)
+class Before:
+    """Everything that is looked at before the cell runs, so that afterwards it can be said what changed."""
+
+    cell: Cell
+    options: CellOptions
+    inputs: Inputs
+    names: CellNames
+    roots: dict[str, Root]
+    callees: Callees
+    seen: list[Seen]
+    variables: dict[str, Any]
+    environment: dict[str, bytes | None]
+    mentioned_files: dict[str, tuple[int, int] | None]
+    surroundings: Surroundings
+    module_digests: dict[str, bytes]
+    loaded_modules: set[str] = field(default_factory=lambda: set(sys.modules))
+
+    @classmethod
+    def look(cls, cell: Cell, options: CellOptions, inputs: Inputs) -> Before:
+        """Look at everything that the cell may read."""
+        names = _names_of(cell, options, inputs)
+        roots = dict(_roots(names, options, inputs))
+        callees = inputs.callees(roots)
+        wanted = (names.environment | callees.environment | options.environment) | _named_variables(names.strings)
+        return cls(
+            cell=cell,
+            options=options,
+            inputs=inputs,
+            names=names,
+            roots=roots,
+            callees=callees,
+            seen=inputs.objects(roots),
+            variables=_variables(inputs),
+            environment={name: environment_digest(name) for name in sorted(wanted)},
+            mentioned_files=_mentioned_files(names.strings, roots) if options.watches_files else {},
+            surroundings=Surroundings.look(),
+            module_digests={
+                name: inputs.fingerprinter.walk(module, name).digest
+                for name, module in user_modules(names.modules).items()
+            },
+        )
+
+    def volatile(self) -> tuple[str, ...]:
+        """Why the inputs cannot be told apart from others, if so."""
+        return tuple(reason for root in self.roots.values() for reason in root.walk.volatile)
+
+    def name_facts(self) -> dict[str, bytes | None]:
+        """What each name that may be read was, without those that cannot have been read because there was nothing."""
+        facts: dict[str, bytes | None] = {}
+        for name, read in sorted(self.names.reads.items()):
+            root = self.roots.get(name)
+            if root is not None:
+                facts[name] = root.walk.digest
+            elif self.inputs.has(name):
+                facts[name] = EXISTS
+            elif read.is_guarded or self.inputs.is_builtin(name):
+                facts[name] = None
+        return facts
+
+    def current_variables(self) -> dict[str, Any]:
+        """The user's variables now."""
+        return _variables(self.inputs)
+
+    def looks(self, value: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        """How the shell shows the value."""
+        return mime_bundle(self.inputs.shell, value)
+
+
+def _variables(inputs: Inputs) -> dict[str, Any]:
+    return {name: value for name, value in list(inputs.namespace.items()) if is_users_own(inputs.shell, name)}
+
+
+def _names_of(cell: Cell, options: CellOptions, inputs: Inputs) -> CellNames:
+    existing = inputs.names()
+    names = analyse(cell.tree, existing=existing, reached=inputs.reached)
+    if options.inputs is not None:
+        names.reads = {name: Read() for name in options.inputs}
+        names.reads_everything = False
+    elif names.reads_everything or any(
+        _is_dynamic(inputs, name) for name, read in names.reads.items() if read.by_value
+    ):
+        names.reads_everything = True
+        names.reads.update((name, Read(is_guarded=True)) for name in existing)
+    elif not _TEXT_READERS.isdisjoint(names.attributes):
+        _read_named_in_texts(names, inputs, existing)
+    names.reads.update((name, Read(is_guarded=True)) for name in options.also)
+    for name in options.ignore:
+        names.reads.pop(name, None)
+    return names
+
+
+def _is_dynamic(inputs: Inputs, name: str) -> bool:
+    walk = inputs.walk(name)
+    return walk is not None and walk.is_dynamic
+
+
+def _read_named_in_texts(names: CellNames, inputs: Inputs, existing: frozenset[str]) -> None:
+    """Take the variables that are named in string inputs: ``df.query(expression)`` reads them."""
+    texts = [inputs.namespace[name] for name in names.reads if inputs.has(name)]
+    for text in texts:
+        if isinstance(text, str):
+            for name in identifiers(text) & existing:
+                names.reads.setdefault(name, Read(is_guarded=True))
+
+
+def _roots(names: CellNames, options: CellOptions, inputs: Inputs) -> Iterator[tuple[str, Root]]:
+    for name, read in sorted(names.reads.items()):
+        walk = inputs.walk(name) if read.by_value and name not in options.ignore else None
+        if walk is not None:
+            yield name, Root(inputs.namespace[name], walk)
+
+
+def _named_variables(texts: Iterable[str]) -> set[str]:
+    """The environment variables that are named in the strings."""
+    return {word for text in texts for word in identifiers(text) if word in os.environ and word != "_"}
+
+
+def _mentioned_files(texts: set[str], roots: dict[str, Root]) -> dict[str, tuple[int, int] | None]:
+    """Existing files that are named in the cell or in its inputs, with size and time: some readers cannot be heard."""
+    paths: dict[str, tuple[int, int] | None] = {}
+    for text in [*texts, *_path_inputs(roots)][:_MOST_PATHS]:
+        if 0 < len(text) < _LONGEST_PATH and "\0" not in text and os.path.isfile(text):
+            paths[os.path.abspath(text)] = stat_of(text)
+    return paths
+
+
+def _path_inputs(roots: dict[str, Root]) -> Iterator[str]:
+    for root in roots.values():
+        for value in (root.value, *_children(root.value)):
+            if isinstance(value, PurePath):
+                yield str(value)
+            elif isinstance(value, str) and ("." in value or os.sep in value):
+                yield value
+
+
+def _children(value: Any) -> list[Any]:
+    if isinstance(value, list | tuple):
+        return list(value[:_MOST_PATHS])
+    if isinstance(value, dict):
+        return list(value.values())[:_MOST_PATHS]
+    return list(vars(value).values()) if type(value).__module__ == "__main__" and hasattr(value, "__dict__") else []

@@ -1,0 +1,204 @@
+"""What a cell shows, recorded while it is shown, and shown again in the same order.
+
+An event is plain data: ``["stream", name, text]``, ``["display", data, metadata, transient, is_update]``,
+``["clear", wait]``, or ``["result", data, metadata]`` for a value that the cell displayed before its last line. Writes and
+publications are heard on the objects that are already there, never by swapping them, so that log handlers made long ago are
+heard too.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import sys
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from hashstash.cells.shell import Shell
+
+Event = list[Any]
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+SAFE_MIMES = frozenset({"text/plain", "image/png", "image/jpeg", "image/gif", "image/webp", "image/bmp"})
+"""What may be shown of a record that a stranger wrote: text and raster images."""
+
+_DRAIN_SECONDS = 0.5
+
+
+class StoredResult:
+    """Stands for a last value that could not be stored: it looks as the value did."""
+
+    def __init__(self, data: dict[str, Any], metadata: dict[str, Any]) -> None:
+        self.data = data
+        self.metadata = metadata
+
+    def __repr__(self) -> str:
+        return str(self.data.get("text/plain", "<a result that could not be stored>"))
+
+    def _repr_mimebundle_(self, **_wanted: object) -> tuple[dict[str, Any], dict[str, Any]]:
+        return self.data, self.metadata
+
+
+class Recorder:
+    """Records the events of a cell between ``with`` and its end; ``events`` grows while the cell runs."""
+
+    def __init__(self, shell: Shell) -> None:
+        self.shell = shell
+        self.events: list[Event] = []
+        self.started_children = False
+        """Set by whoever sees a child process start: its output arrives through a pipe, a moment late."""
+        self._undo: list[Callable[[], None]] = []
+        self._paused = 0
+
+    def __enter__(self) -> Self:
+        self._listen(sys.stdout, "write", lambda write: self._tee("stdout", write))
+        self._listen(sys.stderr, "write", lambda write: self._tee("stderr", write))
+        self._listen(self.shell.display_pub, "publish", self._tee_publish)
+        self._listen(self.shell.display_pub, "clear_output", self._tee_clear)
+        self._listen(sys, "displayhook", self._tee_result)
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        while self._undo:
+            self._undo.pop()()
+
+    def finish(self) -> None:
+        """Take in what belongs to the cell and has not appeared yet: inline figures, the output of child processes."""
+        if self.started_children:
+            for stream in (sys.stdout, sys.stderr):
+                _drain_pipe(stream)
+        inline = sys.modules.get("matplotlib_inline.backend_inline")
+        if inline is not None and inline.flush_figures in self.shell.events.callbacks["post_execute"]:
+            inline.flush_figures()
+
+    def _listen(self, owner: Any, name: str, wrapped: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
+        original = getattr(owner, name)
+        had_own = name in vars(owner)
+        setattr(owner, name, wrapped(original))
+
+        def undo() -> None:
+            if had_own:
+                setattr(owner, name, original)
+            else:
+                delattr(owner, name)
+
+        self._undo.append(undo)
+
+    @contextmanager
+    def _pause(self) -> Iterator[None]:
+        """Within: what one event causes is not a second event (a terminal prints what is published)."""
+        self._paused += 1
+        try:
+            yield
+        finally:
+            self._paused -= 1
+
+    def _add(self, event: Event) -> None:
+        if self._paused:
+            return
+        last = self.events[-1] if self.events else None
+        if last is not None and event[0] == "stream" and last[:2] == event[:2]:
+            last[2].append(event[2])
+        else:
+            self.events.append([*event[:2], [event[2]]] if event[0] == "stream" else event)
+
+    def recorded(self) -> list[Event]:
+        """The events so far, as plain data."""
+        return [[*event[:2], "".join(event[2])] if event[0] == "stream" else event for event in self.events]
+
+    def _tee(self, name: str, write: Callable[..., Any]) -> Callable[..., Any]:
+        def tee(text: str, *arguments: Any) -> Any:
+            written = write(text, *arguments)
+            self._add(["stream", name, text.replace("\r\n", "\n")])
+            return written
+
+        return tee
+
+    def _tee_publish(self, publish: Callable[..., Any]) -> Callable[..., Any]:
+        def tee(data: Any, metadata: Any = None, *arguments: Any, **keywords: Any) -> Any:
+            if not (metadata or {}).get("hashstash"):
+                transient = {
+                    key: value for key, value in (keywords.get("transient") or {}).items() if key == "display_id"
+                }
+                self._add(["display", dict(data), dict(metadata or {}), transient, bool(keywords.get("update"))])
+            with self._pause():
+                return publish(data, metadata, *arguments, **keywords)
+
+        return tee
+
+    def _tee_clear(self, clear: Callable[..., Any]) -> Callable[..., Any]:
+        def tee(wait: bool = False) -> Any:
+            self._add(["clear", bool(wait)])
+            with self._pause():
+                return clear(wait)
+
+        return tee
+
+    def _tee_result(self, display: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        def tee(value: Any) -> Any:
+            if value is not None:
+                self._add(["result", *mime_bundle(self.shell, value)])
+            with self._pause():
+                return display(value)
+
+        return tee
+
+
+def mime_bundle(shell: Shell, value: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """How the shell shows *value*: data by mime type, and metadata."""
+    data, metadata = shell.display_formatter.format(value)
+    return static_data(data), metadata
+
+
+def static_data(data: dict[str, Any]) -> dict[str, Any]:
+    """Without what only lives as long as its kernel: a widget keeps its text."""
+    return {mime: content for mime, content in data.items() if mime != WIDGET_VIEW}
+
+
+def replay(shell: Shell, events: Iterable[Event], *, is_trusted: bool) -> int:
+    """Show recorded events again, in order; return how many displays were left out because nobody trusts them."""
+    hidden = 0
+    for kind, *content in events:
+        if kind == "stream":
+            name, text = content
+            stream = sys.stdout if name == "stdout" else sys.stderr
+            stream.write(text)
+            stream.flush()  # stdout and stderr are buffered apart: flushed at each change, they keep their order
+        elif kind == "display":
+            data, metadata, transient, is_update = content
+            shown = showable(data, is_trusted=is_trusted)
+            hidden += len(shown) < len(data)
+            if shown:
+                _publish(shell, shown, metadata, transient, is_update=is_update)
+        elif kind == "clear":
+            shell.display_pub.clear_output(wait=content[0])
+        elif kind == "result":
+            sys.displayhook(StoredResult(showable(content[0], is_trusted=is_trusted), content[1]))
+    return hidden
+
+
+def _publish(shell: Shell, data: Any, metadata: Any, transient: dict[str, Any], *, is_update: bool) -> None:
+    extras: dict[str, Any] = {"transient": transient} if transient else {}
+    if is_update:
+        extras["update"] = True
+    shell.display_pub.publish(data, metadata, **extras)
+
+
+def showable(data: dict[str, Any], *, is_trusted: bool) -> dict[str, Any]:
+    data = static_data(data)
+    return data if is_trusted else {mime: content for mime, content in data.items() if mime in SAFE_MIMES}
+
+
+def _drain_pipe(stream: Any) -> None:
+    """Wait until the kernel's stream has read what child processes wrote to its file descriptor."""
+    pipe = getattr(stream, "_fid", None)
+    if not isinstance(pipe, int):
+        return
+    end = time.monotonic() + _DRAIN_SECONDS
+    while time.monotonic() < end and select.select([pipe], [], [], 0)[0]:
+        time.sleep(0.001)
+    os.sched_yield() if hasattr(os, "sched_yield") else None
+    time.sleep(0.002)  # the reading thread holds the last chunk and is about to write it

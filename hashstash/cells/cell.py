@@ -1,0 +1,157 @@
+"""One cell: its tree, the digest of its code, and running it as the shell would."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import io
+import tokenize
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any
+
+from hashstash.fingerprint import canonical_ast
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Iterator
+    from types import CodeType
+
+    from hashstash.cells.shell import Shell
+
+_PERSON = b"hashstash cell 1"
+_TOP_LEVEL_AWAIT = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+_IGNORED_TOKENS = frozenset({tokenize.NL, tokenize.NEWLINE, tokenize.COMMENT, tokenize.ENDMARKER, tokenize.DEDENT})
+
+
+@dataclass(slots=True)
+class Cell:
+    """A parsed cell."""
+
+    shell: Shell
+    text: str
+    source: str
+    """The text with magics and shell lines as Python."""
+    tree: ast.Module
+    is_quiet: bool
+    """Whether the last value is not shown, because of a ``;``."""
+    digest: bytes = field(default=b"")
+
+    @classmethod
+    def parse(cls, shell: Shell, text: str) -> Cell:
+        """Parse the text below ``%%stash``; a ``SyntaxError`` is the user's."""
+        source = shell.transform_cell(text)
+        tree = parse(shell, source)
+        cell = cls(shell, text, source, tree, ends_with_semicolon(source))
+        cell.digest = cell._digest()
+        return cell
+
+    def _digest(self) -> bytes:
+        """The identity of the code: comments and formatting do not count, options of the compiler do."""
+        hasher = blake2b(canonical_ast(self.tree), digest_size=16, person=_PERSON)
+        hasher.update(repr((self.is_quiet, self.shell.ast_node_interactivity, _future_flags(self.shell))).encode())
+        return hasher.digest()
+
+    def run(self) -> Any:
+        """Run the cell in the user's namespace and return the value of its last expression."""
+        value = None
+        for code, is_last in self._codes():
+            outcome = eval(code, self.shell.user_ns)  # noqa: S307 - the user's own cell
+            value = outcome if is_last else None
+        return value
+
+    async def run_async(self) -> Any:
+        """The same for a cell with ``await`` at its top."""
+        value = None
+        for code, is_last in self._codes():
+            outcome = eval(code, self.shell.user_ns)  # noqa: S307 - the user's own cell
+            if code.co_flags & inspect.CO_COROUTINE:
+                outcome = await _awaitable(outcome)
+            value = outcome if is_last else None
+        return value
+
+    def _codes(self) -> Iterator[tuple[CodeType, bool]]:
+        """The compiled parts in their order; the last may be an expression whose value is the cell's."""
+        tree = self.shell.transform_ast(parse(self.shell, self.source))
+        filename = self.shell.compile.cache(self.source, self.shell.execution_count)
+        body, shown, last = _split(tree.body, self.shell.ast_node_interactivity)
+        if body:
+            yield self._compile(ast.Module(body, []), filename, "exec"), False
+        for node in shown:
+            yield self._compile(ast.Interactive([node]), filename, "single"), False
+        if last is not None:
+            yield self._compile(ast.Expression(last), filename, "eval"), not self.is_quiet
+
+    def _compile(self, tree: ast.AST, filename: str, mode: str) -> CodeType:
+        with self.shell.compile.extra_flags(_TOP_LEVEL_AWAIT):
+            code: CodeType = self.shell.compile(tree, filename, mode)
+        return code
+
+
+async def _awaitable(coroutine: Awaitable[Any]) -> Any:
+    return await coroutine
+
+
+def parse(shell: Shell, source: str) -> ast.Module:
+    """The tree of Python source, with ``await`` allowed at its top."""
+    with shell.compile.extra_flags(_TOP_LEVEL_AWAIT):
+        tree: ast.Module = shell.compile.ast_parse(source)
+    return tree
+
+
+def needs_await(shell: Shell, text: str) -> bool:
+    """Whether the cell can only run inside an event loop. A cell that is no valid Python does not."""
+    try:
+        source = shell.transform_cell(text)
+        with shell.compile.extra_flags(_TOP_LEVEL_AWAIT):
+            code: CodeType = shell.compile(parse(shell, source), "<cell>", "exec")
+    except (SyntaxError, ValueError, OverflowError):
+        return False
+    return bool(code.co_flags & inspect.CO_COROUTINE)
+
+
+def ends_with_semicolon(source: str) -> bool:
+    """Whether the last token of the code is ``;``."""
+    last = ""
+    try:
+        for token in tokenize.generate_tokens(io.StringIO(source).readline):
+            if token.type not in _IGNORED_TOKENS:
+                last = token.string
+    except (tokenize.TokenError, SyntaxError):
+        return False
+    return last == ";"
+
+
+def _split(body: list[ast.stmt], interactivity: str) -> tuple[list[ast.stmt], list[ast.stmt], ast.expr | None]:
+    """What runs silently, what is shown while it runs, and the expression whose value is the cell's."""
+    if interactivity == "last_expr_or_assign" and body:
+        body = [*body, *_assigned(body[-1])]
+    last = body[-1] if body else None
+    if interactivity == "all":
+        return ([], body[:-1], last.value) if isinstance(last, ast.Expr) else ([], body, None)
+    if interactivity == "none" or not isinstance(last, ast.Expr):
+        return body, [], None
+    return body[:-1], [], last.value
+
+
+def _assigned(statement: ast.stmt) -> list[ast.stmt]:
+    """An expression that shows what the assignment bound, if it bound one name."""
+    targets = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
+    if (
+        isinstance(statement, ast.Assign | ast.AugAssign | ast.AnnAssign)
+        and len(targets) == 1
+        and isinstance(targets[0], ast.Name)
+    ):
+        name = ast.copy_location(ast.Name(targets[0].id, ast.Load()), statement)
+        return [ast.copy_location(ast.Expr(name), statement)]
+    return []
+
+
+def _future_flags(shell: Shell) -> int:
+    """The ``from __future__`` imports that earlier cells left in force."""
+    import __future__
+
+    every = [getattr(__future__, name).compiler_flag for name in __future__.all_feature_names]
+    mask = 0
+    for flag in every:
+        mask |= flag
+    return int(shell.compile.flags) & mask & ~__future__.nested_scopes.compiler_flag

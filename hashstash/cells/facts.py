@@ -1,0 +1,184 @@
+"""Everything a record depends on besides the cell's code, as facts that can be checked one by one.
+
+A record is a hit if all of its facts hold now. Asked for all differences, the same check explains a miss.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import astuple, dataclass, field
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from hashstash.cells.surroundings import Surroundings, digest_text, working_directory
+from hashstash.cells.watch import folder_names
+from hashstash.fingerprint import FileFact, alias_signature
+from hashstash.fingerprint.packages import Origin, origin_of_module, package_version, pinned
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from hashstash.cells.inputs import Inputs
+    from hashstash.cells.options import CellOptions
+
+EXISTS = b""
+
+
+@dataclass(frozen=True, slots=True)
+class ModuleFact:
+    """A module of the user's that the cell imports: its source file, and what of it is loaded."""
+
+    name: str
+    file: FileFact
+    loaded: bytes
+
+    def still_holds(self, inputs: Inputs) -> bool:
+        """Whether importing the module means the same code: the loaded one if it is loaded, else its file."""
+        module = sys.modules.get(self.name)
+        if isinstance(module, ModuleType):
+            return inputs.fingerprinter.walk(module, self.name).digest == self.loaded
+        return self.file.still_holds()
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What held when a record was made."""
+
+    names: dict[str, bytes | None] = field(default_factory=dict)
+    """Name -> digest of its value; ``None`` if there was none, ``EXISTS`` if only that counts."""
+    sharing: bytes = b""
+    """Which objects the variables in ``names`` share with one another."""
+    everything: bool = False
+    """The cell may read any variable, so that a further one is a difference too."""
+    environment: dict[str, bytes | None] = field(default_factory=dict)
+    files: tuple[FileFact, ...] = ()
+    folders: dict[str, bytes] = field(default_factory=dict)
+    written: tuple[str, ...] = ()
+    working_directory: str | None = None
+    modules: tuple[ModuleFact, ...] = ()
+    packages: dict[str, str] = field(default_factory=dict)
+    random: dict[str, bytes] | None = None
+
+    def to_data(self) -> dict[str, Any]:
+        """As plain data."""
+        data = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        data["files"] = [list(astuple(fact)) for fact in self.files]
+        data["modules"] = [[fact.name, list(astuple(fact.file)), fact.loaded] for fact in self.modules]
+        return data
+
+    @classmethod
+    def from_data(cls, data: dict[str, Any]) -> Facts:
+        """From what :meth:`to_data` gave."""
+        files = tuple(FileFact(*fact) for fact in data["files"])
+        modules = tuple(ModuleFact(name, FileFact(*file), loaded) for name, file, loaded in data["modules"])
+        return cls(**{**data, "files": files, "modules": modules, "written": tuple(data["written"])})
+
+    def differences(self, inputs: Inputs, options: CellOptions) -> Iterator[str]:
+        """What no longer holds, in words, the likely and cheap things first."""
+        yield from self._option_differences(options)
+        names = self._names_that_count(options)
+        yield from self._name_differences(inputs, names)
+        if self.everything and options.inputs is None:
+            known = {name for name, digest in self.names.items() if digest is not None}
+            yield from (
+                f"`{name}` is new, and the cell may read any variable" for name in sorted(inputs.names() - known)
+            )
+        yield from self._process_differences()
+        yield from self._file_differences()
+        yield from (f"module {fact.name} changed" for fact in self.modules if not fact.still_holds(inputs))
+        by_value = {name for name, digest in self.names.items() if digest}
+        if by_value.issubset(names) and self.sharing != sharing_of(inputs, by_value):
+            yield "the variables share their objects differently"
+
+    def _option_differences(self, options: CellOptions) -> Iterator[str]:
+        for name in sorted((options.also | (options.inputs or frozenset())) - self.names.keys()):
+            yield f"`{name}` was not an input when the cell was stored"
+        for name in sorted(options.environment - self.environment.keys()):
+            yield f"the environment variable {name} was not an input when the cell was stored"
+        if options.rng:
+            now = Surroundings.look().random_digests
+            if self.random is None or any(now.get(name, digest) != digest for name, digest in self.random.items()):
+                yield "the random state differs"
+
+    def _names_that_count(self, options: CellOptions) -> list[str]:
+        chosen = self.names if options.inputs is None else self.names.keys() & options.inputs
+        return sorted(name for name in chosen if name not in options.ignore)
+
+    def _name_differences(self, inputs: Inputs, names: Iterable[str]) -> Iterator[str]:
+        for name in names:
+            then = self.names[name]
+            if then is None or not inputs.has(name):
+                if inputs.has(name):
+                    yield f"`{name}` exists now"
+                elif then is not None:
+                    yield f"`{name}` no longer exists"
+            elif then != EXISTS and inputs.digest(name) != then:
+                yield f"`{name}` changed"
+
+    def _process_differences(self) -> Iterator[str]:
+        for name, then in self.environment.items():
+            if environment_digest(name) != then:
+                yield f"the environment variable {name} changed"
+        if self.working_directory is not None and self.working_directory != working_directory():
+            yield f"the working directory is no longer {self.working_directory}"
+        for package, version in self.packages.items():
+            if pinned(package_version(package), "minor") != version:
+                yield f"the package {package} is no longer {version}"
+
+    def _file_differences(self) -> Iterator[str]:
+        for fact in self.files:
+            if not fact.still_holds():
+                yield f"the file {fact.path} changed"
+        for folder, then in self.folders.items():
+            if names_digest(folder_names(folder)) != then:
+                yield f"the folder {folder} holds other files"
+        for path in self.written:
+            if not os.path.exists(path):
+                yield f"the file {path}, which the cell wrote, is gone"
+
+
+def sharing_of(inputs: Inputs, names: Iterable[str]) -> bytes:
+    """Which objects these variables share with one another now."""
+    walks = {name: walk for name in names if (walk := inputs.walk(name)) is not None}
+    return alias_signature(walks)
+
+
+def environment_digest(name: str) -> bytes | None:
+    """A digest of the variable's value: the value itself may be a secret."""
+    value = os.environ.get(name)
+    return None if value is None else digest_text(value)
+
+
+def names_digest(names: Iterable[str]) -> bytes:
+    """A digest of file names."""
+    return digest_text("\0".join(names))
+
+
+def user_modules(names: Iterable[str]) -> dict[str, ModuleType]:
+    """Those of the loaded modules that are the user's own and come from a file."""
+    loaded = {name: sys.modules.get(name) for name in names}
+    return {
+        name: module
+        for name, module in loaded.items()
+        if isinstance(module, ModuleType)
+        and name != "__main__"
+        and getattr(module, "__file__", None)
+        and origin_of_module(module) is Origin.USER
+    }
+
+
+def installed_packages(names: Iterable[str]) -> dict[str, str]:
+    """The installed packages among the loaded modules, with the part of their version that counts."""
+    roots = {name.partition(".")[0] for name in names}
+    modules = {root: sys.modules.get(root) for root in roots}
+    return {
+        root: pinned(package_version(root), "minor")
+        for root, module in sorted(modules.items())
+        if isinstance(module, ModuleType) and origin_of_module(module) is Origin.INSTALLED
+    }
+
+
+def module_fact(name: str, module: ModuleType, loaded: bytes) -> ModuleFact:
+    """The fact for a user's module."""
+    return ModuleFact(name, FileFact.record(str(module.__file__)), loaded)

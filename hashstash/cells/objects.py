@@ -1,0 +1,269 @@
+"""Looking at one object's own state, without what lies below it, and putting a recorded state back into the same object.
+
+A cell that appends to a list changed one object; whoever else holds that list must see the change after a hit as well. So the
+objects which a cell can reach are looked at before and after it ran, one level deep, and what changed is stored as a
+:class:`Change` of that very object.
+"""
+
+from __future__ import annotations
+
+import array
+import sys
+from collections import OrderedDict, deque
+from dataclasses import dataclass, field
+from types import FunctionType, MethodType, ModuleType
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_CELL = "closure "
+_KEYWORD_DEFAULT = "default "
+_FUNCTION_ATTRIBUTES = ("__code__", "__defaults__", "__name__", "__qualname__", "__doc__")
+_INTERNAL = frozenset({
+    "__dict__", "__weakref__", "__module__", "__doc__", "__annotations__", "__annotations_cache__", "__annotate__", "__annotate_func__",
+    "__slotnames__", "__firstlineno__", "__static_attributes__", "__abstractmethods__", "_abc_impl", "__builtins__", "__cached__",
+    "__spec__", "__loader__", "__file__", "__warningregistry__",
+})  # fmt: skip
+"""Attributes that the interpreter, pickle or warnings write for themselves."""
+
+
+_STATE_METHODS = ("__reduce_ex__", "__reduce__", "__getstate__")
+
+
+class CannotRestore(Exception):
+    """The object changed in a way that cannot be put back into the same object; the text completes "`x` ..."."""
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """One object's own state: the items of a container, and its attributes."""
+
+    content: Any = None
+    attributes: dict[str, Any] = field(default_factory=dict)
+
+
+class Content(NamedTuple):
+    """How the items of one kind of container are read, compared and put back."""
+
+    read: Callable[[Any], Any]
+    is_same: Callable[[Any, Any], bool]
+    write: Callable[[Any, Any], None]
+
+
+def look(value: Any) -> State:
+    """The object's own state now."""
+    content = content_of(value)
+    return State(content.read(value) if content else None, _attributes(value))
+
+
+def content_of(value: Any) -> Content | None:
+    """How to handle the items of *value*, if it is a container that can be refilled."""
+    return next((content for kind, content in _CONTENTS if isinstance(value, kind)), None)
+
+
+def is_opaque(value: Any) -> bool:
+    """Whether looking at the object does not show all of its state: it has state of its own in C."""
+    if isinstance(value, type | FunctionType | MethodType | ModuleType) or content_of(value) is not None:
+        return False
+    if _is_data_frame(value) or not hasattr(value, "__dict__"):
+        return True
+    return any(getattr(type(value), name) is not getattr(object, name) for name in _STATE_METHODS)
+
+
+def change(value: Any, before: State) -> dict[str, Any] | None:
+    """What :func:`apply` needs to bring an equal object from *before* to the state of *value* now; ``None`` if nothing changed."""
+    now, content = look(value), content_of(value)
+    changed: dict[str, Any] = {}
+    if content is not None and not content.is_same(before.content, now.content):
+        changed["content"] = now.content
+    new = {name: part for name, part in now.attributes.items() if before.attributes.get(name, _MISSING) is not part}
+    gone = sorted(set(before.attributes) - set(now.attributes))
+    if new:
+        changed["set"] = new
+    if gone:
+        changed["delete"] = gone
+    return changed or None
+
+
+def whole(value: Any) -> dict[str, Any]:
+    """The full state of an object that changed where looking does not show it: an array, a frame, an object written in C."""
+    numpy, pandas = sys.modules.get("numpy"), sys.modules.get("pandas")
+    if numpy is not None and isinstance(value, numpy.ndarray):
+        return {"array": numpy.array(value)}
+    if pandas is not None and isinstance(value, pandas.DataFrame | pandas.Series):
+        return {"frame": value.copy(deep=False)}
+    if numpy is not None and isinstance(value, numpy.random.Generator):
+        return {"generator": value.bit_generator.state}
+    reduced = value.__reduce_ex__(4)
+    if isinstance(reduced, tuple) and len(reduced) > 2 and reduced[2] is not None and hasattr(value, "__setstate__"):
+        return {"state": reduced[2]}
+    raise CannotRestore(f"is a {type(value).__name__} that was changed in place, which cannot be repeated on a hit")
+
+
+def check(value: Any, changed: dict[str, Any]) -> None:
+    """Raise :class:`CannotRestore` if :func:`apply` would fail."""
+    stored = changed.get("array")
+    if stored is not None and (stored.shape, stored.dtype) != (value.shape, value.dtype):
+        raise CannotRestore("is an array whose shape or type was changed in place")
+    if "content" in changed and content_of(value) is None:
+        raise CannotRestore(f"is a {type(value).__name__}, not the container that was recorded")
+
+
+def apply(value: Any, changed: dict[str, Any]) -> None:
+    """Bring *value* to the recorded state, in place."""
+    content = content_of(value)
+    if "content" in changed and content is not None:
+        content.write(value, changed["content"])
+    for name, part in changed.get("set", {}).items():
+        _set_attribute(value, name, part)
+    for name in changed.get("delete", ()):
+        _delete_attribute(value, name)
+    if "array" in changed:
+        value[...] = changed["array"]
+    if "frame" in changed:
+        value._update_inplace(changed["frame"])  # noqa: SLF001 - what pandas' own inplace= methods call
+        value.attrs = dict(changed["frame"].attrs)
+    if "generator" in changed:
+        value.bit_generator.state = changed["generator"]
+    if "state" in changed:
+        value.__setstate__(changed["state"])
+
+
+_MISSING = object()
+
+
+def _attributes(value: Any) -> dict[str, Any]:
+    if isinstance(value, FunctionType):
+        return _function_attributes(value)
+    if isinstance(value, type | ModuleType):
+        return {name: part for name, part in vars(value).items() if name not in _INTERNAL}
+    if isinstance(value, MethodType) or _is_data_frame(value):
+        return {}
+    own = getattr(value, "__dict__", None)
+    attributes = dict(own) if isinstance(own, dict) else {}
+    for name in _slots(type(value)):
+        part = getattr(value, name, _MISSING)
+        if part is not _MISSING:
+            attributes[name] = part
+    return attributes
+
+
+def _is_data_frame(value: Any) -> bool:
+    pandas = sys.modules.get("pandas")
+    return pandas is not None and isinstance(value, pandas.DataFrame | pandas.Series | pandas.Index)
+
+
+def _slots(kind: type) -> list[str]:
+    names = []
+    for base in kind.__mro__:
+        slots = vars(base).get("__slots__", ())
+        for name in (slots,) if isinstance(slots, str) else slots:
+            if name not in ("__dict__", "__weakref__"):
+                names.append(
+                    f"_{base.__name__.lstrip('_')}{name}" if name.startswith("__") and not name.endswith("__") else name
+                )
+    return names
+
+
+def _function_attributes(function: FunctionType) -> dict[str, Any]:
+    attributes = {name: getattr(function, name) for name in _FUNCTION_ATTRIBUTES}
+    attributes.update((_KEYWORD_DEFAULT + name, part) for name, part in (function.__kwdefaults__ or {}).items())
+    for position, cell in enumerate(function.__closure__ or ()):
+        try:
+            attributes[_CELL + str(position)] = cell.cell_contents
+        except ValueError:  # the enclosing function has not bound it yet
+            continue
+    return attributes | vars(function)
+
+
+def _set_attribute(value: Any, name: str, part: Any) -> None:
+    if isinstance(value, FunctionType) and name.startswith(_CELL):
+        (value.__closure__ or ())[int(name.removeprefix(_CELL))].cell_contents = part
+    elif isinstance(value, FunctionType) and name.startswith(_KEYWORD_DEFAULT):
+        value.__kwdefaults__ = {**(value.__kwdefaults__ or {}), name.removeprefix(_KEYWORD_DEFAULT): part}
+    elif isinstance(value, type):
+        type.__setattr__(value, name, part)
+    elif isinstance(value, FunctionType | ModuleType):
+        setattr(value, name, part)
+    elif isinstance(getattr(value, "__dict__", None), dict) and name not in _slots(type(value)):
+        vars(value)[name] = part
+    else:
+        object.__setattr__(value, name, part)
+
+
+def _delete_attribute(value: Any, name: str) -> None:
+    if isinstance(value, FunctionType) and name.startswith(_CELL):
+        del (value.__closure__ or ())[int(name.removeprefix(_CELL))].cell_contents
+    elif isinstance(value, FunctionType) and name.startswith(_KEYWORD_DEFAULT):
+        (value.__kwdefaults__ or {}).pop(name.removeprefix(_KEYWORD_DEFAULT), None)
+    elif isinstance(value, type):
+        type.__delattr__(value, name)
+    elif isinstance(getattr(value, "__dict__", None), dict) and name in vars(value):
+        del vars(value)[name]
+    else:
+        object.__delattr__(value, name)
+
+
+def _same_items(before: Any, now: Any) -> bool:
+    return len(before) == len(now) and all(map(_is_same_object, before, now))
+
+
+def _is_same_object(one: Any, other: Any) -> bool:
+    return one is other
+
+
+def _same_pairs(before: dict[Any, Any], now: dict[Any, Any]) -> bool:
+    return _same_items(list(before), list(now)) and _same_items(list(before.values()), list(now.values()))
+
+
+def _same_set(before: set[Any], now: set[Any]) -> bool:
+    return set(map(id, before)) == set(map(id, now))
+
+
+def _equal(before: Any, now: Any) -> bool:
+    return bool(before == now)
+
+
+def _write_list(value: list[Any], items: list[Any]) -> None:
+    list.__setitem__(value, slice(None), items)
+
+
+def _write_dict(value: dict[Any, Any], items: dict[Any, Any]) -> None:
+    dict.clear(value)
+    dict.update(value, items)
+
+
+def _write_ordered(value: OrderedDict[Any, Any], items: dict[Any, Any]) -> None:
+    OrderedDict.clear(value)
+    OrderedDict.update(value, items)
+
+
+def _write_set(value: set[Any], items: set[Any]) -> None:
+    set.clear(value)
+    set.update(value, items)
+
+
+def _write_deque(value: deque[Any], items: list[Any]) -> None:
+    deque.clear(value)
+    deque.extend(value, items)
+
+
+def _write_bytes(value: Any, items: bytes) -> None:
+    value[:] = items
+
+
+def _write_array(value: Any, items: bytes) -> None:
+    del value[:]
+    value.frombytes(items)
+
+
+_CONTENTS: list[tuple[type, Content]] = [
+    (OrderedDict, Content(lambda value: dict(OrderedDict.items(value)), _same_pairs, _write_ordered)),
+    (dict, Content(dict.copy, _same_pairs, _write_dict)),
+    (list, Content(list.copy, _same_items, _write_list)),
+    (set, Content(set.copy, _same_set, _write_set)),
+    (deque, Content(list, _same_items, _write_deque)),
+    (bytearray, Content(bytes, _equal, _write_bytes)),
+    (array.array, Content(array.array.tobytes, _equal, _write_array)),
+]

@@ -1,0 +1,297 @@
+"""After a run: what the cell depended on and what it did, as one record, or the reason why there is none.
+
+What the cell did is found by comparing the variables and the objects that it could reach with how they were before, never
+from its text alone: functions may bind names and change objects too.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from hashstash.cells import objects
+from hashstash.cells.facts import (
+    EXISTS,
+    Facts,
+    environment_digest,
+    installed_packages,
+    module_fact,
+    names_digest,
+    sharing_of,
+    user_modules,
+)
+from hashstash.cells.objects import CannotRestore
+from hashstash.cells.rows import Outputs, Record
+from hashstash.cells.surroundings import SEEDING, Surroundings
+from hashstash.cells.watch import stat_of
+from hashstash.errors import BadEntry, UnsupportedValue
+from hashstash.fingerprint import FileFact, Fingerprinter, alias_signature
+from hashstash.serializers.hashstash.graph import dump_roots, load_roots
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hashstash.cells.before import Before
+    from hashstash.cells.capture import Recorder
+    from hashstash.cells.inputs import Inputs, Seen
+    from hashstash.cells.watch import Watch
+    from hashstash.codec import Encoded
+    from hashstash.fingerprint import Walk
+
+RESULT = "the last value"
+_VERIFIED_BYTES = 1 << 20
+"""Larger data is not decoded again to see that it comes back equal."""
+_USES_DIRECTORY = frozenset({"getcwd", "getcwdb", "cwd", "abspath", "absolute", "resolve", "realpath", "chdir"})
+
+
+class NotStored(Exception):
+    """The run cannot be recorded; the text says why, in words for the user."""
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A record, ready to be stored."""
+
+    record: Record
+    outputs: Outputs
+    variables: Encoded
+
+
+@dataclass(slots=True)
+class Run:
+    """A run that is over: how things were before it, and what was heard while it ran."""
+
+    before: Before
+    recorder: Recorder
+    watch: Watch
+    value: Any
+    seconds: float
+
+    def make(self) -> Made:
+        """The record of this run; raises :class:`NotStored`."""
+        effects = Effects(self)
+        facts = _facts(self, effects)
+        surroundings = Surroundings.look().changes_since(self.before.surroundings, is_seeded=self._is_seeded())
+        result = _where(self.value, effects)
+        roots = {**effects.bound, **effects.changes, **({RESULT: self.value} if result == "stored" else {})}
+        encoded, shown = self._encode(roots, effects, result)
+        walks = _walks(effects.bound, effects.fingerprinter)
+        _verify(encoded, roots, effects, self.before)
+        options = self.before.options
+        record = Record(
+            code=self.before.cell.text,
+            facts=facts,
+            seconds=self.seconds,
+            variables={name: None if walk.volatile else walk.digest for name, walk in walks.items()},
+            deleted=effects.deleted,
+            missing=effects.missing,
+            changes_objects=bool(effects.changes),
+            sharing=joint_sharing(self.before.inputs, facts, walks),
+            result="shown" if shown else result,
+            size=len(encoded.document) + sum(memoryview(part).nbytes for part in encoded.buffers),
+            imports=tuple(sorted(name for name in self.before.names.modules if "." in name and name in sys.modules)),
+            expires_at=None if options.ttl is None else time.time() + options.ttl,
+        )
+        return Made(record, Outputs(self.recorder.recorded(), surroundings, shown), encoded)
+
+    def _is_seeded(self) -> bool:
+        return not SEEDING.isdisjoint(self.before.names.attributes | self.before.callees.calls)
+
+    def _encode(self, roots: dict[str, Any], effects: Effects, result: str) -> tuple[Encoded, Any]:
+        """The roots as one graph; a last value that cannot be stored is kept as it looks."""
+        try:
+            return effects.dump(roots), None
+        except UnsupportedValue as error:
+            if result != "stored":
+                raise NotStored(_advice(error)) from error
+        rest = {name: value for name, value in roots.items() if name != RESULT}
+        try:
+            return effects.dump(rest), self.before.looks(self.value)
+        except UnsupportedValue as error:
+            raise NotStored(_advice(error)) from error
+
+
+class Effects:
+    """What a run did to the variables, and to the objects that it could reach through them."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.before = run.before
+        self.fingerprinter = Fingerprinter(namespace=run.before.inputs.namespace)
+        self.tokens = {id(seen.value): seen.token for seen in self.before.seen}
+        self.now = self.before.current_variables()
+        options, names = self.before.options, list(self._touched_names())
+        self.bound = {name: self.before.inputs.namespace[name] for name in names if options.keeps(name)}
+        gone = sorted(self.before.variables.keys() - self.now.keys())
+        self.deleted = tuple(name for name in gone if options.keeps(name))
+        self.missing = tuple(name for name in (*names, *gone) if not options.keeps(name))
+        self.changes: dict[str, Any] = {}
+        self._find_changes()
+
+    def _touched_names(self) -> Iterator[str]:
+        """Names that the cell bound: to something new, or surely to what they were bound to before."""
+        for name, value in self.now.items():
+            is_new = name not in self.before.variables or self.before.variables[name] is not value
+            if is_new or name in self.before.names.surely_bound:
+                yield name
+
+    def perhaps_bound(self) -> list[str]:
+        """Names that the cell may have bound to what they were bound to before: nobody can tell, so they are inputs."""
+        names = self.before.names.touched | self.before.callees.binds
+        kept = (name for name in names & self.before.variables.keys() & self.now.keys())
+        return sorted(name for name in kept if name not in self.bound and name not in self.missing)
+
+    def _find_changes(self) -> None:
+        after = {name: self.fingerprinter.walk(walk.value, name) for name, walk in self.before.roots.items()}
+        moved = {name for name, walk in after.items() if walk.digest != self.before.roots[name].walk.digest}
+        explained: set[str] = set()
+        for position, seen in enumerate(self.before.seen):
+            change = self._change_of(seen, moved)
+            if change is None:
+                continue
+            explained.update(seen.roots)
+            if any(map(self.before.options.keeps, seen.roots)):
+                self.changes[f"{seen.roots[0]} (changed in place, {position})"] = {"token": list(seen.token), **change}
+            else:
+                self.missing = (*self.missing, *seen.roots)
+        for name in sorted(moved - explained):
+            raise NotStored(f"`{name}` was changed in place in a way that cannot be repeated on a hit")
+
+    def _change_of(self, seen: Seen, moved: set[str]) -> dict[str, Any] | None:
+        try:
+            change = objects.change(seen.value, seen.state)
+            if seen.digest is None or moved.isdisjoint(seen.roots):
+                return change
+            if self.fingerprinter.walk(seen.value).digest == seen.digest or change is not None:
+                return change
+            return objects.whole(seen.value)
+        except CannotRestore as error:
+            raise NotStored(f"`{seen.roots[0]}` {error}") from error
+
+    def dump(self, roots: dict[str, Any]) -> Encoded:
+        """The roots as one graph, in which objects that existed before the run are tokens."""
+        return dump_roots(roots, external=self._token_of, namespace=self.before.inputs.namespace)
+
+    def _token_of(self, value: object) -> Any:
+        token = self.tokens.get(id(value))
+        return None if token is None else list(token)
+
+
+def joint_sharing(inputs: Inputs, facts: Facts, walks: dict[str, Walk]) -> bytes:
+    """Which objects the bound variables share with one another and with the inputs."""
+    together = {"after " + name: walk for name, walk in walks.items()}
+    for name, digest in facts.names.items():
+        walk = inputs.walk(name) if digest else None
+        if walk is not None:
+            together["before " + name] = walk
+    return alias_signature(together)
+
+
+def _walks(variables: dict[str, Any], fingerprinter: Fingerprinter) -> dict[str, Walk]:
+    return {name: fingerprinter.walk(value, name) for name, value in variables.items()}
+
+
+def _where(value: Any, effects: Effects) -> str:
+    """Where the last value is found again on a hit."""
+    if value is None:
+        return ""
+    names = [name for name, bound in effects.bound.items() if bound is value]
+    return f"variable {names[0]}" if names else "stored"
+
+
+def _verify(encoded: Encoded, roots: dict[str, Any], effects: Effects, before: Before) -> None:
+    """Decode what was encoded and compare: that loading succeeds is not enough."""
+    size = len(encoded.document) + sum(memoryview(part).nbytes for part in encoded.buffers)
+    if size > _VERIFIED_BYTES and not encoded.is_code:
+        return
+    try:
+        loaded = load_roots(encoded, resolve=before.inputs.resolve, namespace=before.inputs.namespace)
+    except (BadEntry, UnsupportedValue) as error:
+        raise NotStored(_advice(error)) from error
+    for name, value in loaded.items():
+        original, again = effects.fingerprinter.walk(roots[name], name), effects.fingerprinter.walk(value, name)
+        if not original.volatile and original.digest != again.digest:
+            raise NotStored(f"`{name}` would not come back equal (use -x {name})")
+
+
+def _advice(error: Exception) -> str:
+    """The error's text, with the flag that leaves the variable out."""
+    text = str(error)
+    _, quote, rest = text.partition("`")
+    name = rest.partition("`")[0].partition(".")[0].partition("[")[0]
+    return f"{text} (use -x {name})" if quote and name.isidentifier() and "-x" not in text else text
+
+
+# -- the facts
+
+
+def _facts(run: Run, effects: Effects) -> Facts:
+    before, options = run.before, run.before.options
+    names = {name: digest for name, digest in before.name_facts().items() if name not in options.ignore}
+    for name in effects.perhaps_bound():
+        if names.get(name) in (None, EXISTS) and name not in options.ignore and options.inputs is None:
+            names[name] = effects.fingerprinter.walk(before.variables[name], name).digest
+    by_value = [name for name, digest in names.items() if digest]
+    files = _Files(run) if options.watches_files else None
+    is_placed = run.watch.uses_working_directory or not _USES_DIRECTORY.isdisjoint(before.names.attributes)
+    return Facts(
+        names=names,
+        sharing=sharing_of(before.inputs, by_value),
+        everything=before.names.reads_everything,
+        environment=before.environment,
+        files=files.facts() if files else (),
+        folders=files.folders() if files else {},
+        written=files.written() if files else (),
+        working_directory=before.surroundings.working_directory if is_placed else None,
+        modules=tuple(_module_facts(before)),
+        packages=installed_packages(before.names.modules),
+        random=before.surroundings.random_digests if options.rng else None,
+    )
+
+
+def _module_facts(before: Before) -> Iterator[Any]:
+    fresh = set(sys.modules) - before.loaded_modules
+    fingerprinter = Fingerprinter(namespace=before.inputs.namespace)
+    for name, module in sorted(user_modules(before.names.modules | fresh).items()):
+        known = before.module_digests.get(name)
+        try:
+            yield module_fact(name, module, known or fingerprinter.walk(module, name).digest)
+        except OSError as error:
+            raise NotStored(f"the source of module {name} cannot be read: {error}") from error
+
+
+class _Files:
+    """The files of one run, as facts."""
+
+    def __init__(self, run: Run) -> None:
+        self.watch = run.watch
+        self.mentioned = {path: found for path, found in run.before.mentioned_files.items() if self.watch.counts(path)}
+
+    def facts(self) -> tuple[FileFact, ...]:
+        paths = {**self.watch.read, **{p: s for p, s in self.mentioned.items() if self._is_input(p)}}
+        return tuple(self._fact(path, seen) for path, seen in sorted(paths.items()))
+
+    def _is_input(self, path: str) -> bool:
+        return path not in self.watch.written or path in self.watch.read
+
+    def _fact(self, path: str, seen: tuple[int, int] | None) -> FileFact:
+        if stat_of(path) != seen:
+            raise NotStored(f"the file {path} was read and changed while the cell ran")
+        try:
+            return FileFact.record(path)
+        except OSError as error:
+            raise NotStored(f"the file {path} cannot be read again: {error}") from error
+
+    def folders(self) -> dict[str, bytes]:
+        return {path: names_digest(names) for path, names in self.watch.listed.items()}
+
+    def written(self) -> tuple[str, ...]:
+        return tuple(sorted(path for path in self.watch.written if os.path.exists(path)))
+
+
+def environment_facts(names: set[str]) -> dict[str, bytes | None]:
+    """The facts for these environment variables."""
+    return {name: environment_digest(name) for name in sorted(names)}

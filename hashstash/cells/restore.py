@@ -1,0 +1,138 @@
+"""A hit: everything is decoded first, then applied, so that a record that turns out bad leaves nothing half done."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from hashstash.cells import objects, surroundings
+from hashstash.cells.capture import StoredResult, replay, showable
+from hashstash.cells.objects import CannotRestore
+from hashstash.cells.record import RESULT, joint_sharing
+from hashstash.errors import BadEntry, StashError, UnsupportedValue
+from hashstash.serializers.hashstash.graph import load_roots
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hashstash.cells.inputs import Inputs
+    from hashstash.cells.options import CellOptions
+    from hashstash.cells.rows import Outputs, Record, Rows
+
+
+class Unusable(StashError):
+    """A record whose facts hold cannot be used; the text says why. The cell runs instead."""
+
+
+@dataclass(slots=True)
+class Restored:
+    """What a hit brought back."""
+
+    value: Any
+    names: list[str]
+    hidden_displays: int = 0
+    """Displays that were left out because nobody this user trusts made them."""
+
+
+@dataclass(slots=True)
+class Restorer:
+    """One record on its way back into the namespace."""
+
+    rows: Rows
+    record: Record
+    inputs: Inputs
+    options: CellOptions
+
+    def restore(self) -> Restored:
+        """Bring variables, objects, surroundings and outputs back; raises :class:`Unusable` before it changes anything."""
+        outputs, is_trusted = self._outputs()
+        if self.record.result != "stored" and self._is_all_there():
+            values: dict[str, Any] = {}
+        else:
+            values = self._values()
+            if self.record.result == "stored" and self._is_plain(values[RESULT]) and self._is_all_there():
+                values = {RESULT: values[RESULT]}
+        changes = [
+            self._checked(value)
+            for name, value in values.items()
+            if name not in self.record.variables and name != RESULT
+        ]
+        names = [name for name in self.record.variables if self.options.keeps(name)]
+        self._apply(values, names, [change for change in changes if self.options.keeps(change["token"][0])])
+        surroundings.repeat(outputs.surroundings)
+        hidden = replay(self.inputs.shell, outputs.events, is_trusted=is_trusted) if self.options.replays else 0
+        return Restored(self._result(values, outputs, is_trusted=is_trusted), names, hidden)
+
+    def _outputs(self) -> tuple[Outputs, bool]:
+        found = self._read(self.rows.outputs)
+        outputs, is_trusted = found
+        if outputs.surroundings and not is_trusted:
+            raise Unusable(
+                "the record changes environment, import path or random state, and nobody you trust signed it"
+            )
+        return outputs, is_trusted
+
+    def _values(self) -> dict[str, Any]:
+        encoded = self._read(self.rows.variables)
+        try:
+            return load_roots(encoded, resolve=self.inputs.resolve, namespace=self.inputs.namespace)
+        except (BadEntry, UnsupportedValue, LookupError) as error:
+            raise Unusable(str(error)) from error
+
+    def _read(self, read: Any) -> Any:
+        try:
+            found = read(self.record)
+        except BadEntry as error:
+            raise Unusable(str(error)) from error
+        if found is None:
+            raise Unusable("a part of the record is gone")
+        return found
+
+    def _checked(self, change: dict[str, Any]) -> dict[str, Any]:
+        try:
+            objects.check(self.inputs.resolve(change["token"]), change)
+        except CannotRestore as error:
+            raise Unusable(f"an object {error}") from error
+        return change
+
+    def _is_all_there(self) -> bool:
+        """Whether every variable is already what the record holds, shared among one another as they were then."""
+        record, inputs = self.record, self.inputs
+        if record.changes_objects or not all(map(self.options.keeps, record.variables)):
+            return False
+        if any(name in inputs.namespace for name in record.deleted):
+            return False
+        for name, digest in record.variables.items():
+            if digest is None or inputs.digest(name) != digest:
+                return False
+        walks = {name: walk for name in record.variables if (walk := inputs.walk(name)) is not None}
+        return joint_sharing(inputs, record.facts, walks) == record.sharing
+
+    def _is_plain(self, value: Any) -> bool:
+        return not self.inputs.fingerprinter.walk(value).containers
+
+    def _apply(self, values: dict[str, Any], names: list[str], changes: list[dict[str, Any]]) -> None:
+        for name in self.record.imports:
+            importlib.import_module(name)
+        targets = [(self.inputs.resolve(change["token"]), change) for change in changes]
+        for target, change in targets:
+            objects.apply(target, change)
+        namespace = self.inputs.namespace
+        for name in filter(self.options.keeps, self.record.deleted):
+            namespace.pop(name, None)
+        namespace.update(self._bindings(values, names))
+
+    def _bindings(self, values: dict[str, Any], names: list[str]) -> Iterator[tuple[str, Any]]:
+        return ((name, values[name]) for name in names if name in values)
+
+    def _result(self, values: dict[str, Any], outputs: Outputs, *, is_trusted: bool) -> Any:
+        where, _, name = self.record.result.partition(" ")
+        if where == "variable":
+            return values[name] if name in values else self.inputs.namespace[name]
+        if where == "stored":
+            return values[RESULT]
+        if where == "shown" and outputs.result is not None:
+            data, metadata = outputs.result
+            return StoredResult(showable(data, is_trusted=is_trusted), metadata)
+        return None

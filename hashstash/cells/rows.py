@@ -1,0 +1,155 @@
+"""How the records of one named stash lie in it: three kinds of rows.
+
+``("code", digest)`` lists the records of one cell, whatever their inputs; ``("outputs", id)`` holds what a run showed and did;
+``("variables", id)`` holds what it bound. The list is written last, so that a record is complete or invisible.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from hashstash.cells.facts import Facts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hashstash.codec import Encoded
+    from hashstash.entry import Entry
+    from hashstash.stash import HashStash
+
+FORMAT = 1
+_MOST_RECORDS = 64
+"""Of one cell; beyond, the oldest go."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One run of one cell, without what it showed and bound."""
+
+    code: str
+    """The cell's text, for people."""
+    facts: Facts
+    seconds: float
+    """How long the run took."""
+    variables: dict[str, bytes | None]
+    """Names that were bound -> digest of the value, ``None`` where it has none."""
+    deleted: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    """Names that were bound or changed, and not stored because the user said so."""
+    changes_objects: bool = False
+    """Whether objects that existed before were changed in place."""
+    sharing: bytes = b""
+    """Which objects the bound variables share with one another and with the inputs."""
+    result: str = ""
+    """Where the last value is: ``""`` none, ``"stored"``, ``"shown"`` (only its looks), or ``"variable NAME"``."""
+    size: int = 0
+    """Bytes of the encoded variables."""
+    imports: tuple[str, ...] = ()
+    """Submodules that the cell loaded by ``import a.b``."""
+    expires_at: float | None = None
+    created_at: float = field(default_factory=time.time)
+    id: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+    def to_data(self) -> dict[str, Any]:
+        """As plain data."""
+        data = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return {**data, "format": FORMAT, "facts": self.facts.to_data()}
+
+    @classmethod
+    def from_data(cls, data: dict[str, Any]) -> Record:
+        """From what :meth:`to_data` gave."""
+        fields = {name: value for name, value in data.items() if name != "format"}
+        sequences = {name: tuple(fields[name]) for name in ("deleted", "missing", "imports")}
+        return cls(**{**fields, **sequences, "facts": Facts.from_data(data["facts"])})
+
+    @property
+    def is_expired(self) -> bool:
+        """Whether its time to live is over."""
+        return self.expires_at is not None and time.time() >= self.expires_at
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """What a run showed, and what it changed around its variables."""
+
+    events: list[Any]
+    surroundings: dict[str, Any] = field(default_factory=dict)
+    result: tuple[dict[str, Any], dict[str, Any]] | None = None
+    """How the last value looked, where the value itself could not be stored."""
+
+
+class Rows:
+    """The records in one stash."""
+
+    def __init__(self, stash: HashStash) -> None:
+        self.stash = stash
+
+    def of_code(self, digest: bytes) -> list[Record]:
+        """The records of a cell, newest first; a stored list that cannot be read raises a ``BadEntry``."""
+        rows = self.stash.get(("code", digest), ())
+        return [Record.from_data(row) for row in reversed(rows) if row["format"] == FORMAT]
+
+    def add(self, digest: bytes, record: Record, outputs: Outputs, variables: Encoded) -> None:
+        """Store a record; an earlier one with the same facts gives way to it."""
+        shown = {"events": outputs.events, "surroundings": outputs.surroundings, "result": outputs.result}
+        encoded = self.stash.store.codec.serializer.dumps(shown)
+        self.stash.put_encoded(("variables", record.id), variables, seconds=record.seconds)
+        self.stash.put_encoded(("outputs", record.id), encoded, seconds=record.seconds, sign=True)
+        key = ("code", digest)
+        with self.stash.lock(key):
+            rows = list(self.stash.get(key, ()))
+            new = record.to_data()
+            kept = [row for row in rows if row.get("facts") != new["facts"]][1 - _MOST_RECORDS :]
+            self.stash[key] = [*kept, new]
+        self._remove_contents(row["id"] for row in rows if row not in kept)
+
+    def outputs(self, record: Record) -> tuple[Outputs, bool] | None:
+        """What the run showed, and whether somebody this user trusts wrote it; ``None`` if it is gone."""
+        found = self.stash.get_encoded(("outputs", record.id))
+        if found is None:
+            return None
+        entry, encoded = found
+        data = self._decoded(entry, encoded)
+        result = data["result"]
+        return Outputs(data["events"], data["surroundings"], tuple(result) if result else None), entry.is_trusted
+
+    def _decoded(self, entry: Entry, encoded: Encoded) -> Any:
+        from hashstash.codec import decoder_of
+
+        return decoder_of(entry.label).serializer.loads(encoded)
+
+    def variables(self, record: Record) -> Encoded | None:
+        """What the run bound, still encoded; ``None`` if it is gone."""
+        found = self.stash.get_encoded(("variables", record.id))
+        return None if found is None else found[1]
+
+    def all(self) -> Iterator[tuple[bytes, Record]]:
+        """Every record with the digest of its cell's code, in any order."""
+        for key in self.stash.keys():
+            if isinstance(key, tuple) and len(key) == 2 and key[0] == "code":
+                for record in self.of_code(key[1]):
+                    yield key[1], record
+
+    def remove(self, *, older_than: float | None = None) -> int:
+        """Remove the records that are more than *older_than* seconds old, or all of them; return how many went."""
+        limit = None if older_than is None else time.time() - older_than
+        gone = [(code, record) for code, record in self.all() if limit is None or record.created_at < limit]
+        for digest in {code for code, _record in gone}:
+            ids = {record.id for code, record in gone if code == digest}
+            key = ("code", digest)
+            with self.stash.lock(key):
+                kept = [row for row in self.stash.get(key, ()) if row["id"] not in ids]
+                if kept:
+                    self.stash[key] = kept
+                else:
+                    self.stash.discard(key)
+            self._remove_contents(ids)
+        return len(gone)
+
+    def _remove_contents(self, ids: Any) -> None:
+        for record_id in list(ids):
+            self.stash.discard(("outputs", record_id))
+            self.stash.discard(("variables", record_id))

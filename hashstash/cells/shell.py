@@ -1,0 +1,41 @@
+"""What the cells need of an IPython shell: the parts that are the same from IPython 7.34 to 9."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import ast
+
+
+class Shell(Protocol):
+    """An ``InteractiveShell``, in a kernel or a terminal."""
+
+    user_ns: dict[str, Any]
+    user_ns_hidden: dict[str, Any]
+    execution_count: int
+    ast_node_interactivity: str
+    compile: Any
+    display_pub: Any
+    display_formatter: Any
+    events: Any
+    InteractiveTB: Any
+
+    def transform_cell(self, raw_cell: str) -> str:
+        """Python source for a cell with magics and shell lines."""
+
+    def transform_ast(self, node: ast.Module) -> ast.Module:
+        """The tree after the user's AST transformers."""
+
+
+SYSTEM_NAMES = frozenset({"In", "Out", "_", "__", "___", "_i", "_ii", "_iii", "_ih", "_oh", "_dh", "_exit_code"}) | {
+    "__annotations__", "__annotate__", "__builtins__", "__builtin__", "__warningregistry__", "__conditional_annotations__",
+}  # fmt: skip
+"""Names that the shell and the interpreter write for themselves."""
+
+
+def is_users_own(shell: Shell, name: str) -> bool:
+    """Whether the variable is the user's, and not the shell's."""
+    if name in SYSTEM_NAMES or (name.startswith("_") and name.lstrip("_i").isdigit()):
+        return False
+    return name not in shell.user_ns_hidden or shell.user_ns.get(name) is not shell.user_ns_hidden[name]

@@ -1,0 +1,164 @@
+"""Which files a cell opens while it runs, heard through Python's audit events.
+
+An audit hook cannot be removed, so there is one for the whole process, and it does nothing while no cell is being watched.
+Readers written in C++ (Arrow's parquet) open files without an event: for those, paths named by the cell are facts too.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import site
+import sys
+import sysconfig
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+_watching: list[Watch] = []
+_is_installed = False
+
+_CHILDREN = frozenset(
+    {"subprocess.Popen", "os.system", "os.posix_spawn", "os.fork", "os.forkpty", "pty.spawn", "os.spawn"}
+)
+_FOLDERS = frozenset({"os.listdir", "os.scandir"})
+_OWN_READERS = (
+    "importlib._bootstrap",
+    "_frozen_importlib",
+    "importlib.metadata",
+    "linecache",
+    "zipimport",
+    "hashstash.",
+)
+"""Modules that open files for the interpreter or for us: imports are facts of another kind."""
+_BOOKKEEPING = frozenset({".cache", ".config", ".local", ".ipynb_checkpoints", "__pycache__"})
+
+
+class Watch:
+    """What was opened between ``with`` and its end."""
+
+    def __init__(self, ignored: tuple[str, ...] = ()) -> None:
+        self.ignored = tuple(os.path.abspath(folder) + os.sep for folder in ignored) + _ignored_folders()
+        self.read: dict[str, tuple[int, int] | None] = {}
+        """Paths read before the cell wrote them -> size and time when they were first opened."""
+        self.written: dict[str, None] = {}
+        self.listed: dict[str, tuple[str, ...]] = {}
+        """Folders listed -> the names in them at that moment."""
+        self.uses_working_directory = False
+        self.started_children = False
+
+    def __enter__(self) -> Self:
+        _install()
+        _watching.append(self)
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        _watching.remove(self)
+
+    def counts(self, path: str) -> bool:
+        """Whether a file there may be the cell's own, and not the interpreter's or a cache."""
+        return not path.startswith(self.ignored)
+
+    def hear_open(self, path: Any, flags: int) -> None:
+        full = self.full_path(path)
+        if full is None or not self.counts(full):
+            return
+        is_write = flags & (os.O_WRONLY | os.O_RDWR)
+        if not flags & os.O_WRONLY and full not in self.written:
+            self.read.setdefault(full, stat_of(full))
+        if is_write:
+            self.written[full] = None
+
+    def hear_folder(self, path: Any) -> None:
+        full = self.full_path("." if path is None else path)
+        if full is not None and self.counts(full + os.sep) and full not in self.listed:
+            self.listed[full] = ()  # listing it here is heard as well
+            self.listed[full] = folder_names(full)
+
+    def hear_child(self) -> None:
+        self.started_children = self.uses_working_directory = True
+
+    def full_path(self, path: Any) -> str | None:
+        """The absolute path, or ``None`` for a file descriptor."""
+        if isinstance(path, int) or not isinstance(path, str | bytes | os.PathLike):
+            return None
+        text = os.fsdecode(path)
+        if not os.path.isabs(text):
+            self.uses_working_directory = True
+        return os.path.abspath(text)
+
+
+def stat_of(path: str) -> tuple[int, int] | None:
+    """Size and time of the file, or ``None`` if there is none."""
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return found.st_size, found.st_mtime_ns
+
+
+def folder_names(path: str) -> tuple[str, ...]:
+    """The sorted names in a folder, without the ones that tools keep for themselves; nothing if there is no such folder."""
+    try:
+        return tuple(sorted(set(os.listdir(path)) - _BOOKKEEPING))
+    except OSError:
+        return ()
+
+
+def _install() -> None:
+    global _is_installed
+    if not _is_installed:
+        sys.addaudithook(_hear)
+        _is_installed = True
+
+
+def _hear(event: str, arguments: tuple[Any, ...]) -> None:
+    if not _watching:
+        return
+    if event == "open":
+        if not _is_for_the_interpreter(sys._getframe(1)):  # noqa: SLF001 - who opens decides
+            for watch in tuple(_watching):
+                watch.hear_open(arguments[0], arguments[2])
+    elif event in _FOLDERS:
+        if not _is_for_the_interpreter(sys._getframe(1)):  # noqa: SLF001
+            for watch in tuple(_watching):
+                watch.hear_folder(arguments[0])
+    elif event in _CHILDREN:
+        for watch in tuple(_watching):
+            watch.hear_child()
+
+
+def _is_for_the_interpreter(frame: FrameType | None) -> bool:
+    for _depth in range(3):
+        if frame is None:
+            return False
+        if str(frame.f_globals.get("__name__", "")).startswith(_OWN_READERS):
+            return True
+        frame = frame.f_back
+    return False
+
+
+@functools.cache
+def _python_folders() -> tuple[str, ...]:
+    paths = [
+        sysconfig.get_path("stdlib"),
+        sysconfig.get_path("platstdlib"),
+        *site.getsitepackages(),
+        site.getusersitepackages(),
+    ]
+    return tuple({os.path.abspath(path) + os.sep for path in paths if path})
+
+
+def _ignored_folders() -> tuple[str, ...]:
+    home = os.path.expanduser("~")
+    variables = (
+        os.environ.get(name)
+        for name in ("IPYTHONDIR", "MPLCONFIGDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME")
+    )
+    caches = [
+        os.path.join(home, name) for name in (".cache", ".config", ".local", ".ipython", ".jupyter", ".matplotlib")
+    ]
+    prefixes = [prefix for prefix in (sys.prefix, sys.base_prefix) if not home.startswith(prefix)]
+    chosen = [os.path.abspath(path) + os.sep for path in (*filter(None, variables), *caches, *prefixes)]
+    return (*chosen, *_python_folders(), "/proc/", "/sys/", "/dev/")

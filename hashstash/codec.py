@@ -1,0 +1,300 @@
+"""Between an object and the bytes of an entry: a serializer, then a compressor, then perhaps a text filter.
+
+A :class:`Serializer` turns an object into an :class:`Encoded`: one document and any number of large buffers beside it, so that
+the memory of an array is never copied on its way to a file. Compressors and filters are both a :class:`Filter`, bytes to bytes.
+
+A payload with buffers is laid out with each buffer at a multiple of 64 bytes, in a blob file or in the row::
+
+    "P1"  H  reserved   I  number of buffers   Q  size of the document   Q... sizes of the buffers   document   buffers
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
+
+from hashstash.entry import Flag
+from hashstash.errors import CorruptEntry, UnknownPlugin
+from hashstash.registry import COMPRESSORS, FILTERS, SERIALIZERS
+
+Buffer: TypeAlias = bytes | bytearray | memoryview
+
+ALIGNMENT = 64
+SMALLEST_COMPRESSED = 512
+_SAMPLE = 16 * 1024
+_MOST_SAMPLED = 8
+_WORTH_IT_DOCUMENT = 0.9
+_WORTH_IT_BUFFERS = 0.6
+_PARTS = struct.Struct("<2sHIQ")
+_MOST_BUFFERS = 1 << 20
+_ZEROS = bytes(ALIGNMENT)
+_KEY_HAS_BUFFERS = 1
+KEY_IS_CODE = 2
+"""The bit in an encoded key's first byte that says that decoding it imports or calls something."""
+_MIB = 1 << 20
+_LARGEST_OWN = 4096 * _MIB
+_LARGEST_FOREIGN = 1024 * _MIB
+_LARGEST_FOREIGN_BOMB = 64 * _MIB
+_BOMB_RATIO = 200
+
+
+class Encoded(NamedTuple):
+    """A value in its serialized form.
+
+    ``document`` is what the serializer wrote; ``buffers`` are raw bytes that the document refers to by their position;
+    ``is_code`` says that decoding imports or calls something, so that the entry must be signed and trusted.
+    """
+
+    document: Buffer
+    buffers: Sequence[Buffer] = ()
+    is_code: bool = False
+
+
+@runtime_checkable
+class Serializer(Protocol):
+    """Objects to bytes and back. One instance serves a whole process and is thread-safe."""
+
+    name: str
+
+    def dumps(self, value: Any) -> Encoded:
+        """Return *value* encoded; raise :class:`~hashstash.errors.UnsupportedValue` naming the part that cannot be."""
+
+    def loads(self, encoded: Encoded) -> Any:
+        """Return the value that :meth:`dumps` was given.
+
+        Only with ``encoded.is_code`` may anything be imported or called. Buffers that are writable memory may be used in
+        place. Malformed input raises :class:`~hashstash.errors.CorruptEntry` and nothing else.
+        """
+
+
+@runtime_checkable
+class Filter(Protocol):
+    """Bytes to bytes and back: a compressor or a text encoding. Stateless and thread-safe."""
+
+    name: str
+
+    def encode(self, data: Buffer) -> bytes:
+        """Return *data* in its filtered form."""
+
+    def decode(self, data: Buffer, raw_size: int) -> Buffer:
+        """Return the original bytes, which are exactly *raw_size* long.
+
+        Never allocates more than *raw_size* bytes for the result; anything else than what :meth:`encode` made of
+        *raw_size* bytes raises :class:`~hashstash.errors.CorruptEntry`.
+        """
+
+
+def lay_out(encoded: Encoded) -> list[Buffer]:
+    """The pieces of a payload with buffers, in order, padding included."""
+    buffers = [memoryview(buffer).cast("B") for buffer in encoded.buffers]
+    sizes = struct.pack(f"<{len(buffers)}Q", *map(len, buffers))
+    head = _PARTS.pack(b"P1", 0, len(buffers), len(encoded.document)) + sizes
+    pieces: list[Buffer] = [head, encoded.document]
+    position = len(head) + len(encoded.document)
+    for buffer in buffers:
+        gap = -position % ALIGNMENT
+        if gap:
+            pieces.append(_ZEROS[:gap])
+        pieces.append(buffer)
+        position += gap + len(buffer)
+    return pieces
+
+
+def take_apart(payload: Buffer, *, is_code: bool) -> Encoded:
+    """The document and buffers in *payload*, as views into it."""
+    view = memoryview(payload)
+    try:
+        magic, _, count, document_size = _PARTS.unpack_from(view)
+        if magic != b"P1" or count > _MOST_BUFFERS:
+            raise CorruptEntry("the payload does not begin like a document with buffers")
+        sizes = struct.unpack_from(f"<{count}Q", view, _PARTS.size)
+    except struct.error as error:
+        raise CorruptEntry("the payload ends before its buffers do") from error
+    begin = _PARTS.size + 8 * count
+    position = begin + document_size
+    document = view[begin:position]
+    buffers = []
+    for size in sizes:
+        position += -position % ALIGNMENT
+        buffers.append(view[position : position + size])
+        position += size
+    if position != len(view):
+        raise CorruptEntry("the sizes of the buffers do not add up to the payload's")
+    return Encoded(document, buffers, is_code)
+
+
+class Payload(NamedTuple):
+    """A value on its way into an entry: bytes in pieces, and what the entry's header must say about them."""
+
+    label: bytes
+    pieces: list[Buffer]
+    size: int
+    raw_size: int
+    flags: Flag
+
+    def join(self) -> Buffer:
+        """The payload in one piece."""
+        return self.pieces[0] if len(self.pieces) == 1 else b"".join(self.pieces)
+
+
+class Codec:
+    """A serializer with its filters: values to payloads. Reading goes by the label in the entry, so any codec's will do."""
+
+    def __init__(self, serializer: str, compressor: str, *, b64: bool = False) -> None:
+        self.serializer_name = serializer
+        self.compressor_name = compressor
+        self.b64 = b64
+        self.serializer: Serializer = SERIALIZERS.load(serializer)
+        self._compressor: Filter = COMPRESSORS.load(compressor)
+        self._text: Filter | None = FILTERS.load("b64") if b64 else None
+        self.raw_label = serializer.encode()
+        self._packed_label = f"{serializer}+{compressor}".encode()
+
+    @property
+    def label(self) -> str:
+        """The codec in the names of folders, such as ``hashstash.lz4+b64``."""
+        return f"{self.serializer_name}.{self.compressor_name}" + ("+b64" if self.b64 else "")
+
+    def encode(self, value: Any) -> Payload:
+        """*value* as a payload."""
+        return self.payload(self.serializer.dumps(value))
+
+    def payload(self, encoded: Encoded) -> Payload:
+        """The payload of a value that this codec's serializer has encoded already; compressed where that pays."""
+        flags = Flag.CODE if encoded.is_code else Flag(0)
+        pieces: list[Buffer] = [encoded.document]
+        if encoded.buffers:
+            flags |= Flag.PARTS
+            pieces = lay_out(encoded)
+        raw_size = size = sum(map(len, pieces))
+        label = self.raw_label
+        if size >= SMALLEST_COMPRESSED and self.compressor_name != "raw" and self._pays(encoded, size):
+            packed = self._compressed(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+            if packed is not None and len(packed) < size:
+                label, pieces, size = self._packed_label, [packed], len(packed)
+        if self._text is not None:
+            text = self._text.encode(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+            pieces, size, flags = [text], len(text), flags | Flag.B64
+        return Payload(label, pieces, size, raw_size, flags)
+
+    def _compressed(self, data: Buffer) -> bytes | None:
+        try:
+            return self._compressor.encode(data)
+        except OverflowError:
+            return None  # more than this compressor can hold: kept raw
+
+    def _pays(self, encoded: Encoded, size: int) -> bool:
+        """Whether samples say that compressing the payload is worth its time."""
+        in_buffers = sum(map(len, map(memoryview, encoded.buffers))) if encoded.buffers else 0
+        if not in_buffers and size <= 4 * _SAMPLE:
+            return True
+        if 2 * in_buffers > size:
+            samples = [sample for buffer in _largest(encoded.buffers) for sample in _samples(buffer)]
+            limit = _WORTH_IT_BUFFERS
+        else:
+            samples, limit = _samples(encoded.document), _WORTH_IT_DOCUMENT
+        before = sum(map(len, samples))
+        return sum(len(self._compressor.encode(sample)) for sample in samples) < limit * before
+
+
+def _largest(buffers: Sequence[Buffer]) -> list[memoryview]:
+    views = [memoryview(buffer).cast("B") for buffer in buffers]
+    return sorted(views, key=len, reverse=True)[:_MOST_SAMPLED]
+
+
+def _samples(data: Buffer) -> list[memoryview]:
+    view = memoryview(data).cast("B")
+    if len(view) <= 3 * _SAMPLE:
+        return [view]
+    middle, last = len(view) // 2, len(view) - _SAMPLE
+    return [view[start : start + _SAMPLE] for start in (0, middle, last)]
+
+
+class Decoder(NamedTuple):
+    """What a label names: how payloads of that codec are read."""
+
+    serializer: Serializer
+    compressor: Filter | None
+    loads_plain: Callable[[Buffer], Any] | None
+    """Decodes a document without buffers that is data, as cheaply as the serializer can."""
+
+
+_decoders: dict[bytes, Decoder] = {}
+
+
+def decoder_of(label: bytes) -> Decoder:
+    """The decoder that an entry's label names; MissingDependency where its package is not installed."""
+    found = _decoders.get(label)
+    if found is None:
+        found = _decoders[label] = _load_decoder(label)
+    return found
+
+
+def _load_decoder(label: bytes) -> Decoder:
+    try:
+        serializer_name, _, compressor_name = label.decode("ascii").partition("+")
+        serializer = SERIALIZERS.load(serializer_name)
+        compressor = COMPRESSORS.load(compressor_name) if compressor_name else None
+    except (UnicodeDecodeError, UnknownPlugin) as error:
+        raise CorruptEntry(f"the entry was written by a codec {label!r} that this hashstash does not have") from error
+    return Decoder(serializer, compressor, None if compressor else getattr(serializer, "loads_plain", None))
+
+
+def unfilter(label: bytes, stored: Buffer, raw_size: int, flags: Flag, *, is_trusted: bool) -> Encoded:
+    """The encoded value in an entry's payload; sizes beyond what a stranger may ask for are refused before any is allocated."""
+    check_size(len(stored), raw_size, is_trusted=is_trusted)
+    decoder = decoder_of(label)
+    data = stored
+    if flags & Flag.B64:
+        packed_size = raw_size if decoder.compressor is None else _size_of_text(data)
+        data = FILTERS.load("b64").decode(data, packed_size)
+    if decoder.compressor is not None:
+        data = decoder.compressor.decode(data, raw_size)
+    if len(data) != raw_size:
+        raise CorruptEntry(f"the payload has {len(data)} bytes where its header says {raw_size}")
+    is_code = bool(flags & Flag.CODE)
+    return take_apart(data, is_code=is_code) if flags & Flag.PARTS else Encoded(data, (), is_code)
+
+
+def _size_of_text(text: Buffer) -> int:
+    """How many bytes the base64 in *text* stands for."""
+    return len(text) // 4 * 3 - bytes(text[-2:]).count(b"=")
+
+
+def check_size(stored: int, raw_size: int, *, is_trusted: bool) -> None:
+    """Raise CorruptEntry if a payload claims a size that nobody trusted may claim."""
+    limit = _LARGEST_OWN if is_trusted else _LARGEST_FOREIGN_BOMB if raw_size > _BOMB_RATIO * stored else _LARGEST_FOREIGN
+    if raw_size > limit:
+        raise CorruptEntry(f"the entry claims {raw_size:,} bytes of content; at most {limit:,} are accepted from its writer")
+
+
+def needs_signature(payload: Payload) -> bool:
+    """Whether a reader who does not trust the writer would refuse the payload, be it for code or for its size."""
+    if payload.flags & Flag.CODE:
+        return True
+    try:
+        check_size(payload.size, payload.raw_size, is_trusted=False)
+    except CorruptEntry:
+        return True
+    return False
+
+
+def key_is_code(data: Buffer) -> bool:
+    """Whether decoding an encoded key imports or calls something, whatever the header of its row says."""
+    return bool(len(data) and data[0] & KEY_IS_CODE)
+
+
+def pack_key(encoded: Encoded) -> bytes:
+    """An encoded key as it stands in the row: one byte that says how to read it, then the document."""
+    kind = (_KEY_HAS_BUFFERS if encoded.buffers else 0) | (KEY_IS_CODE if encoded.is_code else 0)
+    pieces = lay_out(encoded) if encoded.buffers else [encoded.document]
+    return b"".join([bytes([kind]), *pieces])
+
+
+def unpack_key(data: Buffer) -> Encoded:
+    """The inverse of :func:`pack_key`."""
+    if not len(data) or data[0] > (_KEY_HAS_BUFFERS | KEY_IS_CODE):
+        raise CorruptEntry("the key does not begin like an encoded key")
+    rest, is_code = memoryview(data)[1:], bool(data[0] & KEY_IS_CODE)
+    return take_apart(rest, is_code=is_code) if data[0] & _KEY_HAS_BUFFERS else Encoded(rest, (), is_code)

@@ -1,0 +1,237 @@
+"""An engine keeps opaque blobs by address, and knows nothing else: no keys, no values, no time.
+
+Four methods make an engine; everything else has a default over those four, which an engine overrides when its storage does
+better. What an engine promises beyond that is a :class:`Capability`, a value that wrappers forward or take away.
+"""
+
+from __future__ import annotations
+
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
+from enum import Flag, auto
+from typing import Any, ClassVar, TypeAlias
+
+from hashstash.locks import KeyLock
+
+WriteId: TypeAlias = bytes
+"""Eight bytes that no two writes share: the etag of a stored row."""
+
+WRITE_ID = slice(8, 16)
+"""Where every stored row carries its write id: the one thing that engines know about a blob."""
+
+SECTIONS = ("history", "meta")
+"""The sections that stashes use: older versions of entries, and facts about the stash itself."""
+
+
+class Capability(Flag):
+    """What an engine promises beyond get, put, delete and scan; the contract suite tests each promise that is made."""
+
+    NONE = 0
+    CROSS_PROCESS = auto()
+    """Rows written by one process are seen by others at once."""
+    SWAP = auto()
+    """``swap`` is atomic among all threads, and with CROSS_PROCESS among all processes."""
+    PREFIX_SCAN = auto()
+    """``scan(prefix)`` costs in proportion to the matches, not to the whole store."""
+    REMOTE = auto()
+    """Rows live behind a network; a round trip is what costs."""
+    LOCAL_FILES = auto()
+    """``blob_folder`` is a local directory in which large payloads may lie as files."""
+    SHARED_WRITERS = auto()
+    """Worker processes may write by themselves."""
+
+
+class Engine(ABC):
+    """Bytes by address. Thread-safe; a closed engine opens again when it is used."""
+
+    name: ClassVar[str]
+    """The plug-in's name, equal to its file's name."""
+    title: ClassVar[str]
+    """The name in ``str(stash)``, such as ``LMDB``."""
+    capabilities: Capability = Capability.NONE
+    options: ClassVar[tuple[str, ...]] = ()
+    """The keywords of the constructor that users may give to HashStash."""
+    settings: ClassVar[tuple[str, ...]] = ()
+    """The keywords of the constructor that follow from the stash's own settings, such as ``durable``."""
+
+    @abstractmethod
+    def get(self, address: bytes) -> bytes | None:
+        """The blob stored at *address*, or ``None``."""
+
+    @abstractmethod
+    def put(self, address: bytes, blob: bytes) -> None:
+        """Store *blob*, replacing what was there. Readers see the old blob or the new one, never a part of one."""
+
+    @abstractmethod
+    def delete(self, address: bytes) -> bool:
+        """Remove the row; return whether there was one."""
+
+    @abstractmethod
+    def scan(self, prefix: bytes = b"") -> Iterator[bytes]:
+        """Every address that starts with *prefix*, in any order, each once; rows written meanwhile may or may not show."""
+
+    @abstractmethod
+    def section(self, name: str) -> Engine:
+        """A second, separate set of rows in the same storage, such as ``history``; it shares this engine's life."""
+
+    def section_names(self) -> list[str]:
+        """The sections that may hold rows."""
+        return list(SECTIONS)
+
+    @abstractmethod
+    def location(self) -> str:
+        """Where the rows live, as text for people and for comparing stashes. Never holds a password."""
+
+    def has(self, address: bytes) -> bool:
+        """Whether there is a row."""
+        return self.get(address) is not None
+
+    def peek(self, address: bytes, size: int) -> bytes | None:
+        """At least the first *size* bytes of the blob where reading less is cheaper, or ``None``."""
+        return self.get(address)
+
+    def get_many(self, addresses: Iterable[bytes]) -> Iterator[bytes | None]:
+        """The blobs at *addresses*, in their order."""
+        return map(self.get, addresses)
+
+    def put_many(self, rows: Iterable[tuple[bytes, bytes]]) -> None:
+        """Store all *rows*; each row is atomic, the batch need not be."""
+        for address, blob in rows:
+            self.put(address, blob)
+
+    def rows(self) -> Iterator[tuple[bytes, bytes]]:
+        """Every ``(address, blob)``; rows deleted meanwhile are left out."""
+        for address in self.scan():
+            blob = self.get(address)
+            if blob is not None:
+                yield address, blob
+
+    def swap(self, address: bytes, expected: WriteId | None, blob: bytes) -> bool:
+        """Store *blob* only if the row still carries the write id *expected*; return whether it was stored.
+
+        ``expected=None`` means "only if there is no row". Every ``swap`` of a row excludes every other one.
+        """
+        with self.lock("swap:" + address.hex()):
+            current = self.get(address)
+            if expected is None if current is None else current[WRITE_ID] == expected:
+                self.put(address, blob)
+                return True
+            return False
+
+    def clear(self) -> None:
+        """Remove every row of this engine and of its sections; other engines on the same storage are untouched."""
+        for address in list(self.scan()):
+            self.delete(address)
+
+    def count(self) -> int:
+        """How many rows there are."""
+        return sum(1 for _ in self.scan())
+
+    def size_bytes(self) -> int:
+        """Bytes that the rows occupy in the storage."""
+        return sum(len(address) + len(blob) for address, blob in self.rows())
+
+    def lock(self, name: str) -> AbstractContextManager[Any]:
+        """A lock of that name, held by one thread of one process at a time as far as the rows are shared."""
+        return KeyLock(self.lock_folder(), name)
+
+    def lock_folder(self) -> str | None:
+        """The directory for lock files; ``None`` where locks need not reach beyond this process."""
+        return None
+
+    def blob_folder(self) -> str | None:
+        """The directory for blob files, with the capability LOCAL_FILES; else ``None``."""
+        return None
+
+    def sync(self) -> None:
+        """Make what was written so far survive a power loss, as far as the storage can."""
+
+    def close(self) -> None:
+        """Release handles. Closing twice is fine, and using the engine again opens it again."""
+
+
+class EngineWrapper(Engine):
+    """Forwards everything to another engine; a wrapper overrides the few methods that it changes."""
+
+    title = "Wrapped"
+
+    def __init__(self, inner: Engine) -> None:
+        self.inner = inner
+        self.capabilities = inner.capabilities
+
+    def get(self, address: bytes) -> bytes | None:
+        return self.inner.get(address)
+
+    def put(self, address: bytes, blob: bytes) -> None:
+        self.inner.put(address, blob)
+
+    def delete(self, address: bytes) -> bool:
+        return self.inner.delete(address)
+
+    def scan(self, prefix: bytes = b"") -> Iterator[bytes]:
+        return self.inner.scan(prefix)
+
+    def location(self) -> str:
+        return self.inner.location()
+
+    def has(self, address: bytes) -> bool:
+        return self.inner.has(address)
+
+    def peek(self, address: bytes, size: int) -> bytes | None:
+        return self.inner.peek(address, size)
+
+    def get_many(self, addresses: Iterable[bytes]) -> Iterator[bytes | None]:
+        return self.inner.get_many(addresses)
+
+    def put_many(self, rows: Iterable[tuple[bytes, bytes]]) -> None:
+        self.inner.put_many(rows)
+
+    def rows(self) -> Iterator[tuple[bytes, bytes]]:
+        return self.inner.rows()
+
+    def swap(self, address: bytes, expected: WriteId | None, blob: bytes) -> bool:
+        return self.inner.swap(address, expected, blob)
+
+    def clear(self) -> None:
+        self.inner.clear()
+
+    def count(self) -> int:
+        return self.inner.count()
+
+    def size_bytes(self) -> int:
+        return self.inner.size_bytes()
+
+    def lock(self, name: str) -> AbstractContextManager[Any]:
+        return self.inner.lock(name)
+
+    def lock_folder(self) -> str | None:
+        return self.inner.lock_folder()
+
+    def blob_folder(self) -> str | None:
+        return self.inner.blob_folder()
+
+    def sync(self) -> None:
+        self.inner.sync()
+
+    def close(self) -> None:
+        self.inner.close()
+
+
+class SectionTable:
+    """The sections that one engine has handed out, so that a name always gives the same one."""
+
+    def __init__(self, make: Callable[[str], Engine]) -> None:
+        self._make = make
+        self._made: dict[str, Engine] = {}
+        self._lock = threading.Lock()
+
+    def __getitem__(self, name: str) -> Engine:
+        with self._lock:
+            if name not in self._made:
+                self._made[name] = self._make(name)
+            return self._made[name]
+
+    def __iter__(self) -> Iterator[Engine]:
+        return iter(list(self._made.values()))

@@ -1,0 +1,474 @@
+"""Rows in an LMDB environment: the fastest local engine, transactional, read by many processes at once.
+
+One environment per folder and process, shared by all stashes on it, opened anew after a fork. The map starts small and
+sparse and doubles when it is full. Nothing is fsynced per write: a killed process loses nothing, and a background thread
+syncs what a power loss would.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar
+
+from hashstash.engine import WRITE_ID, Capability, Engine, SectionTable, WriteId
+from hashstash.errors import CorruptEntry, MissingDependency, StashFull
+from hashstash.paths import PRIVATE_FILE, make_folder
+
+try:
+    import lmdb
+except ImportError as error:
+    raise MissingDependency("the lmdb engine needs the package 'lmdb': pip install 'hashstash[lmdb]'") from error
+
+Result = TypeVar("Result")
+
+FIRST_MAP_SIZE = 1 << 30
+_LARGEST_MAP_SIZE = 1 << 44
+_MOST_READERS = 1024
+_MOST_SECTIONS = 16
+_BATCH = 1000
+_SYNC_EVERY = 3.0
+_QUIET = 0.001
+_LONGEST_WAIT = 30.0
+_MOST_IDLE = 32
+_FORK_SAFE_SINCE = 3
+_ROWS = b"rows"
+
+
+class _Environment:
+    """The one environment that this process has open on a folder.
+
+    Growing and closing must not happen while a transaction runs, so every operation notes itself in ``running``, whose
+    ``append`` and ``pop`` are atomic, and ``begin`` is ``None`` while the gate is shut.
+    """
+
+    def __init__(self, folder: str, map_size: int, *, durable: bool) -> None:
+        self.folder = folder
+        self.durable = durable
+        self.users = 0
+        self.read_only = False
+        self.running: list[None] = []
+        self.begin: Callable[..., Any] | None = None
+        self.gate = threading.RLock()
+        self.is_dirty = False
+        self._env: Any = None
+        self.main: Any = None
+        self._handles: dict[bytes, Any] = {}
+        self._open(map_size)
+
+    def _open(self, map_size: int) -> None:
+        options = {"max_dbs": _MOST_SECTIONS, "max_readers": _MOST_READERS, "max_spare_txns": 8, "mode": PRIVATE_FILE}
+        self._reject_cut_off()
+        self.read_only = os.path.isdir(self.folder) and not os.access(self.folder, os.W_OK)
+        try:
+            if self.read_only:
+                self._env = lmdb.open(self.folder, readonly=True, lock=False, **options)
+            else:
+                make_folder(self.folder)
+                _let_go_of_parents(self.folder)
+                self._env = lmdb.open(self.folder, map_size=map_size, sync=self.durable, metasync=self.durable, **options)
+                self._env.reader_check()
+        except lmdb.Error as error:
+            raise CorruptEntry(f"{self.folder} is no LMDB environment that can be opened ({error}); move it aside") from error
+        self.main = self._env.open_db(None)
+        self.begin = self._env.begin
+
+    def _reject_cut_off(self) -> None:
+        """Reading pages behind the end of a file that was cut off would kill the interpreter with a bus error."""
+        path = os.path.join(self.folder, "data.mdb")
+        size = os.path.getsize(path) if os.path.exists(path) else 0
+        if 0 < size < 8192:
+            raise CorruptEntry(f"{path} is cut off: {size} bytes; move it aside")
+
+    def handle(self, name: bytes) -> Any:
+        """The database called *name*, or ``None`` if it does not exist and cannot be made."""
+        found = self._handles.get(name)
+        if found is None:
+            with self.gate:
+                try:
+                    found = self._env.open_db(name, create=not self.read_only)
+                except (lmdb.NotFoundError, lmdb.ReadonlyError):
+                    return None
+                except lmdb.MapResizedError:
+                    self.adopt_size()
+                    found = self._env.open_db(name)
+                self._handles[name] = found
+        return found
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[Any]:
+        """The environment with no transaction of this process running."""
+        with self.gate:
+            begin, self.begin = self.begin, None
+            try:
+                # An interrupt in the instant before an operation's ``try`` leaves its note behind for ever: do not wait as long.
+                deadline = time.monotonic() + _LONGEST_WAIT
+                while self.running and time.monotonic() < deadline:
+                    time.sleep(_QUIET)
+                yield self._env
+            finally:
+                self.begin = begin
+
+    def grow(self, full_at: int) -> None:
+        """Double the map, unless another thread has done so since it was full at *full_at* bytes."""
+        with self.alone() as env:
+            if env.info()["map_size"] > full_at:
+                return
+            if full_at >= _LARGEST_MAP_SIZE:
+                raise StashFull(28, f"{self.folder} has reached the largest map size")
+            env.set_mapsize(2 * full_at)
+
+    def adopt_size(self) -> None:
+        """Take over the size that another process has grown the map to."""
+        with self.alone() as env:
+            env.set_mapsize(0)
+
+    def map_size(self) -> int:
+        """The size of the map in bytes."""
+        return int(self._env.info()["map_size"])
+
+    def sync(self) -> None:
+        """Write what was committed to the disk."""
+        self.is_dirty = False
+        if not self.read_only:
+            self._env.sync(True)
+
+    def leave(self) -> None:
+        """Close in a forked child what only the parent may go on using."""
+        self._env.close()
+
+    def close(self) -> None:
+        """Sync and close; the caller has made sure that nobody comes back with this object."""
+        with self.alone() as env:
+            if self.is_dirty:
+                self.sync()
+            env.close()
+        self.begin = None
+
+
+_environments: dict[str, _Environment] = {}
+_table_lock = threading.RLock()
+_abandoned: list[_Environment] = []
+_syncer: threading.Thread | None = None
+
+
+def _acquire(folder: str, map_size: int, *, durable: bool) -> _Environment:
+    real = os.path.realpath(folder)
+    with _table_lock:
+        environment = _environments.get(real)
+        if environment is None:
+            _close_idle()
+            environment = _environments[real] = _Environment(real, map_size, durable=durable)
+        environment.users += 1
+        return environment
+
+
+def _let_go_of_parents(folder: str) -> None:
+    """In a forked child, make the library forget what the parent has open on *folder*.
+
+    Since version 3 it refuses to open a folder twice and closes an environment of another process without touching that
+    process's locks and readers; older versions do neither, and there the environment must stay as it is.
+    """
+    if int(lmdb.__version__.split(".")[0]) >= _FORK_SAFE_SINCE:
+        for environment in [known for known in _abandoned if known.folder == folder]:
+            environment.leave()
+            _abandoned.remove(environment)
+
+
+def _close_idle() -> None:
+    idle = [environment for environment in _environments.values() if environment.users <= 0]
+    for environment in idle if len(idle) > _MOST_IDLE else ():
+        del _environments[environment.folder]
+        environment.close()
+
+
+def _release(environment: _Environment) -> None:
+    with _table_lock:
+        environment.users -= 1
+        if environment.users <= 0 and _environments.get(environment.folder) is environment:
+            del _environments[environment.folder]
+            environment.close()
+
+
+class LmdbEngine(Engine):
+    """Rows in the LMDB environment in *folder*; *map_size* is its first size in bytes."""
+
+    name = "lmdb"
+    title = "LMDB"
+    capabilities = (
+        Capability.CROSS_PROCESS | Capability.SWAP | Capability.PREFIX_SCAN | Capability.LOCAL_FILES | Capability.SHARED_WRITERS
+    )
+    options = ("map_size",)
+    settings = ("durable",)
+
+    def __init__(self, folder: str, *, durable: bool = False, map_size: int = FIRST_MAP_SIZE, _section: bytes = _ROWS) -> None:
+        self._folder = folder
+        self._durable = durable
+        self._map_size = map_size
+        self._section = _section
+        self._environment: _Environment | None = None
+        self._running: list[None] = []
+        self._handle: Any = None
+        self._generation = -1
+        self._sections = SectionTable(
+            lambda name: LmdbEngine(folder, durable=durable, map_size=map_size, _section=b"@" + name.encode())
+        )
+
+    def _open(self) -> _Environment:
+        """The environment, opened if this engine is new, was closed, or came through a fork."""
+        if self._environment is None or self._generation != _generation:
+            with _table_lock:
+                environment = _acquire(self._folder, self._map_size, durable=self._durable)
+                self._handle = environment.handle(self._section)
+                self._running = environment.running
+                self._environment, self._generation = environment, _generation
+        elif self._handle is None:
+            self._handle = self._environment.handle(self._section)
+        return self._environment
+
+    def get(self, address: bytes) -> bytes | None:
+        running = self._running
+        running.append(None)
+        try:
+            begin = self._environment.begin  # type: ignore[union-attr]
+            transaction = begin(self._handle)  # type: ignore[misc]
+            try:
+                return transaction.get(address)  # type: ignore[no-any-return]
+            finally:
+                transaction.abort()
+        except (AttributeError, TypeError, lmdb.Error):
+            pass  # not open, growing, or resized by another process: the careful way
+        finally:
+            running.pop()
+        return self._read(lambda transaction: transaction.get(address))
+
+    def _read(self, read: Callable[[Any], Result]) -> Result | None:
+        """What *read* gives for a read transaction; ``None`` if the section does not exist."""
+        while True:
+            environment = self._open()
+            if self._handle is None:
+                return None
+            environment.running.append(None)
+            try:
+                begin = environment.begin
+                if begin is not None:
+                    with begin(db=self._handle) as transaction:
+                        return read(transaction)
+            except lmdb.MapResizedError:
+                resized = True
+            else:
+                resized = False
+            finally:
+                environment.running.pop()
+            self._wait_for_gate(environment, resized=resized)
+
+    def _wait_for_gate(self, environment: _Environment, *, resized: bool) -> None:
+        if resized:
+            environment.adopt_size()
+        with environment.gate:
+            if environment.begin is None and self._environment is environment:
+                self._environment = None  # closed while we waited
+
+    def _write(self, write: Callable[[Any], Result]) -> Result:
+        """What *write* gives for a write transaction, in a map that grows as needed."""
+        while True:
+            environment = self._open()
+            if environment.read_only:
+                raise PermissionError(13, "the folder of this stash is read-only", self._folder)
+            environment.running.append(None)
+            full_at = 0
+            resized = False
+            try:
+                begin = environment.begin
+                if begin is not None:
+                    with begin(db=self._handle, write=True) as transaction:
+                        result = write(transaction)
+                    environment.is_dirty = True
+                    if _syncer is None and not self._durable:
+                        _start_syncer()
+                    return result
+            except lmdb.MapFullError:
+                full_at = environment.map_size()
+            except lmdb.MapResizedError:
+                resized = True
+            except lmdb.DiskError as error:
+                raise StashFull(28, f"no room to write to {self._folder}; free some, or clear a stash") from error
+            finally:
+                environment.running.pop()
+            if full_at:
+                environment.grow(full_at)
+            else:
+                self._wait_for_gate(environment, resized=resized)
+
+    def put(self, address: bytes, blob: bytes) -> None:
+        self._write(lambda transaction: transaction.put(address, blob))
+
+    def put_many(self, rows: Iterable[tuple[bytes, bytes]]) -> None:
+        items = sorted(rows)
+        for start in range(0, len(items), _BATCH):
+            self._put_batch(items[start : start + _BATCH])
+
+    def _put_batch(self, rows: list[tuple[bytes, bytes]]) -> None:
+        def write(transaction: Any) -> None:
+            with transaction.cursor() as cursor:
+                cursor.putmulti(rows)
+
+        self._write(write)
+
+    def delete(self, address: bytes) -> bool:
+        if not self.has(address):
+            return False
+        return self._write(lambda transaction: bool(transaction.delete(address)))
+
+    def get_many(self, addresses: Iterable[bytes]) -> Iterator[bytes | None]:
+        wanted = list(addresses)
+        for start in range(0, len(wanted), _BATCH):
+            batch = wanted[start : start + _BATCH]
+            found = self._read(lambda transaction, batch=batch: [transaction.get(address) for address in batch])  # type: ignore[misc]
+            yield from [None] * len(batch) if found is None else found
+
+    def scan(self, prefix: bytes = b"") -> Iterator[bytes]:
+        for address, _ in self._batches(prefix, values=False):
+            yield address
+
+    def rows(self) -> Iterator[tuple[bytes, bytes]]:
+        return self._batches(b"", values=True)
+
+    def _batches(self, prefix: bytes, *, values: bool) -> Iterator[tuple[bytes, bytes]]:
+        """Rows in batches, so that no transaction stays open while the caller works."""
+        start, after = prefix, False
+        while True:
+            batch = self._read(lambda transaction: _batch(transaction, start, after, prefix, values))  # noqa: B023
+            if not batch:
+                return
+            yield from batch
+            start, after = batch[-1][0], True
+
+    def swap(self, address: bytes, expected: WriteId | None, blob: bytes) -> bool:
+        def write(transaction: Any) -> bool:
+            current = transaction.get(address)
+            if (None if current is None else current[WRITE_ID]) != expected:
+                return False
+            transaction.put(address, blob)
+            return True
+
+        return self._write(write)
+
+    def clear(self) -> None:
+        environment = self._open()
+        sections = self.section_names() if self._section == _ROWS else []
+        for name in [self._section, *(b"@" + section.encode() for section in sections)]:
+            handle = environment.handle(name)
+            self._write(lambda transaction, handle=handle: transaction.drop(handle, delete=False))  # type: ignore[misc]
+
+    def section(self, name: str) -> Engine:
+        return self._sections[name]
+
+    def location(self) -> str:
+        return self._folder
+
+    def section_names(self) -> list[str]:
+        main = self._open().main
+        names = self._read(lambda transaction: _names(transaction, main)) or []
+        return [name[1:].decode() for name in names if name.startswith(b"@")]
+
+    def count(self) -> int:
+        return self._read(lambda transaction: int(transaction.stat(self._handle)["entries"])) or 0
+
+    def size_bytes(self) -> int:
+        def pages(transaction: Any) -> int:
+            stat = transaction.stat(self._handle)
+            return int(stat["psize"] * (stat["branch_pages"] + stat["leaf_pages"] + stat["overflow_pages"]))
+
+        return self._read(pages) or 0
+
+    def lock_folder(self) -> str:
+        return os.path.join(self._folder, "locks")
+
+    def blob_folder(self) -> str:
+        return os.path.join(self._folder, "blobs")
+
+    def sync(self) -> None:
+        self._open().sync()
+
+    def close(self) -> None:
+        with _table_lock:
+            environment, self._environment = self._environment, None
+            if environment is not None and self._generation == _generation:
+                _release(environment)
+        for section in self._sections:
+            section.close()
+
+    def __del__(self) -> None:
+        if self._environment is not None and self._generation == _generation:
+            self._environment.users -= 1  # the environment stays open: closing it here could wait for ever
+
+
+def _batch(transaction: Any, start: bytes, after: bool, prefix: bytes, values: bool) -> list[tuple[bytes, bytes]]:  # noqa: FBT001
+    rows: list[tuple[bytes, bytes]] = []
+    with transaction.cursor() as cursor:
+        found = cursor.set_range(start) if start else cursor.first()
+        if found and after and cursor.key() == start:
+            found = cursor.next()
+        while found and len(rows) < _BATCH:
+            address = cursor.key()
+            if not address.startswith(prefix):
+                break
+            rows.append((address, cursor.value() if values else b""))
+            found = cursor.next()
+    return rows
+
+
+def _names(transaction: Any, main: Any) -> list[bytes]:
+    with transaction.cursor(db=main) as cursor:
+        return list(cursor.iternext(keys=True, values=False))
+
+
+def _start_syncer() -> None:
+    global _syncer
+    with _table_lock:
+        if _syncer is None:
+            _syncer = threading.Thread(target=_sync_for_ever, name="hashstash-sync", daemon=True)
+            _syncer.start()
+
+
+def _sync_for_ever() -> None:
+    while True:
+        time.sleep(_SYNC_EVERY)
+        for environment in list(_environments.values()):
+            if environment.is_dirty:
+                with _table_lock:
+                    if _environments.get(environment.folder) is environment:
+                        environment.sync()
+
+
+def _close_all() -> None:
+    with _table_lock:
+        for environment in list(_environments.values()):
+            environment.close()
+        _environments.clear()
+
+
+_generation = 0
+
+
+def _forget_in_child() -> None:
+    """A forked child must neither use nor close what its parent has open."""
+    global _generation, _syncer, _table_lock
+    _generation += 1
+    _table_lock = threading.RLock()
+    _syncer = None
+    for environment in _environments.values():
+        environment.begin = None
+        _abandoned.append(environment)
+    _environments.clear()
+
+
+os.register_at_fork(after_in_child=_forget_in_child)
+atexit.register(_close_all)
+
+PLUGIN = LmdbEngine

@@ -1,0 +1,64 @@
+"""Rows in a dict of this process. Stashes of the same name share it; a forked child sees a snapshot."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+from hashstash.engine import WRITE_ID, Capability, Engine, SectionTable, WriteId
+
+_stores: dict[str, dict[bytes, bytes]] = {}
+_swap_lock = threading.Lock()
+
+
+class MemoryEngine(Engine):
+    """A dict of blobs under *folder*, which is only a name here and is never created."""
+
+    name = "memory"
+    title = "Memory"
+    capabilities = Capability.SWAP
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+        self._rows = _stores.setdefault(folder, {})
+        self._sections = SectionTable(lambda name: MemoryEngine(f"{folder}@{name}"))
+
+    def get(self, address: bytes) -> bytes | None:
+        return self._rows.get(address)
+
+    def put(self, address: bytes, blob: bytes) -> None:
+        self._rows[address] = bytes(blob)
+
+    def delete(self, address: bytes) -> bool:
+        return self._rows.pop(address, None) is not None
+
+    def scan(self, prefix: bytes = b"") -> Iterator[bytes]:
+        return iter([address for address in list(self._rows) if address.startswith(prefix)])
+
+    def section(self, name: str) -> Engine:
+        return self._sections[name]
+
+    def location(self) -> str:
+        return self._folder
+
+    def swap(self, address: bytes, expected: WriteId | None, blob: bytes) -> bool:
+        with _swap_lock:
+            current = self._rows.get(address)
+            if (None if current is None else current[WRITE_ID]) != expected:
+                return False
+            self._rows[address] = bytes(blob)
+            return True
+
+    def clear(self) -> None:
+        self._rows.clear()
+        for section in self._sections:
+            section.clear()
+
+    def count(self) -> int:
+        return len(self._rows)
+
+    def size_bytes(self) -> int:
+        return sum(len(address) + len(blob) for address, blob in list(self._rows.items()))
+
+
+PLUGIN = MemoryEngine

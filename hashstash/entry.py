@@ -1,0 +1,201 @@
+"""The one form in which every engine stores a row: header, key, metadata, payload, checksum.
+
+::
+
+    0   3s  magic "HST"            32  Q  payload size, as stored
+    3   B   format version         40  Q  payload size, raw
+    4   B   flags                  48  q  created at, ns since the epoch
+    5   B   size of the label      56  q  expires at, ns; 0: never
+    6   H   reserved, 0            64  d  seconds that computing the value took
+    8   8s  write id               72  16s key digest
+    16  I   version number         88  label, key, metadata, payload
+    20  I   size of the key            if signed: signer's id (8), tag (16)
+    24  I   size of the metadata       crc32 over all before it
+    28  I   reserved, 0
+
+The label names the codec, such as ``hashstash+lz4``, so that any stash reads any entry. The checksum stands last, so that the
+crc32 of a whole intact row is a constant and can be checked without a copy. It is checked before anything is decoded.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import struct
+import time
+from dataclasses import dataclass
+from enum import IntFlag
+from zlib import crc32
+
+from hashstash.errors import CorruptEntry, NewerFormat
+
+FORMAT_VERSION = 1
+_MAGIC = b"HST"
+_HEADER = struct.Struct("<3sBBBH8sIIIIQQqqd16s")
+HEADER_SIZE = _HEADER.size
+_CRC = struct.Struct("<I")
+_RESIDUE = 0x2144DF1C  # crc32 of any message with its own crc32 appended, little-endian
+SIGNATURE_SIZE = 24
+_HOT = struct.Struct("<4sBB14xII4xQQ8xq8x16s")  # the fields of the header that a plain hit needs
+_START = _MAGIC + bytes([FORMAT_VERSION])
+
+
+class Flag(IntFlag):
+    """What the header says about the rest of the row."""
+
+    CODE = 1
+    """Key or payload import or call something when they are decoded."""
+    PARTS = 2
+    """The payload is a document with buffers."""
+    BLOB = 4
+    """The payload lies in a blob file; the row holds its name, size and digests."""
+    SIGNED = 8
+    B64 = 16
+    """The payload is base64 text."""
+    LOOSE = 32
+    """Not a row of a stash, but a value on its own, as ``serialize`` makes it."""
+
+
+_SLOW = Flag.CODE | Flag.PARTS | Flag.BLOB | Flag.SIGNED | Flag.B64 | Flag.LOOSE
+
+
+@dataclass(slots=True)
+class Entry:
+    """One stored row, unpacked. ``payload`` is still compressed and serialized as the label says."""
+
+    digest: bytes
+    label: bytes
+    key: bytes
+    payload: bytes | memoryview
+    raw_size: int
+    flags: Flag = Flag(0)
+    write_id: bytes = b""
+    version: int = 1
+    created_at: int = 0
+    expires_at: int = 0
+    seconds: float = 0.0
+    metadata: bytes = b""
+    signer: bytes = b""
+    tag: bytes = b""
+    is_trusted: bool = False
+    """Whether the entry was signed by a key that this user trusts; decided by the stash that read it."""
+
+    @property
+    def is_code(self) -> bool:
+        """Whether decoding it imports or calls something."""
+        return bool(self.flags & Flag.CODE)
+
+    def is_expired(self, now: int | None = None) -> bool:
+        """Whether its time to live is over at *now*, in ns since the epoch."""
+        return 0 < self.expires_at <= (time.time_ns() if now is None else now)
+
+    def body(self) -> bytes:
+        """The row up to the signature: what a tag covers."""
+        head = _HEADER.pack(
+            *(_MAGIC, FORMAT_VERSION, self.flags, len(self.label), 0, self.write_id, self.version, len(self.key)),
+            *(len(self.metadata), 0, len(self.payload), self.raw_size, self.created_at, self.expires_at, self.seconds),
+            self.digest,
+        )
+        return b"".join((head, self.label, self.key, self.metadata, self.payload))
+
+    def pack(self) -> bytes:
+        """The whole row, as engines store it."""
+        body = self.body() + self.signer + self.tag
+        return body + _CRC.pack(crc32(body))
+
+
+def pack_plain(digest: bytes, label: bytes, key: bytes, document: bytes | bytearray | memoryview, raw_size: int) -> bytes:
+    """The row of a small data value without policies: the same bytes as ``Entry(...).pack()``, without the object."""
+    head = _HEADER.pack(
+        *(_MAGIC, FORMAT_VERSION, 0, len(label), 0, new_write_id(), 1, len(key), 0, 0, len(document), raw_size),
+        *(time.time_ns(), 0, 0.0, digest),
+    )
+    body = b"".join((head, label, key, document))
+    return body + _CRC.pack(crc32(body))
+
+
+def unpack_plain(blob: bytes, digest: bytes) -> tuple[bytes, memoryview, int] | None:
+    """``(label, stored payload, raw size)`` of a plain row that never expires; ``None`` if it needs :func:`unpack`.
+
+    The checksum and the key digest are checked here as there.
+    """
+    if crc32(blob) != _RESIDUE or len(blob) < HEADER_SIZE:
+        return None
+    start, flags, label_size, key_size, meta_size, stored, raw_size, expires, found = _HOT.unpack_from(blob)
+    if flags or expires or start != _START or found != digest:
+        return None
+    begin = HEADER_SIZE + label_size
+    payload = begin + key_size + meta_size
+    if payload + stored + 4 != len(blob):
+        return None
+    return blob[HEADER_SIZE:begin], memoryview(blob)[payload:-4], raw_size
+
+
+def unpack(blob: bytes, digest: bytes | None = None) -> Entry:
+    """The entry in *blob*; raises CorruptEntry, or NewerFormat, before anything in it is believed.
+
+    With *digest*, the entry must be the one of that key.
+    """
+    if len(blob) < HEADER_SIZE + 4 or crc32(blob) != _RESIDUE:
+        raise CorruptEntry(_what_is_wrong(blob))
+    fields = _HEADER.unpack_from(blob)
+    if fields[0] != _MAGIC:
+        raise CorruptEntry("the row does not begin like an entry of hashstash")
+    if fields[1] > FORMAT_VERSION:
+        raise NewerFormat(f"the entry has format {fields[1]}, this hashstash reads up to {FORMAT_VERSION}; upgrade hashstash")
+    return _unpack_checked(blob, fields, digest)
+
+
+def _unpack_checked(blob: bytes, fields: tuple[object, ...], digest: bytes | None) -> Entry:
+    _, _, flags, label_size, _, write_id, version, key_size, meta_size, _, stored, raw_size, *rest = fields
+    created, expires, seconds, found = rest
+    assert isinstance(flags, int)
+    ends = list(itertools.accumulate((label_size, key_size, meta_size, stored), initial=HEADER_SIZE))  # type: ignore[type-var]
+    signature = SIGNATURE_SIZE if flags & Flag.SIGNED else 0
+    if ends[-1] + signature + 4 != len(blob):  # type: ignore[operator]
+        raise CorruptEntry("the sizes in the entry's header do not add up to its length")
+    if digest is not None and found != digest:
+        raise CorruptEntry("the row holds the entry of another key; it was copied there")
+    label, key, metadata = (blob[begin:end] for begin, end in itertools.pairwise(ends[:4]))
+    payload = memoryview(blob)[ends[3] : ends[4]]
+    signer, tag = blob[ends[4] : ends[4] + 8], blob[ends[4] + 8 : ends[4] + signature]  # type: ignore[operator]
+    return Entry(  # type: ignore[misc]
+        *(found, label, key, payload, raw_size, Flag(flags), write_id, version, created, expires, seconds, metadata),  # type: ignore[arg-type]
+        signer=signer if signature else b"",
+        tag=tag if signature else b"",
+    )
+
+
+def peek_sizes(head: bytes) -> tuple[int, int]:
+    """``(bytes up to the end of the metadata, flags)`` of the row that begins with *head*, unchecked."""
+    if len(head) < HEADER_SIZE:
+        raise CorruptEntry("the row is shorter than an entry's header")
+    fields = _HEADER.unpack_from(head)
+    return HEADER_SIZE + fields[3] + fields[7] + fields[8], fields[2]
+
+
+def _what_is_wrong(blob: bytes) -> str:
+    if len(blob) < HEADER_SIZE + 4:
+        return f"the row is cut off: {len(blob)} bytes, an entry has at least {HEADER_SIZE + 4}"
+    return "the checksum does not fit: the row was changed or cut off after it was written"
+
+
+def _first_write_id() -> itertools.count[int]:
+    return itertools.count(int.from_bytes(os.urandom(8), "little") >> 1)
+
+
+_write_ids = _first_write_id()
+
+
+def new_write_id() -> bytes:
+    """Eight bytes that no other write has: a random start for each process, and a counter."""
+    return next(_write_ids).to_bytes(8, "little")
+
+
+def _renew_in_child() -> None:
+    global _write_ids
+    _write_ids = _first_write_id()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_in_child)

@@ -1,0 +1,82 @@
+"""Every error that HashStash raises on purpose.
+
+StashError
+├── MissingDependency (ImportError)   an optional package is not installed; the message holds the pip line
+├── UnknownPlugin (ValueError)        no engine, serializer, compressor or filter of that name; lists the known ones
+├── UnsafeName (ValueError)           a name that would leave the stash's root
+├── VolatileKey (TypeError)           a key whose state cannot be hashed (a generator, a lock, an open file)
+├── UnsupportedValue (TypeError)      a value that cannot be stored, or not without changing it
+├── PolicyError (TypeError)           a write that a policy of the stash forbids
+│   └── ReadOnlyStash                 a write to a stash that was opened read-only
+├── Conflict                          a compare-and-set lost against another writer
+├── StashFull (OSError)               the disk, the quota or the size limit leaves no room
+└── BadEntry                          a stored entry that is not decoded
+    ├── CorruptEntry                  bytes changed or cut off since they were written
+    │   └── TamperedEntry             signed by a key of ours, but the signature does not fit
+    ├── UntrustedEntry                needs code to be decoded, and nobody this user trusts signed it
+    └── NewerFormat                   written by a newer version of hashstash
+
+Bad entries are never KeyErrors, so that ``stash.get(key, default)`` cannot hide them.
+"""
+
+from __future__ import annotations
+
+
+class StashError(Exception):
+    """The root of all errors of HashStash."""
+
+
+class MissingDependency(StashError, ImportError):
+    """An optional package is not installed; the message gives the pip line that installs it."""
+
+
+class UnknownPlugin(StashError, ValueError):
+    """No engine, serializer, compressor or filter has that name; the message lists the known ones."""
+
+
+class UnsafeName(StashError, ValueError):
+    """A name that would lead outside of the stash's root, or that no file system can hold."""
+
+
+class VolatileKey(StashError, TypeError):
+    """A key, or a part of it, whose state cannot be hashed, so that it could never be found again."""
+
+
+class UnsupportedValue(StashError, TypeError):
+    """A value, or a part of it, that cannot be stored and come back equal."""
+
+
+class PolicyError(StashError, TypeError):
+    """A policy of the stash forbids this write; nothing was changed."""
+
+
+class ReadOnlyStash(PolicyError):
+    """A write to a stash that was opened read-only; nothing was changed."""
+
+
+class Conflict(StashError):
+    """Another writer changed the row between reading and writing; nothing was changed."""
+
+
+class StashFull(StashError, OSError):
+    """There is no room for the entry; what was stored before is intact."""
+
+
+class BadEntry(StashError):
+    """A stored entry that exists but is not decoded. Reading never moves or deletes it."""
+
+
+class CorruptEntry(BadEntry):
+    """The stored bytes are not the bytes that were written."""
+
+
+class TamperedEntry(CorruptEntry):
+    """The entry names a signing key of this user, but its signature does not fit its content."""
+
+
+class UntrustedEntry(BadEntry):
+    """The entry needs code to be decoded, and was not signed by a key that this user trusts."""
+
+
+class NewerFormat(BadEntry):
+    """The entry was written in a format that this version of hashstash does not know."""

@@ -1,0 +1,51 @@
+"""Hashes for large buffers: xxh3_128 where xxhash is installed, else sha256."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import struct
+from typing import TYPE_CHECKING, Any, Protocol
+
+from hashstash.errors import MissingDependency, UnknownPlugin
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+LARGE = 64 * 1024
+"""From this many bytes on, a buffer enters a digest by its own hash."""
+
+BUFFER_HASHES = ("xxh3_128", "sha256")
+
+
+class BufferHasher(Protocol):
+    """What hashlib and xxhash objects have in common."""
+
+    def update(self, data: Any, /) -> None: ...
+
+    def digest(self) -> bytes: ...
+
+
+def default_buffer_hash() -> str:
+    """The fastest hash that this environment has."""
+    return "xxh3_128" if importlib.util.find_spec("xxhash") else "sha256"
+
+
+def buffer_hasher(name: str) -> Callable[[], BufferHasher]:
+    """A function that makes a new hasher of that *name*."""
+    if name == "sha256":
+        return hashlib.sha256
+    if name == "xxh3_128":
+        try:
+            import xxhash
+        except ImportError as error:
+            message = "buffers were hashed with xxh3_128, which needs the package 'xxhash': pip install xxhash"
+            raise MissingDependency(message) from error
+        hasher: Callable[[], BufferHasher] = xxhash.xxh3_128
+        return hasher
+    raise UnknownPlugin(f"no buffer hash named {name!r}; known: {', '.join(BUFFER_HASHES)}")
+
+
+def delimited(*parts: bytes) -> bytes:
+    """*parts* joined so that no other parts give the same bytes."""
+    return b"".join(struct.pack("<Q", len(part)) + part for part in parts)

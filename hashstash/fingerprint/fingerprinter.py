@@ -1,0 +1,164 @@
+"""The face of a walk: give it values, get digests, the names that code reads, and why something cannot be hashed."""
+
+from __future__ import annotations
+
+import struct
+import sys
+import threading
+from dataclasses import dataclass
+from hashlib import blake2b
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from hashstash.errors import VolatileKey
+from hashstash.fingerprint import arrays
+from hashstash.fingerprint.buffers import buffer_hasher, default_buffer_hash
+from hashstash.fingerprint.dispatch import handler_for
+from hashstash.fingerprint.parts import function_parts
+from hashstash.fingerprint.walker import Walker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from hashstash.fingerprint.packages import Pin
+
+_DEEP = 100_000
+_recursion = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """What one walk over one value found."""
+
+    digest: bytes
+    """16 bytes: the content, the types, and which containers are the same object."""
+    containers: list[Any]
+    """What can be aliased, in walk order: the n-th one here is the n-th one of every value of this digest."""
+    names: frozenset[str]
+    """Names of the namespace that functions inside the value read, also if they stand for a builtin or nothing."""
+    volatile: tuple[str, ...]
+    """Why the state cannot be hashed, such as ``"`x.lock` is a lock"``; empty if it can."""
+    packages: Mapping[str, str]
+    """Installed packages that were met, with their full versions."""
+    is_dynamic: bool = False
+    """Whether a function inside calls ``eval``, ``globals`` and the like, and may read any name of the namespace."""
+
+
+class Fingerprinter:
+    """Digests for ONE operation, such as one key or one look at a cell's inputs.
+
+    Within it, large arrays and strings that are met again are not hashed again, since nothing runs between two walks
+    that could change them. After user code ran, make a new one.
+    """
+
+    def __init__(
+        self,
+        *,
+        pin: Pin = "minor",
+        namespace: Mapping[str, Any] | None = None,
+        buffer_hash: str | None = None,
+        share_leaves: bool = True,
+    ) -> None:
+        self.pin: Pin = pin
+        self.namespace = namespace
+        self.buffer_hash = buffer_hash or default_buffer_hash()
+        self._hasher = buffer_hasher(self.buffer_hash)
+        self._leaves: dict[int, tuple[Any, bytes]] | None = {} if share_leaves else None
+
+    def walk(self, value: Any, label: str = "value") -> Walk:
+        """Walk over *value*; *label* names it in the reasons for being volatile."""
+        return self.walk_all([(label, value)])
+
+    def walk_all(self, labelled: Iterable[tuple[str, Any]]) -> Walk:
+        """One walk over several values with their labels, so that what they share counts."""
+        walker = finished(self._walker, list(labelled))
+        return Walk(
+            digest=walker.finish(),
+            containers=walker.containers,
+            names=frozenset(walker.names),
+            volatile=tuple(walker.volatile),
+            packages=MappingProxyType(walker.packages),
+            is_dynamic=walker.is_dynamic,
+        )
+
+    def digest(self, value: Any, label: str = "value") -> bytes:
+        """The digest of *value*; raises :class:`~hashstash.errors.VolatileKey` naming what cannot be hashed."""
+        return stable_digest(finished(self._walker, [(label, value)]))
+
+    def parts(self, function: Any) -> dict[str, bytes]:
+        """The digests of all that a function's fingerprint is made of, by name, so that a change can be explained.
+
+        Helpers stand beside the function: a helper's part is its own code, and what it reads are parts of their own.
+        """
+        return function_parts(function, lambda value: self.walk(value).digest)
+
+    def _walker(self) -> Walker:
+        return Walker(handler_for, pin=self.pin, namespace=self.namespace, hasher=self._hasher, leaves=self._leaves)
+
+
+def finished(make_walker: Callable[[], Walker], labelled: Sequence[tuple[str, Any]]) -> Walker:
+    """A walker that has walked over all values; values that nest deeper than Python's limit take a second attempt."""
+    walker = make_walker()
+    try:
+        return _walk_each(walker, labelled)
+    except RecursionError:
+        return _walk_deeply(make_walker(), labelled)
+
+
+def _walk_each(walker: Walker, labelled: Sequence[tuple[str, Any]]) -> Walker:
+    for label, value in labelled:
+        walker.path[:] = [label]
+        walker.bound("", value)
+    return walker
+
+
+def _walk_deeply(walker: Walker, labelled: Sequence[tuple[str, Any]]) -> Walker:
+    """Walk with a higher limit: all our recursion is in Python, none in C."""
+    with _recursion:
+        limit = sys.getrecursionlimit()
+        sys.setrecursionlimit(max(limit, _DEEP))
+        try:
+            return _walk_each(walker, labelled)
+        except RecursionError as error:
+            message = f"`{walker.path[0]}` nests too deeply to be hashed; use a part of it, or a flatter form"
+            raise VolatileKey(message) from error
+        finally:
+            sys.setrecursionlimit(limit)
+
+
+def stable_digest(walker: Walker) -> bytes:
+    """The digest of a finished walk that met nothing volatile."""
+    if walker.volatile:
+        raise VolatileKey(f"{walker.volatile[0]}, so its state cannot be hashed; use a part of it that can")
+    return walker.finish()
+
+
+def alias_signature(walks: Mapping[str, Walk]) -> bytes:
+    """The digest of which containers the roots share with one another, by their place in each walk.
+
+    It looks at identity only: any subset of roots can be signed at any time, also after their values were changed.
+    """
+    first: dict[int, tuple[str, int]] = {}
+    arrays_by_owner: dict[int, list[tuple[str, int, Any]]] = {}
+    shared = bytearray()
+    for root in sorted(walks):
+        met: list[tuple[int, tuple[str, int, Any]]] = []
+        for index, value in enumerate(walks[root].containers):
+            earlier = first.setdefault(id(value), (root, index))
+            if earlier[0] != root:
+                shared += _place(root, index) + _place(*earlier)
+            owner = arrays.memory_owner(value)
+            if owner is not None:
+                for other_root, other_index, other in arrays_by_owner.get(owner, ()):
+                    distance = arrays.overlap(value, other)
+                    if distance is not None and other is not value:
+                        shared += _place(root, index) + _place(other_root, other_index) + struct.pack("<q", distance)
+                met.append((owner, (root, index, value)))
+        for owner, place in met:
+            arrays_by_owner.setdefault(owner, []).append(place)
+    return blake2b(shared, digest_size=16, person=b"hashstash alias1").digest()
+
+
+def _place(root: str, index: int) -> bytes:
+    name = root.encode("utf-8", "surrogatepass")
+    return struct.pack("<I", len(name)) + name + struct.pack("<Q", index)

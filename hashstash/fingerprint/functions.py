@@ -1,0 +1,294 @@
+"""Handlers for functions and for what wraps them.
+
+A user's function is its code, its defaults, its closure, its own attributes, and everything that its global names
+stand for. A function of an installed package is its name and version, with the closure if it was made by another
+function.
+"""
+
+from __future__ import annotations
+
+import builtins
+import functools
+import types
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from hashstash.fingerprint import modules
+from hashstash.fingerprint.packages import Origin, origin_of_globals, origin_of_name
+from hashstash.fingerprint.reads import code_reads
+from hashstash.fingerprint.source import code_digest
+from hashstash.fingerprint.walker import MISSING, Handler, Walker
+from hashstash.fingerprint.writes import is_record
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Binding(NamedTuple):
+    """Something that a function's result depends on besides its code."""
+
+    kind: str
+    name: str
+    value: Any
+
+
+def own_bindings(function: types.FunctionType) -> Iterator[Binding]:
+    """Defaults, closure and attributes of *function*, in this order."""
+    code = function.__code__
+    positional = code.co_varnames[: code.co_argcount]
+    defaults = function.__defaults__ or ()
+    for name, value in zip(positional[len(positional) - len(defaults) :], defaults, strict=False):
+        yield Binding("default", name, value)
+    for name, value in sorted((function.__kwdefaults__ or {}).items()):
+        yield Binding("default", name, value)
+    for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
+        yield Binding("closure", name, cell_contents(cell))
+    for name, value in function.__dict__.items():
+        yield Binding("attribute", name, value)
+
+
+def cell_contents(cell: types.CellType) -> Any:
+    """What a closure cell holds, or :data:`MISSING` before its variable is assigned."""
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return MISSING
+
+
+def global_names(function: types.FunctionType) -> list[str]:
+    """The global names that *function* reads, sorted; names inside strings only if they stand for something."""
+    reads = code_reads(function.__code__)
+    namespace = function.__globals__
+    return sorted(reads.names | {token for token in reads.tokens if token in namespace})
+
+
+def walk_function(walker: Walker, function: types.FunctionType) -> None:
+    origin = origin_of_globals(function.__globals__)
+    if origin is not Origin.USER:
+        _walk_foreign_function(walker, function, origin)
+        return
+    walker.register(function)
+    if walker.guards is not None:
+        walker.guards.function(function)
+    walker.mark(
+        "function", len(function.__defaults__ or ()), len(function.__kwdefaults__ or ()), len(function.__dict__)
+    )
+    walker.raw(code_digest(function.__code__, function.__globals__))
+    _walk_own_bindings(walker, function)
+    _walk_globals(walker, function)
+    for statement in sorted(code_reads(function.__code__).imports, key=repr):
+        modules.walk_import(walker, statement, function.__globals__)
+
+
+def _walk_own_bindings(walker: Walker, function: types.FunctionType) -> None:
+    for kind, name, value in own_bindings(function):
+        walker.mark(kind, name)
+        if value is MISSING:
+            walker.mark("empty")
+        elif kind == "closure" and walker.namespace is None and _is_record(function, name, value):
+            walker.mark("record")
+        else:
+            walker.bound(f"({name}=)" if kind == "default" else f".{name}", value)
+
+
+def _walk_globals(walker: Walker, function: types.FunctionType) -> None:
+    namespace = function.__globals__
+    reads = code_reads(function.__code__)
+    names = global_names(function)
+    if namespace is walker.namespace:
+        walker.names.update(names)
+        walker.is_dynamic |= reads.is_dynamic
+        return
+    for name in names:
+        value = namespace.get(name, MISSING)
+        if walker.namespace is None and _is_record(function, name, value):
+            walker.mark("record", name)
+            continue
+        if walker.guards is not None:
+            walker.guards.lookup(namespace, name, value)
+        if value is MISSING:
+            walker.mark("builtin" if hasattr(builtins, name) else "absent", name)
+        elif modules.is_user_module(value):
+            modules.walk_chains(walker, value, [chain[1:] for chain in sorted(reads.chains) if chain[0] == name])
+        else:
+            walker.mark("global", name)
+            walker.bound(f" -> {name}", value)
+
+
+def _is_record(function: types.FunctionType, name: str, value: Any) -> bool:
+    """Whether *value* is only written to, so that it says nothing of what the function answers."""
+    return is_record(function.__code__, function.__globals__, name, value)
+
+
+def _walk_foreign_function(walker: Walker, function: types.FunctionType, origin: Origin) -> None:
+    module, name = str(function.__globals__.get("__name__")), function.__code__.co_qualname
+    if is_memoized(function):
+        walker.mark("memoized")
+        walker.bound("", function.__dict__["__wrapped__"])
+        return
+    if "<locals>" not in name and not function.__closure__ and "<lambda>" not in name:
+        walker.installed("function", module, name, is_stdlib=origin is Origin.STDLIB)
+        return
+    walker.register(function)
+    if walker.guards is not None:
+        walker.guards.function(function)
+    walker.installed("function", module, name, is_stdlib=origin is Origin.STDLIB)
+    if "<lambda>" in name:
+        walker.mark("line", function.__code__.co_firstlineno)
+    if module == "functools" and name.startswith("singledispatch."):
+        _walk_single_dispatch(walker, function)
+    else:
+        _walk_own_bindings(walker, function)
+
+
+def is_memoized(value: Any) -> bool:
+    """Whether *value* is a function that HashStash memoized: it stands for the function that it wraps."""
+    kind = type(value)
+    if kind is types.FunctionType:
+        module = str(value.__globals__.get("__name__"))
+    else:
+        module = str(getattr(kind, "__module__", ""))
+    return module.partition(".")[0] == __name__.partition(".")[0] and "__wrapped__" in getattr(value, "__dict__", {})
+
+
+def _walk_single_dispatch(walker: Walker, function: Any) -> None:
+    """The registry only: the cache of a dispatcher changes at every call."""
+    registry = dict(function.registry)
+    if walker.guards is not None:
+        walker.guards.mapping(function.registry)
+    walker.mark("registry", len(registry))
+    for kind, implementation in registry.items():
+        walker.walk(kind)
+        walker.bound(f"[{kind.__name__}]", implementation)
+
+
+def walk_method(walker: Walker, value: types.MethodType) -> None:
+    walker.mark("method")
+    if _is_shell(value.__self__):
+        walker.mark("shell", value.__func__.__name__)
+        return
+    walker.bound("", value.__func__)
+    walker.bound(".__self__", value.__self__)
+
+
+def _is_shell(value: Any) -> bool:
+    """The running IPython has no content; ``get_ipython`` is a method of it."""
+    return any(base.__name__ == "InteractiveShell" for base in type(value).__mro__)
+
+
+def walk_builtin(walker: Walker, value: Any) -> None:
+    """A function in C, or a method in C bound to a value."""
+    owner = value.__self__
+    if owner is None or isinstance(owner, types.ModuleType):
+        module = value.__module__ or getattr(owner, "__name__", "builtins")
+        is_stdlib = origin_of_name(module) is not Origin.INSTALLED
+        walker.installed("builtin function", module, value.__qualname__, is_stdlib=is_stdlib)
+    else:
+        walker.mark("builtin method", value.__name__)
+        walker.bound(".__self__", owner)
+
+
+def walk_method_wrapper(walker: Walker, value: types.MethodWrapperType) -> None:
+    walker.mark("method wrapper", value.__name__)
+    walker.bound(".__self__", value.__self__)
+
+
+def walk_slot(walker: Walker, value: Any) -> None:
+    """A method or attribute that a class in C defines."""
+    walker.mark(type(value).__name__, value.__name__)
+    walker.walk(value.__objclass__)
+
+
+def walk_partial(walker: Walker, value: functools.partial[Any]) -> None:
+    walker.register(value)
+    walker.walk(type(value))
+    _walk_call(walker, value.func, value.args, value.keywords)
+    if vars(value):
+        walker.step(".__dict__", vars(value))
+
+
+def walk_partial_method(walker: Walker, value: functools.partialmethod[Any]) -> None:
+    walker.register(value)
+    walker.mark("partialmethod")
+    _walk_call(walker, value.func, value.args, value.keywords)
+
+
+def _walk_call(walker: Walker, function: Any, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> None:
+    walker.mark("call", len(arguments), len(keywords))
+    walker.bound(".func", function)
+    for index, argument in enumerate(arguments):
+        walker.bound(f".args[{index}]", argument)
+    if walker.guards is not None:
+        walker.guards.mapping(keywords)
+    for name, argument in keywords.items():
+        walker.atom(name)
+        walker.bound(f".keywords[{name!r}]", argument)
+
+
+def walk_property(walker: Walker, value: property) -> None:
+    walker.register(value)
+    walker.walk(type(value))
+    for name in ("fget", "fset", "fdel"):
+        walker.bound(f".{name}", getattr(value, name))
+
+
+def walk_wrapped_method(walker: Walker, value: Any) -> None:
+    """A staticmethod or classmethod is the function in it."""
+    walker.mark(type(value).__name__)
+    walker.bound("", value.__func__)
+
+
+def walk_cached_property(walker: Walker, value: functools.cached_property[Any]) -> None:
+    walker.mark("cached_property", value.attrname)
+    walker.bound(".func", value.func)
+
+
+def walk_single_dispatch_method(walker: Walker, value: functools.singledispatchmethod[Any]) -> None:
+    walker.mark("singledispatchmethod")
+    walker.bound(".func", value.func)
+    walker.bound(".dispatcher", value.dispatcher)
+
+
+def walk_lru_cache(walker: Walker, value: Any) -> None:
+    """What is in the cache follows from the function, and does not count."""
+    walker.register(value)
+    limit = value.cache_parameters()
+    walker.mark("lru_cache", limit["maxsize"], limit["typed"])
+    if walker.guards is not None:
+        walker.guards.lookup(vars(value), "__wrapped__", value.__wrapped__)
+    walker.bound("", value.__wrapped__)
+
+
+def walk_cell(walker: Walker, value: types.CellType) -> None:
+    walker.register(value)
+    contents = cell_contents(value)
+    walker.mark("cell", "empty" if contents is MISSING else "full")
+    if contents is not MISSING:
+        walker.step(".cell_contents", contents)
+
+
+def walk_code(walker: Walker, value: types.CodeType) -> None:
+    walker.mark("code")
+    walker.raw(code_digest(value))
+
+
+HANDLERS: dict[type, Handler] = {
+    types.FunctionType: walk_function,
+    types.MethodType: walk_method,
+    types.BuiltinFunctionType: walk_builtin,
+    types.MethodWrapperType: walk_method_wrapper,
+    types.WrapperDescriptorType: walk_slot,
+    types.MethodDescriptorType: walk_slot,
+    types.ClassMethodDescriptorType: walk_slot,
+    types.GetSetDescriptorType: walk_slot,
+    types.MemberDescriptorType: walk_slot,
+    functools.partial: walk_partial,
+    functools.partialmethod: walk_partial_method,
+    functools.cached_property: walk_cached_property,
+    functools.singledispatchmethod: walk_single_dispatch_method,
+    type(functools.lru_cache(len)): walk_lru_cache,
+    property: walk_property,
+    staticmethod: walk_wrapped_method,
+    classmethod: walk_wrapped_method,
+    types.CellType: walk_cell,
+    types.CodeType: walk_code,
+}

@@ -1,0 +1,220 @@
+"""Handlers for modules: an installed one is its name and version, a user's is what it holds now.
+
+Of a module that a function names, only the attributes count that the function takes from it.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib.machinery
+import sys
+import tokenize
+from functools import partial
+from hashlib import blake2b
+from types import FunctionType, ModuleType
+from typing import TYPE_CHECKING, Any
+
+from hashstash.fingerprint.buffers import delimited
+from hashstash.fingerprint.packages import Origin, origin_of, origin_of_module
+from hashstash.fingerprint.reads import Import
+from hashstash.fingerprint.source import canonical_ast, source_index
+from hashstash.fingerprint.walker import MISSING, Handler, Walker
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+_MACHINERY = frozenset(
+    f"__{name}__"
+    for name in [
+        "name",
+        "doc",
+        "package",
+        "loader",
+        "spec",
+        "path",
+        "file",
+        "cached",
+        "builtins",
+        "warningregistry",
+        "annotations",
+        "getattr",
+        "dir",
+        "all",
+    ]
+)
+
+
+def is_user_module(value: Any) -> bool:
+    """Whether *value* is a module whose code is the user's."""
+    return isinstance(value, ModuleType) and origin_of_module(value) is Origin.USER
+
+
+def walk_module(walker: Walker, module: ModuleType) -> None:
+    origin = origin_of_module(module)
+    if origin is not Origin.USER:
+        walker.installed("module", module.__name__, "", is_stdlib=origin is Origin.STDLIB)
+        return
+    walker.register(module)
+    walker.mark("user module", module.__name__)
+    with walker.unguarded():
+        _walk_content(walker, module)
+
+
+def _walk_content(walker: Walker, module: ModuleType) -> None:
+    for name, value in sorted(_content(vars(module))):
+        walker.mark("attribute", name)
+        # What a module holds besides code may be anything (a lock, a connection); it is not refused for that.
+        if not walker.attempt(partial(walker.step, f".{name}", value)):
+            walker.mark("volatile", type(value).__name__)
+
+
+def _content(namespace: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    return ((name, value) for name, value in list(namespace.items()) if name not in _MACHINERY)
+
+
+def walk_chains(walker: Walker, module: ModuleType, chains: Iterable[tuple[str, ...]]) -> None:
+    """Write what the attribute *chains* take from *module*; an empty chain takes all of it."""
+    wanted = sorted(set(chains)) or [()]
+    walker.mark("taken from", module.__name__)
+    if () in wanted:
+        walker.step(f" -> {module.__name__}", module)
+        return
+    for name in dict.fromkeys(chain[0] for chain in wanted):
+        value = vars(module).get(name, MISSING)
+        if walker.guards is not None:
+            walker.guards.lookup(vars(module), name, value)
+        walker.mark("attribute", name)
+        if value is MISSING:
+            walker.mark("absent")
+        elif is_user_module(value):
+            walk_chains(walker, value, [chain[1:] for chain in wanted if chain[0] == name])
+        else:
+            walker.bound(f" -> {module.__name__}.{name}", value)
+
+
+def walk_import(walker: Walker, statement: Import, namespace: Mapping[str, Any]) -> None:
+    """Write what an import inside a function brings in, if it is the user's: the same before and after it is loaded.
+
+    A module that is not loaded, or is loaded as its file says, is its syntax tree with the user's modules that it
+    imports; one that was edited or changed since is what it holds.
+    """
+    for name in _imported_modules(statement, str(namespace.get("__package__") or "")):
+        file = _file_of(name)
+        if file is None or origin_of(name, file) is not Origin.USER:
+            continue
+        walker.mark("import", name)
+        module = sys.modules.get(name)
+        if isinstance(module, ModuleType) and not _is_as_written(module, file):
+            walker.step(f" -> {name}", module)
+        else:
+            with walker.unguarded():
+                walker.raw(_written_form(file, name))
+
+
+def _imported_modules(statement: Import, package: str) -> Iterator[str]:
+    """The modules that an import statement may load: itself, and each name that is a module in it."""
+    base = statement.module
+    if statement.level:
+        above = package.split(".")
+        kept = above[: len(above) - statement.level + 1]
+        base = ".".join([*kept, base] if base else kept)
+    if base:
+        yield base
+    for name in statement.names:
+        if name != "*" and _file_of(f"{base}.{name}") is not None:
+            yield f"{base}.{name}"
+
+
+def _file_of(name: str) -> str | None:
+    """The source file of a module, found without importing anything; ``None`` if there is none."""
+    module = sys.modules.get(name)
+    if module is not None:
+        file = getattr(module, "__file__", None)
+        return file if isinstance(file, str) and file.endswith(".py") else None
+    folders: list[str] | None = None
+    spec = None
+    parts = name.split(".")
+    for count in range(1, len(parts) + 1):
+        spec = importlib.machinery.PathFinder.find_spec(".".join(parts[:count]), folders)
+        if spec is None:
+            return None
+        folders = spec.submodule_search_locations
+    return spec.origin if spec is not None and spec.origin and spec.origin.endswith(".py") else None
+
+
+def _read_source(file: str) -> str | None:
+    try:
+        with tokenize.open(file) as source:
+            return source.read()
+    except (OSError, SyntaxError, UnicodeDecodeError):
+        return None
+
+
+def _is_as_written(module: ModuleType, file: str) -> bool:
+    """Whether a loaded module holds what its file says: functions compile from it, data are its literals."""
+    text = _read_source(file)
+    index = source_index(file, text) if text is not None else None
+    if text is None or index is None:
+        return False
+    literals = _literals(ast.parse(text))
+    for name, value in _content(vars(module)):
+        if isinstance(value, FunctionType):
+            if value.__code__.co_filename == file and index.node_of(value.__code__) is None:
+                return False
+        elif isinstance(value, type):
+            methods = [method for method in vars(value).values() if isinstance(method, FunctionType)]
+            if any(method.__code__.co_filename == file and not index.node_of(method.__code__) for method in methods):
+                return False
+        elif not isinstance(value, ModuleType) and not (name in literals and _same_data(literals[name], value)):
+            return False
+    return True
+
+
+def _literals(tree: ast.Module) -> dict[str, Any]:
+    found = {}
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
+            try:
+                found[node.targets[0].id] = ast.literal_eval(node.value)
+            except ValueError:
+                continue
+    return found
+
+
+def _same_data(written: Any, value: Any) -> bool:
+    return type(written) is type(value) and repr(written) == repr(value)
+
+
+def _written_form(file: str, name: str) -> bytes:
+    """The digest of a module's syntax tree and of those of the user's modules that it imports."""
+    forms: dict[str, bytes] = {}
+    waiting = [(name, file)]
+    while waiting:
+        name, file = waiting.pop()
+        text = _read_source(file)
+        if name in forms:
+            continue
+        try:
+            tree = ast.parse(text or "")
+        except (SyntaxError, ValueError):
+            forms[name] = b"broken" + (text or "").encode("utf-8", "surrogatepass")
+            continue
+        forms[name] = canonical_ast(tree)
+        package = name if file.endswith("__init__.py") else name.rpartition(".")[0]
+        for found in {found for statement in _static_imports(tree) for found in _imported_modules(statement, package)}:
+            place = _file_of(found)
+            if place is not None and origin_of(found, place) is Origin.USER:
+                waiting.append((found, place))
+    parts = [part for key in sorted(forms) for part in (key.encode(), forms[key])]
+    return blake2b(delimited(*parts), digest_size=16, person=b"module source").digest()
+
+
+def _static_imports(tree: ast.AST) -> Iterator[Import]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (Import(alias.name, 0, ()) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield Import(node.module or "", node.level, tuple(alias.name for alias in node.names))
+
+
+HANDLERS: dict[type, Handler] = {ModuleType: walk_module}

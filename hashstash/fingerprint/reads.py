@@ -1,0 +1,109 @@
+"""What a code object reads from outside: global names, attributes taken from them, imports, names in strings."""
+
+from __future__ import annotations
+
+import dis
+import re
+from dataclasses import dataclass
+from types import CodeType
+from typing import TYPE_CHECKING
+
+from hashstash.fingerprint.source import PerCode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_GLOBAL_LOADS = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"})
+_ATTRIBUTE_LOADS = frozenset({"LOAD_ATTR", "LOAD_METHOD"})
+_CONSTANT_LOADS = frozenset({"LOAD_CONST", "LOAD_SMALL_INT"})
+_DYNAMIC_NAMES = frozenset({"eval", "exec", "globals", "get_ipython"})
+_IDENTIFIER = re.compile(r"[^\W\d]\w*")
+_QUERY_VARIABLE = re.compile(r"@([^\W\d]\w*)")
+
+
+@dataclass(frozen=True, slots=True)
+class Import:
+    """An import statement inside a function: ``from {'.' * level}module import names``."""
+
+    module: str
+    level: int
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CodeReads:
+    """What one code object, with the code nested in it, reads from outside of itself."""
+
+    chains: frozenset[tuple[str, ...]]
+    """``("helper", "limits", "K")`` for ``helper.limits.K``; a name that is used by itself is a chain of one."""
+    imports: frozenset[Import]
+    tokens: frozenset[str]
+    """Identifiers inside string constants that may be evaluated; most of them name nothing."""
+    is_dynamic: bool
+    """Whether it calls ``eval``, ``globals`` and the like, and may read any global."""
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The global names that are loaded."""
+        return frozenset(chain[0] for chain in self.chains)
+
+
+_known = PerCode[CodeReads]()
+
+
+def code_reads(code: CodeType) -> CodeReads:
+    """What *code* reads; kept as long as the code lives."""
+    known = _known.get(code)
+    return known if known is not None else _known.put(code, _read(code))
+
+
+def _read(code: CodeType) -> CodeReads:
+    nested = [code_reads(constant) for constant in code.co_consts if isinstance(constant, CodeType)]
+    chains = frozenset(_chains(code)).union(*(inner.chains for inner in nested))
+    is_dynamic = any(chain[0] in _DYNAMIC_NAMES for chain in chains)
+    return CodeReads(
+        chains=chains,
+        imports=frozenset(_imports(code)).union(*(inner.imports for inner in nested)),
+        tokens=frozenset(_tokens(code, is_dynamic)).union(*(inner.tokens for inner in nested)),
+        is_dynamic=is_dynamic,
+    )
+
+
+def _chains(code: CodeType) -> Iterator[tuple[str, ...]]:
+    chain: list[str] = []
+    for instruction in dis.get_instructions(code):
+        if chain and instruction.opname in _ATTRIBUTE_LOADS:
+            chain.append(instruction.argval)
+            continue
+        if instruction.opname == "EXTENDED_ARG":
+            continue
+        if chain:
+            yield tuple(chain)
+        chain = [instruction.argval] if instruction.opname in _GLOBAL_LOADS else []
+
+
+def _imports(code: CodeType) -> Iterator[Import]:
+    constants: list[object] = [0, None]
+    for instruction in dis.get_instructions(code):
+        if instruction.opname in _CONSTANT_LOADS:
+            constants = [constants[-1], instruction.argval]
+        elif instruction.opname == "IMPORT_NAME":
+            level, names = constants
+            yield Import(
+                instruction.argval, level if isinstance(level, int) else 0, names if isinstance(names, tuple) else ()
+            )
+
+
+def _tokens(code: CodeType, is_dynamic: bool) -> Iterator[str]:
+    """All identifiers where strings may be evaluated; elsewhere those after ``@``, as in a pandas query."""
+    pattern = _IDENTIFIER if is_dynamic else _QUERY_VARIABLE
+    for text in _strings(code.co_consts):
+        yield from pattern.findall(text)
+
+
+def _strings(constants: tuple[object, ...]) -> Iterator[str]:
+    for constant in constants:
+        if isinstance(constant, str):
+            yield constant
+        elif isinstance(constant, tuple):
+            yield from _strings(constant)

@@ -1,0 +1,108 @@
+"""From a user's key to the place of its row and back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
+
+from hashstash.codec import Buffer, Serializer, pack_key, unpack_key
+from hashstash.engine import Engine
+from hashstash.errors import MissingDependency, ReadOnlyStash
+from hashstash.fingerprint import Fingerprinter
+from hashstash.keys import address_of
+
+META_ADDRESS = b"stash"
+_NO_CONTEXT = b""
+
+
+class EncodedKey(NamedTuple):
+    """A key on its way into a row."""
+
+    address: bytes
+    """The 16-byte digest under which the row lies."""
+    data: bytes
+    """The key itself, serialized, so that it comes back as it was given."""
+    is_code: bool
+    """Whether decoding the key imports or calls something."""
+
+
+class KeyCodec(Protocol):
+    """How one stash turns keys into addresses. Equal keys have one address, and no others have it."""
+
+    def address(self, key: Any) -> bytes:
+        """The address of *key*; raises VolatileKey naming the part that cannot be hashed."""
+
+    def encode(self, key: Any) -> EncodedKey:
+        """The address and the stored form of *key*."""
+
+    def decode(self, data: Buffer) -> Any:
+        """The key that was encoded."""
+
+    def context(self) -> bytes:
+        """What stored entries must carry as metadata to belong to this stash now; empty: all do."""
+
+
+class PlainKeyCodec:
+    """Keys as they are: any object whose content can be hashed."""
+
+    def __init__(self, serializer: Serializer, buffer_hash: Callable[[], str]) -> None:
+        self._serializer = serializer
+        self._buffer_hash = buffer_hash
+
+    def fingerprint(self, value: Any) -> bytes:
+        """The digest of a value that is neither a scalar nor a built-in container."""
+        return Fingerprinter(buffer_hash=self._buffer_hash()).digest(value, "key")
+
+    def address(self, key: Any) -> bytes:
+        return address_of(key, self.fingerprint)
+
+    def encode(self, key: Any) -> EncodedKey:
+        address = address_of(key, self.fingerprint)
+        encoded = self._serializer.dumps(key)
+        return EncodedKey(address, pack_key(encoded), encoded.is_code)
+
+    def decode(self, data: Buffer) -> Any:
+        return self._serializer.loads(unpack_key(data))
+
+    def context(self) -> bytes:
+        return _NO_CONTEXT
+
+
+class StashFacts:
+    """What a stash remembers about itself in its ``meta`` section: how it hashes large buffers."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._hash: str | None = None
+
+    def buffer_hash(self) -> str:
+        """The hash of large buffers in this stash's keys: chosen once, when the first such key is used."""
+        if self._hash is None:
+            self._hash = self._recorded() or self._choose()
+        return self._hash
+
+    def _recorded(self) -> str | None:
+        data = self._engine.section("meta").get(META_ADDRESS)
+        if data is None:
+            return None
+        name = str(json.loads(data[_META_HEAD:])["buffer_hash"])
+        if name == "xxh3_128" and Fingerprinter().buffer_hash != name:
+            raise MissingDependency(
+                f"{self._engine.location()} hashes large keys with xxh3_128, which needs the package 'xxhash':"
+                " pip install 'hashstash[best]'"
+            )
+        return name
+
+    def _choose(self) -> str:
+        name = Fingerprinter().buffer_hash
+        data = bytes(_META_HEAD) + json.dumps({"buffer_hash": name}).encode()
+        try:
+            self._engine.section("meta").swap(META_ADDRESS, None, data)
+        except (ReadOnlyStash, PermissionError):
+            return name  # nothing will be written that another choice could miss
+        return self._recorded() or name
+
+
+_META_HEAD = 16
+"""Rows carry their write id in bytes 8 to 16; the facts are written once, under the write id zero."""

@@ -1,0 +1,92 @@
+"""Values in a frame of their own, outside of any stash: what ``serialize`` gives and ``deserialize`` takes."""
+
+from __future__ import annotations
+
+import time
+from base64 import b64decode, b64encode
+from binascii import Error as Base64Error
+from typing import Any
+
+from hashstash import trust as trusting
+from hashstash.codec import Buffer, Codec, Payload, decoder_of, key_is_code, needs_signature, unfilter
+from hashstash.entry import Entry, Flag, new_write_id, unpack
+from hashstash.errors import CorruptEntry, UntrustedEntry
+from hashstash.store import Store
+from hashstash.trust import Trust
+
+_NO_KEY = bytes(16)
+_MAGIC = b"HST"
+
+
+def to_loose(payload: Payload, *, b64: bool = False) -> bytes:
+    """*payload* in a frame, signed if it needs code; base64 text with *b64*."""
+    entry = Entry(_NO_KEY, payload.label, b"", bytes(payload.join()), payload.raw_size, payload.flags | Flag.LOOSE)
+    entry.write_id, entry.created_at = new_write_id(), time.time_ns()
+    if needs_signature(payload):
+        trusting.keyring().sign(entry, "")
+    frame = entry.pack()
+    return b64encode(frame) if b64 else frame
+
+
+def from_loose(data: Buffer | str, store: Store | None = None) -> Any:
+    """The value in a frame; with *store*, also in a row of that store. Foreign code raises UntrustedEntry."""
+    entry = unpack(_frame(data))
+    if store is not None and not entry.flags & Flag.LOOSE:
+        trusting.check(entry, store.namespace, store.trust)
+        return store.value_of(entry)
+    if entry.flags & Flag.BLOB:
+        raise CorruptEntry("the frame points at a blob file of a stash; decode it with that stash")
+    trusting.check(entry, "", store.trust if store else Trust.MINE)
+    encoded = unfilter(entry.label, entry.payload, entry.raw_size, entry.flags, is_trusted=entry.is_trusted)
+    return decoder_of(entry.label).serializer.loads(encoded)
+
+
+def loose_key(data: bytes) -> bytes:
+    """A stored key as it may leave the stash: data as it is, what needs code in a signed frame."""
+    if not key_is_code(data):
+        return data
+    return to_loose(Payload(b"hashstash", [data], len(data), len(data), Flag.CODE))
+
+
+def key_from_loose(data: Buffer, store: Store) -> Any:
+    """The key in *data*, which :func:`loose_key` made."""
+    raw = bytes(data)
+    if raw[:3] != _MAGIC:
+        if key_is_code(raw):
+            raise UntrustedEntry("the key needs code to be decoded and nobody signed it here; call stash.trust() first")
+        return store.keys.decode(raw)
+    entry = unpack(raw)
+    if key_is_code(entry.payload):
+        entry.flags |= Flag.CODE  # whatever the frame says
+    trusting.check(entry, "", store.trust)
+    return store.keys.decode(entry.payload)
+
+
+def _frame(data: Buffer | str) -> bytes:
+    raw = data.encode("ascii", "replace") if isinstance(data, str) else bytes(data)
+    if raw[:3] == _MAGIC:
+        return raw
+    try:
+        return b64decode(raw, validate=True)
+    except (Base64Error, ValueError) as error:
+        raise CorruptEntry("the data is neither a frame of hashstash nor base64 text of one") from error
+
+
+def serialize(value: Any, serializer: str = "hashstash") -> bytes:
+    """*value* as self-describing bytes, not compressed; what needs code is signed with your key."""
+    return to_loose(Codec(serializer, "raw").encode(value))
+
+
+def deserialize(data: Buffer | str, serializer: str = "hashstash") -> Any:  # noqa: ARG001
+    """The value that :func:`serialize` was given; the data itself says which serializer wrote it."""
+    return from_loose(data)
+
+
+def encode(value: Any, compress: str = "lz4", *, b64: bool = True, serializer: str = "hashstash") -> bytes:
+    """*value* serialized and compressed, as base64 text by default."""
+    return to_loose(Codec(serializer, compress).encode(value), b64=b64)
+
+
+def decode(data: Buffer | str) -> Any:
+    """The value that :func:`encode` was given."""
+    return from_loose(data)

@@ -1,0 +1,41 @@
+"""The IPython extension. ``%load_ext hashstash`` adds the magics, ``%unload_ext hashstash`` takes every trace of them away."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hashstash.magics import completion
+from hashstash.magics.stash_cell import RUN_ASYNC, StashMagics
+
+_PART = "_hashstash_magics"
+
+
+def load(shell: Any) -> None:
+    """Add the magics, the transformer for ``await``, and completion to the shell."""
+    unload(shell)
+    magics = StashMagics(shell)
+    shell.register_magics(magics)
+    completer = completion.Completer(magics)
+    transform = magics.rewrite_await
+    shell.input_transformers_cleanup.append(transform)
+    completion.hook(shell, completer)
+    setattr(shell, RUN_ASYNC, magics.run_async)
+    setattr(shell, _PART, (magics, completer, transform))
+
+
+def unload(shell: Any) -> None:
+    """Take away what :func:`load` added."""
+    loaded = getattr(shell, _PART, None)
+    if loaded is None:
+        return
+    magics, completer, transform = loaded
+    for kind, name in (("cell", "stash"), ("line", "stash")):
+        shell.magics_manager.magics[kind].pop(name, None)
+    shell.magics_manager.registry.pop(type(magics).__name__, None)
+    if transform in shell.input_transformers_cleanup:
+        shell.input_transformers_cleanup.remove(transform)
+    if magics in shell.configurables:
+        shell.configurables.remove(magics)
+    completion.unhook(shell, completer)
+    delattr(shell, RUN_ASYNC)
+    delattr(shell, _PART)

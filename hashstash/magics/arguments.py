@@ -1,0 +1,115 @@
+"""The flags of the magics, and from a parsed line to the options of a cell."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from IPython.core.error import UsageError
+from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
+
+from hashstash.cells.options import CellOptions
+from hashstash.policies.time_to_live import parse_duration
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+DEFAULT_NAME = "notebook"
+_SEPARATORS = re.compile(r"[,\s]+")
+_HELP = frozenset({"--help", "-h"})
+
+_CELL_ARGUMENTS = [
+    argument("name", nargs="?", help="The stash that holds this cell's runs. Default: notebook."),
+    argument("-o", "--only", metavar="NAMES", help="Store and restore only these variables (a,b)."),
+    argument("-x", "--exclude", metavar="NAMES", help="Do not store or restore these variables."),
+    argument("-i", "--inputs", metavar="NAMES", help="The variables the cell depends on, instead of those that were found."),
+    argument("--also", metavar="NAMES", help="Further variables the cell depends on."),
+    argument("--ignore", metavar="NAMES", help="Variables whose changes do not matter."),
+    argument("--env", metavar="VARS", help="Environment variables the cell depends on."),
+    argument("--ttl", metavar="TIME", help="Run again after this time: 90s, 15m, 2h, 1d."),
+    argument("-f", "--force", action="store_true", help="Run, and store the new results."),
+    argument("-r", "--read", action="store_true", help="Only restore; an error if nothing stored fits."),
+    argument("--dry-run", action="store_true", help="Say whether the cell would run, and why."),
+    argument("--no-output", action="store_true", help="Restore variables without showing the outputs again."),
+    argument("--files", action="store_true", help="Files that the cell reads are inputs (the default)."),
+    argument("--no-files", action="store_true", help="Files that the cell reads are no inputs."),
+    argument("--rng", action="store_true", help="The state of the random generators is an input."),
+    argument("-q", "--quiet", action="store_true", help="No status line."),
+    argument("-v", "--verbose", action="store_true", help="Say more: variables, and what changed since the nearest run."),
+    argument("--root", metavar="FOLDER", help="The folder that holds the stashes."),
+    argument("--engine", help="The storage engine, such as lmdb or pairtree."),
+    argument("--serializer", help="The serializer, such as hashstash or pickle."),
+    argument("--compress", help="The compressor, such as lz4, zlib or raw."),
+]  # fmt: skip
+
+
+def cell_arguments(function: Function) -> Function:
+    """Give a magic the flags of ``%%stash``, with help in its docstring; flags cannot be abbreviated."""
+    for decorate in reversed(_CELL_ARGUMENTS):
+        function = decorate(function)
+    function = magic_arguments("stash")(function)
+    function.parser.allow_abbrev = False  # type: ignore[attr-defined]
+    return function
+
+
+def flags() -> list[str]:
+    """Every flag of ``%%stash``, long and short."""
+    return [name for decorate in _CELL_ARGUMENTS for name in decorate.args if name.startswith("-")]
+
+
+def wants_help(line: str) -> bool:
+    """Whether the line asks for help."""
+    return not _HELP.isdisjoint(line.split())
+
+
+def parse(function: Callable[..., Any], line: str) -> Namespace:
+    """The parsed line; a wrong flag is a ``UsageError``."""
+    parsed: Namespace = parse_argstring(function, line)
+    return parsed
+
+
+def options_of(parsed: Namespace) -> CellOptions:
+    """The options that a parsed line means."""
+    if parsed.files and parsed.no_files:
+        raise UsageError("--files and --no-files exclude one another")
+    if parsed.force and parsed.read:
+        raise UsageError("--force and --read exclude one another")
+    return CellOptions(
+        name=parsed.name or DEFAULT_NAME,
+        only=_names(parsed.only, "--only") if parsed.only is not None else None,
+        exclude=_names(parsed.exclude, "--exclude"),
+        inputs=_names(parsed.inputs, "--inputs") if parsed.inputs is not None else None,
+        also=_names(parsed.also, "--also"),
+        ignore=_names(parsed.ignore, "--ignore"),
+        environment=frozenset(filter(None, _SEPARATORS.split(parsed.env or ""))),
+        ttl=duration(parsed.ttl, "--ttl"),
+        force=parsed.force,
+        read_only=parsed.read,
+        dry_run=parsed.dry_run,
+        replays=not parsed.no_output,
+        watches_files=not parsed.no_files,
+        rng=parsed.rng,
+        quiet=parsed.quiet,
+        verbose=parsed.verbose,
+    )
+
+
+def duration(text: str | None, flag: str) -> float | None:
+    """Seconds; a ``UsageError`` naming the flag if the text is no duration."""
+    if text is None:
+        return None
+    try:
+        return parse_duration(text.strip("'\""))
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"{flag}: {error}") from error
+
+
+def _names(text: str | None, flag: str) -> frozenset[str]:
+    names = frozenset(filter(None, _SEPARATORS.split((text or "").strip("'\""))))
+    wrong = sorted(name for name in names if not name.isidentifier())
+    if wrong:
+        raise UsageError(f"{flag}: {wrong[0]!r} is not a variable name; write {flag} a,b")
+    return names

@@ -1,0 +1,167 @@
+"""``%stash``: what is stored, why a cell ran, and clearing it."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.error import UsageError
+
+from hashstash.errors import StashError
+from hashstash.magics import arguments, status
+from hashstash.paths import resolve_root
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hashstash.magics.stash_cell import StashMagics
+
+_CODE_WIDTH = 50
+
+
+class Table:
+    """Rows for people: aligned text, and HTML without colours of its own."""
+
+    def __init__(self, title: str, columns: list[str], rows: list[list[str]]) -> None:
+        self.title = title
+        self.columns = columns
+        self.rows = rows
+
+    def __repr__(self) -> str:
+        if not self.rows:
+            return self.title
+        widths = [max(len(row[i]) for row in (self.columns, *self.rows)) for i in range(len(self.columns))]
+        lines = [
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+            for row in (self.columns, *self.rows)
+        ]
+        return "\n".join([self.title, *(line.rstrip() for line in lines)])
+
+    def _repr_html_(self) -> str:
+        if not self.rows:
+            return f"<div>{escape(self.title)}</div>"
+        head = "".join(f'<th style="text-align:left">{escape(column)}</th>' for column in self.columns)
+        rows = (
+            f'<td style="text-align:left">{"</td><td style=text-align:left>".join(map(escape, row))}</td>'
+            for row in self.rows
+        )
+        body = "".join(f"<tr>{row}</tr>" for row in rows)
+        return (
+            f"<table><caption>{escape(self.title)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        )
+
+    def _repr_mimebundle_(self, **_wanted: object) -> tuple[dict[str, str], dict[str, Any]]:
+        return {"text/plain": repr(self), "text/html": self._repr_html_()}, {"hashstash": {"title": self.title}}
+
+
+def command(magics: StashMagics, line: str) -> Any:
+    """Carry out one ``%stash`` line."""
+    if arguments.wants_help(line):
+        print(type(magics).stash_line.__doc__)  # noqa: T201 - the answer to --help
+        return None
+    words = shlex.split(line)
+    if not words:
+        return list_stashes(magics)
+    action = COMMANDS.get(words[0])
+    if action is None:
+        raise UsageError(f"%stash {words[0]}: no such command; known: {', '.join(sorted(COMMANDS))}")
+    try:
+        return action(magics, words[1:])
+    except StashError as error:
+        raise UsageError(str(error)) from None
+
+
+def stash_names(magics: StashMagics) -> list[str]:
+    """The names of the stashes that hold cells, where they lie in files."""
+    from hashstash.magics.stash_cell import folder_of
+
+    top = resolve_root(folder_of(magics.root))
+    names = []
+    for folder, inner, _files in os.walk(top):
+        if folder != top and any(name.count(".") >= 2 for name in inner):
+            names.append(os.path.relpath(folder, top).replace(os.sep, "/"))
+            inner[:] = [name for name in inner if name.count(".") < 2]
+    return sorted(names)
+
+
+def list_stashes(magics: StashMagics) -> Table:
+    """All stashes, one row each."""
+    rows = []
+    for name in stash_names(magics):
+        records = [record for _code, record in magics.open(name).all()]
+        newest = max((record.created_at for record in records), default=0.0)
+        total = sum(record.size for record in records)
+        runs = sum(record.seconds for record in records)
+        rows.append(
+            [name, str(len(records)), status.size(total), status.seconds(runs), status.age(newest) if records else ""]
+        )
+    title = (
+        f"{len(rows)} stash{'es' if len(rows) != 1 else ''}"
+        if rows
+        else "no stashes yet: write %%stash NAME on top of a cell"
+    )
+    return Table(title, ["stash", "records", "size", "run time", "newest"], rows)
+
+
+def _ls(magics: StashMagics, words: list[str]) -> Table:
+    if not words:
+        return list_stashes(magics)
+    name = _one_name(words, "ls")
+    records = sorted((record for _code, record in magics.open(name).all()), key=lambda record: -record.created_at)
+    rows = [
+        [
+            status.age(record.created_at),
+            status.seconds(record.seconds),
+            status.size(record.size),
+            ", ".join(record.variables),
+            ", ".join(other for other, digest in record.facts.names.items() if digest),
+            _head(record.code),
+        ]
+        for record in records
+    ]
+    title = f"{len(rows)} record{'s' if len(rows) != 1 else ''} in stash {name}"
+    return Table(title, ["stored", "ran", "size", "variables", "inputs", "code"], rows)
+
+
+def _head(code: str) -> str:
+    """The first line of code that is not a comment, cut to a width."""
+    lines = (line.strip() for line in code.splitlines())
+    first = next((line for line in lines if line and not line.startswith("#")), "")
+    return first if len(first) <= _CODE_WIDTH else first[: _CODE_WIDTH - 1] + "…"
+
+
+def _why(magics: StashMagics, words: list[str]) -> None:
+    name = _one_name(words, "why") if words else ""
+    report = magics.reports.get(name)
+    if report is None:
+        raise UsageError(f"no %%stash {name or 'cell'} has run in this session")
+    lines = [f"stash {report.name}: the last cell was {'restored' if report.outcome == 'hit' else 'run'}"]
+    lines += [f"  because {reason}" for reason in report.why]
+    lines += [f"  not cached: {report.reason}"] if report.reason else []
+    status.publish(magics.shell, lines + [f"  warning: {warning}" for warning in report.warnings], command="why")
+
+
+def _clear(magics: StashMagics, words: list[str]) -> None:
+    older = None
+    if "--older" in words:
+        position = words.index("--older")
+        if len(words) < position + 2:
+            raise UsageError("%stash clear: --older needs a time, such as 7d")
+        older = arguments.duration(words[position + 1], "--older")
+        del words[position : position + 2]
+    name = _one_name(words, "clear")
+    removed = magics.open(name).remove(older_than=older)
+    status.publish(
+        magics.shell, [f"stash {name}: {removed} record{'s' if removed != 1 else ''} removed"], command="clear"
+    )
+
+
+def _one_name(words: list[str], action: str) -> str:
+    if len(words) != 1 or words[0].startswith("-"):
+        raise UsageError(f"%stash {action} takes one stash name, not {' '.join(words) or 'nothing'}")
+    return words[0]
+
+
+COMMANDS: dict[str, Callable[[StashMagics, list[str]], Any]] = {"ls": _ls, "why": _why, "clear": _clear}

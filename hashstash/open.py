@@ -1,0 +1,233 @@
+"""From what the user asked for to the parts of a stash: the only place that knows the defaults."""
+
+from __future__ import annotations
+
+import difflib
+import importlib.util
+import os
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from hashstash.codec import Codec
+from hashstash.engine import Engine
+from hashstash.errors import UnknownPlugin
+from hashstash.key_codec import KeyCodec, PlainKeyCodec, StashFacts
+from hashstash.paths import is_foreign, is_shared_mount, resolve_root, safe_parts, shown
+from hashstash.policies.size_limit import SizeLimit
+from hashstash.policies.time_to_live import TimeToLive, parse_duration
+from hashstash.policies.versions import Versions
+from hashstash.policy import Policy
+from hashstash.registry import COMPRESSORS, ENGINES, SERIALIZERS
+from hashstash.settings import load_settings
+from hashstash.store import Store
+from hashstash.trust import Trust
+
+DEFAULT_NAME = "default_stash"
+FILENAME = "data.db"
+_SCHEMES = {
+    "redis": "redis",
+    "rediss": "redis",
+    "redis+cluster": "redis",
+    "mongodb": "mongo",
+    "mongodb+srv": "mongo",
+    "s3": "s3",
+    "sqlite": "sqlite",
+    "memory": "memory",
+}
+PARAMETERS = (
+    *("root_dir", "dbname", "engine", "serializer", "compress", "b64", "append_mode", "clear", "name", "ttl", "max_size"),
+    *("max_entries", "durability", "trust", "read_only"),
+)
+_DURABILITIES = ("process", "power", "none")
+_WITHOUT_FILES = frozenset({"memory"})
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that says which stash it is and how it writes; a stash is rebuilt from it in another process."""
+
+    root_dir: str
+    dbname: str | None = None
+    engine: str = ""
+    serializer: str = "hashstash"
+    compress: str = "raw"
+    b64: bool = False
+    append_mode: bool = False
+    ttl: float | None = None
+    max_size: int | None = None
+    max_entries: int | None = None
+    durability: str = "process"
+    trust: str = "mine"
+    read_only: bool = False
+    is_function_stash: bool = False
+    is_tmp: bool = False
+    engine_options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def label(self) -> str:
+        """The name of the folder that the stash is made in."""
+        return f"{self.engine}.{self.serializer}.{self.compress}" + ("+b64" if self.b64 else "")
+
+
+def configure(
+    *,
+    root_dir: Any,
+    dbname: str | None,
+    engine: str | None,
+    serializer: str | None,
+    compress: str | bool | None,
+    ttl: Any,
+    durability: str,
+    trust: str,
+    engine_options: Mapping[str, Any],
+    **rest: Any,
+) -> Config:
+    """The configuration that these arguments of HashStash mean; every mistake in them raises here."""
+    settings = load_settings()
+    if isinstance(root_dir, str) and "://" in root_dir:
+        engine, root_dir = _from_url(root_dir, engine)
+    root = resolve_root(DEFAULT_NAME if root_dir is None else root_dir, settings.base)
+    if dbname is not None:
+        safe_parts(dbname)
+    name = _engine_name(engine or settings.engine, root)
+    _check_options(name, engine_options)
+    if durability not in _DURABILITIES:
+        raise ValueError(f"durability={durability!r}; it is one of {', '.join(map(repr, _DURABILITIES))}")
+    return Config(
+        root_dir=root,
+        dbname=dbname,
+        engine=name,
+        serializer=_serializer_name(serializer or settings.serializer),
+        compress=_compressor_name(compress if compress is not None else settings.compress),
+        ttl=None if ttl is None else parse_duration(ttl),
+        durability=durability,
+        trust=_trust(trust).value,
+        engine_options=dict(engine_options),
+        **{name: value for name, value in rest.items() if _is_valid(name, value)},
+    )
+
+
+def _is_valid(name: str, value: Any) -> bool:
+    if name in ("max_size", "max_entries") and value is not None and (type(value) is not int or value < 1):
+        raise ValueError(f"{name}={value!r}; it is a positive whole number, or None for no limit")
+    return True
+
+
+def _from_url(url: str, engine: str | None) -> tuple[str, str]:
+    parts = urlsplit(url)
+    chosen = _SCHEMES.get(parts.scheme)
+    if chosen is None:
+        raise UnknownPlugin(f"no engine for URLs of {parts.scheme}://; known: {', '.join(sorted(_SCHEMES))}")
+    if engine is not None and ENGINES.aliases.get(engine, engine) != chosen:
+        raise ValueError(f"the URL {parts.scheme}:// selects the engine {chosen!r}, but engine={engine!r} was given too")
+    path = unquote(parts.netloc + parts.path)
+    return chosen, path or DEFAULT_NAME
+
+
+def _engine_name(name: str | None, root: str) -> str:
+    if name is None:
+        return "lmdb" if _is_importable("lmdb") and not is_shared_mount(root) else "pairtree"
+    return str(ENGINES.load(name).name)
+
+
+def _serializer_name(name: str | None) -> str:
+    return str(SERIALIZERS.load(name or "hashstash").name)
+
+
+def _compressor_name(name: str | bool | None) -> str:
+    if name is None or name is True:
+        return "lz4" if _is_importable("lz4") else "zlib"
+    return str(COMPRESSORS.load("raw" if name is False else name).name)
+
+
+def _is_importable(package: str) -> bool:
+    return importlib.util.find_spec(package) is not None
+
+
+def _trust(name: str) -> Trust:
+    try:
+        return Trust(name)
+    except ValueError as error:
+        raise ValueError(f"trust={name!r}; it is one of 'mine', 'strict', 'all'") from error
+
+
+def _check_options(engine: str, options: Mapping[str, Any]) -> None:
+    known = ENGINES.load(engine).options
+    for name in options:
+        if name not in known:
+            raise TypeError(_unknown_option(name, engine, known))
+
+
+def _unknown_option(name: str, engine: str, known: tuple[str, ...]) -> str:
+    names = [*PARAMETERS, *known]
+    close = difflib.get_close_matches(name, names, 1)
+    hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(names)}"
+    return f"HashStash() and its engine {engine!r} have no parameter {name!r}; {hint}"
+
+
+def folder_of(config: Config) -> str:
+    """The folder of the stash's data: an existing one of the same engine under any codec label, else the one to be made."""
+    parent = os.path.join(config.root_dir, *(safe_parts(config.dbname) if config.dbname else ()))
+    if config.engine in _WITHOUT_FILES:
+        return os.path.join(parent, config.engine)
+    try:
+        siblings = [entry.name for entry in os.scandir(parent) if entry.name.startswith(config.engine + ".")]
+    except (FileNotFoundError, NotADirectoryError):
+        siblings = []
+    found = sorted(name for name in siblings if os.path.exists(os.path.join(parent, name, FILENAME)))
+    return os.path.join(parent, found[0] if found else config.label, FILENAME)
+
+
+def open_engine(config: Config) -> Engine:
+    """The engine that the configuration names, on its folder, wrapped as the configuration asks."""
+    folder = folder_of(config)
+    if config.engine not in _WITHOUT_FILES and is_foreign(config.root_dir):
+        warnings.warn(
+            f"{shown(config.root_dir)} belongs to or can be written by other users: their code entries are not decoded",
+            RuntimeWarning,
+            stacklevel=4,
+        )
+    options = dict(config.engine_options)
+    if "durable" in ENGINES.load(config.engine).settings:
+        options["durable"] = config.durability == "power"
+    engine: Engine = ENGINES.load(config.engine)(folder, **options)
+    if config.read_only:
+        from hashstash.wrappers.read_only import ReadOnlyWrapper
+
+        engine = ReadOnlyWrapper(engine)
+    return engine
+
+
+def open_store(config: Config, keys: KeyCodec | None = None) -> Store:
+    """The store of that configuration; *keys* replaces the plain key codec, as function stashes do."""
+    engine = open_engine(config)
+    codec = Codec(config.serializer, config.compress, b64=config.b64)
+    if keys is None:
+        keys = PlainKeyCodec(SERIALIZERS.load("hashstash"), StashFacts(engine).buffer_hash)
+    store = Store(
+        engine=engine,
+        codec=codec,
+        keys=keys,
+        policies=_policies(config),
+        namespace=config.dbname or "",
+        trust=Trust(config.trust),
+        append=config.append_mode,
+        durable=config.durability == "power",
+    )
+    if not config.read_only:
+        store.sweep_daily()
+    return store
+
+
+def _policies(config: Config) -> tuple[Policy, ...]:
+    policies: list[Policy] = []
+    if config.append_mode:
+        policies.append(Versions())
+    if config.ttl is not None:
+        policies.append(TimeToLive(config.ttl))
+    if config.max_size is not None or config.max_entries is not None:
+        policies.append(SizeLimit(max_size=config.max_size, max_entries=config.max_entries))
+    return tuple(policies)

@@ -1,0 +1,63 @@
+"""Append mode: a write keeps what was there. The head row is the latest version; older ones lie in the history section.
+
+A read is one get. An append writes one row of history and one head, whatever came before. Numbers count from 1 and are
+assigned under ``swap``, so order is by number and never by clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from hashstash.engine import Engine
+from hashstash.entry import Entry, unpack
+from hashstash.policy import Policy
+
+HISTORY = "history"
+_NUMBER_SIZE = 4
+
+
+class Versions(Policy):
+    """Numbers each entry one above the one that it replaces."""
+
+    needs_head = True
+
+    def on_write(self, entry: Entry, head: Entry | None) -> Entry:
+        entry.version = 1 if head is None else head.version + 1
+        return entry
+
+
+def history_address(address: bytes, version: int) -> bytes:
+    """Where version *version* of the entry at *address* lies in the history section."""
+    return address + version.to_bytes(_NUMBER_SIZE, "big")
+
+
+def keep(engine: Engine, address: bytes, blob: bytes, version: int) -> None:
+    """Put the head row *blob* into the history; doing it twice changes nothing."""
+    # History before head: a crash between the two leaves an extra old version, never a lost one.
+    engine.section(HISTORY).put(history_address(address, version), blob)
+
+
+def rows_of(engine: Engine, address: bytes) -> Iterator[bytes]:
+    """All rows of the entry at *address*, oldest version first, the head last."""
+    head = engine.get(address)
+    if head is None:
+        return
+    history = engine.section(HISTORY)
+    for version in range(1, unpack(head).version):
+        blob = history.get(history_address(address, version))
+        if blob is not None:
+            yield blob
+    yield head
+
+
+def forget(engine: Engine, address: bytes, version: int) -> list[bytes]:
+    """Remove the history below *version*; returns the rows that were removed."""
+    history = engine.section(HISTORY)
+    removed = []
+    for number in range(1, version):
+        row = history_address(address, number)
+        blob = history.get(row)
+        if blob is not None:
+            history.delete(row)
+            removed.append(blob)
+    return removed

@@ -1,0 +1,373 @@
+"""Plain documents: data as MessagePack, with extension types for what MessagePack lacks.
+
+The format, frozen:
+
+* A plain document is the MessagePack of the value itself, each number and string in its shortest form. ``list`` and
+  ``dict`` are arrays and maps; exact types only. A document whose first byte is ``0xC1``, which MessagePack never
+  uses, is a graph document (see ``graph.py``).
+* Extension code 0 is any other type: the payload is the array ``[tag, meta, *buffers]``, as the type's hook made them.
+* The codes of :data:`CODES` stand for frequent tags: the payload is ``meta`` alone.
+* Extension code 1 is a place in ``Encoded.buffers``: the payload is its number. It occurs only among the buffers of
+  code 0; buffers shorter than :data:`OUT_OF_BAND` stand there as bytes.
+* No map key is an array or a map. The codes from 64 on, and the negative ones, are not used.
+
+Writing looks at the types first, level by level and in C, because no encoder is strict enough: ``msgspec`` writes
+subclasses as their bases, ``msgpack`` writes ``bytearray`` as ``bytes``. What the look finds decides who writes:
+``msgspec`` if all is JSON-like, ``msgpack`` with a hook if not, our own writer for the few types that ``msgpack``
+would change, and always where these packages are not installed. All three write the same bytes.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+from collections import deque
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from hashstash.codec import Buffer, Encoded
+from hashstash.errors import BadEntry, CorruptEntry, NewerFormat, UnsupportedValue
+from hashstash.serializers.hashstash import msgpack_plain
+from hashstash.serializers.hashstash.types import NeedsGraph, find_hook, restore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator, Sequence
+
+try:
+    import msgpack
+except ImportError:
+    msgpack = None
+try:
+    import msgspec
+except ImportError:
+    msgspec = None  # type: ignore[assignment]
+
+__all__ = ["GRAPH_BYTE", "NeedsGraph", "find_path", "plain_python", "read", "read_fast", "write"]
+
+GRAPH_BYTE = 0xC1
+GENERIC, BUFFER = 0, 1
+CODES = {
+    "tuple": 2,
+    "set": 3,
+    "frozenset": 4,
+    "int": 5,
+    "str": 6,
+    "complex": 7,
+    "bytearray": 8,
+    "memoryview": 9,
+    "datetime": 10,
+    "date": 11,
+    "time": 12,
+    "timedelta": 13,
+    "timezone": 14,
+    "decimal": 15,
+    "uuid": 16,
+}
+TAGS = {code: tag for tag, code in CODES.items()}
+SEQUENCES: dict[type, int] = {tuple: CODES["tuple"], set: CODES["set"], frozenset: CODES["frozenset"]}
+SEQUENCE_TYPES: dict[int, Callable[[list[Any]], Collection[Any]]] = {code: kind for kind, code in SEQUENCES.items()}
+
+OUT_OF_BAND = 4096
+"""Bytes from which on a buffer stays outside of the document."""
+MAX_DEPTH = 200
+"""How deep lists, dicts, tuples and sets may be nested in a plain document; what is deeper is written as a graph."""
+MAX_NESTING = 64
+"""How deep extension values may be nested."""
+MAX_COPIES = 1000
+"""A value that a plain document would repeat more often than this is written as a graph, which holds it once."""
+
+LEAVES = frozenset({str, int, float, bool, type(None), bytes})
+CONTAINERS = frozenset({list, dict, tuple, set, frozenset})
+JSON_LIKE = LEAVES | {list, dict}
+KNOWN = LEAVES | CONTAINERS
+TRAPS = frozenset({bytearray, memoryview} | ({msgpack.ExtType, msgpack.Timestamp} if msgpack else set()))
+"""Types that ``msgpack`` writes as something else, without asking the hook."""
+
+_plain_only = bool(os.environ.get("HASHSTASH_PLAIN_MSGPACK"))
+
+
+@contextmanager
+def plain_python() -> Iterator[None]:
+    """Within the block, read and write without ``msgpack`` and ``msgspec``, in all threads: for tests."""
+    global _plain_only
+    before, _plain_only = _plain_only, True
+    try:
+        yield
+    finally:
+        _plain_only = before
+
+
+def write(value: Any) -> Encoded:
+    """*value* as a plain document; :class:`NeedsGraph` if it is more than data, too deep, or holds itself."""
+    try:
+        kinds = scan(value)
+        if kinds <= JSON_LIKE and msgspec and not _plain_only:
+            try:
+                return Encoded(_encode_json_like(value))
+            except (OverflowError, UnicodeEncodeError):  # an integer beyond 64 bits, half of a surrogate pair
+                pass
+        writer = _Writer()
+        return Encoded(writer.pack_scanned(value, kinds), writer.buffers)
+    except NeedsGraph as error:
+        error.locate = lambda culprit: find_path(value, culprit)
+        raise
+    except (OverflowError, ValueError) as error:
+        raise UnsupportedValue(f"the value cannot be written as one document: {error}") from error
+
+
+def scan(value: Any) -> set[type]:
+    """The exact types of all that *value* holds in lists, dicts, tuples and sets, which may not be nested too deep."""
+    kind = type(value)
+    if kind not in CONTAINERS:
+        return {kind}
+    kinds = {kind}
+    level = gc.get_referents(value)
+    depth, copies = 1, 1.0
+    while True:
+        try:
+            here = {*map(type, level)}
+        except TypeError as error:
+            raise NeedsGraph(value, "holds an instance of a class that cannot be hashed") from error
+        kinds |= here
+        if here.isdisjoint(CONTAINERS):
+            return kinds
+        depth += 1
+        if depth > MAX_DEPTH:
+            raise NeedsGraph(value, f"holds itself, or is nested more than {MAX_DEPTH} deep")
+        if not here <= KNOWN:
+            level = [part for part in level if type(part) in CONTAINERS]
+        if depth > 8 or len(level) > 50_000:
+            level, repeated = _distinct(level)
+            copies *= repeated
+            if copies > MAX_COPIES:
+                raise NeedsGraph(value, "holds the same parts over and over")
+        level = gc.get_referents(*level)
+
+
+def _distinct(level: list[Any]) -> tuple[list[Any], float]:
+    """The containers of *level*, each once, and how often they occur on average."""
+    containers = [part for part in level if type(part) in CONTAINERS]
+    distinct = list({id(part): part for part in containers}.values())
+    return distinct, len(containers) / len(distinct)
+
+
+class _Place(int):
+    """The number of an out-of-band buffer, on its way into a document."""
+
+    __slots__ = ()
+
+
+class _Writer:
+    """Writes one document."""
+
+    def __init__(self) -> None:
+        self.buffers: list[Buffer] = []
+        self._nesting = 0
+        self._encode = self._encode_plain if _plain_only or not msgpack else self._encode_in_c
+
+    def pack(self, value: Any) -> bytes:
+        return self.pack_scanned(value, scan(value))
+
+    def pack_scanned(self, value: Any, kinds: set[type]) -> bytes:
+        if kinds.isdisjoint(TRAPS):
+            return self._encode(value)
+        outer, self._encode = self._encode, self._encode_plain
+        try:
+            return self._encode(value)
+        finally:
+            self._encode = outer
+
+    def _encode_in_c(self, value: Any) -> bytes:
+        written = len(self.buffers)
+        try:
+            packed: bytes = msgpack.packb(value, strict_types=True, use_bin_type=True, default=self._extension_in_c)
+        except UnicodeEncodeError:
+            del self.buffers[written:]
+            return self._encode_plain(value)
+        return packed
+
+    def _encode_plain(self, value: Any) -> bytes:
+        return msgpack_plain.pack(value, self._extension)
+
+    def _extension_in_c(self, value: Any) -> Any:
+        return tuple.__new__(msgpack.ExtType, self._extension(value))  # without the checks of ExtType.__new__
+
+    def _extension(self, value: Any) -> tuple[int, bytes]:
+        """The extension code and payload of what MessagePack has no type for."""
+        kind = type(value)
+        if kind is _Place:
+            return BUFFER, self._encode(int(value))
+        self._nesting += 1
+        if self._nesting > MAX_NESTING:
+            raise NeedsGraph(value, f"holds itself, or is nested more than {MAX_NESTING} deep")
+        code = SEQUENCES.get(kind)
+        packed = (code, self._pack_sequence(value)) if code is not None else self._pack_by_hook(value, kind)
+        self._nesting -= 1
+        return packed
+
+    def _pack_sequence(self, value: Collection[Any]) -> bytes:
+        if self._encode == self._encode_in_c and msgspec and LEAVES.issuperset(map(type, value)):
+            try:
+                return _encode_json_like(value)
+            except (OverflowError, UnicodeEncodeError):
+                pass
+        return self._encode(list(value))
+
+    def _pack_by_hook(self, value: Any, kind: type) -> tuple[int, bytes]:
+        hook = find_hook(kind)
+        if hook is None:
+            raise NeedsGraph(value, f"is a {kind.__qualname__} of {kind.__module__}, which is more than data")
+        meta, buffers = hook.pack(value)
+        if hook.tag in CODES:
+            return CODES[hook.tag], self.pack(meta)
+        return GENERIC, self.pack([hook.tag, meta, *map(self._place, buffers)])
+
+    def _place(self, buffer: Buffer) -> Any:
+        if memoryview(buffer).nbytes < OUT_OF_BAND:
+            return bytes(buffer)
+        self.buffers.append(buffer)
+        return _Place(len(self.buffers) - 1)
+
+
+def read(document: Buffer, buffers: Sequence[Buffer] = ()) -> Any:
+    """The value of a plain document: imports nothing but numpy and pandas, and calls nothing but constructors of data.
+
+    Malformed input is a :class:`CorruptEntry`, an unknown type a :class:`NewerFormat`, a package that the value needs
+    and that is not installed a :class:`~hashstash.errors.MissingDependency`.
+    """
+    if msgspec and not _plain_only:
+        reader = _Reader(buffers)
+        try:
+            return reader.finish(reader.decode(document))
+        except RecursionError:
+            pass  # our own reader needs no stack
+        except (msgspec.MsgspecError, UnicodeDecodeError, TypeError) as error:
+            raise CorruptEntry(f"a stored value is malformed ({error}); delete the entry") from error
+    reader = _Reader(buffers, plain=True)
+    return reader.finish(reader.decode(document))
+
+
+class _Reader:
+    """Reads one document."""
+
+    def __init__(self, buffers: Sequence[Buffer] = (), *, plain: bool = False) -> None:
+        self.decode: Callable[[Any], Any]
+        if plain or not msgspec:
+            self.decode = self._decode_plain
+        else:
+            self.decode = msgspec.msgpack.Decoder(ext_hook=self.extension).decode
+        self._buffers = buffers
+        self._nesting = 0
+        self._loose = 0
+
+    def finish(self, value: Any) -> Any:
+        if self._loose:
+            raise CorruptEntry("a stored value names a buffer where none can be; delete the entry")
+        return value
+
+    def _decode_plain(self, data: Buffer) -> Any:
+        return msgpack_plain.unpack(data, self._nested_extension)
+
+    def _nested_extension(self, code: int, data: memoryview) -> Any:
+        self._nesting += 1
+        if self._nesting > MAX_NESTING:
+            raise CorruptEntry(f"a stored value is nested more than {MAX_NESTING} deep; delete the entry")
+        value = self.extension(code, data)
+        self._nesting -= 1
+        return value
+
+    def extension(self, code: int, data: memoryview) -> Any:
+        """The value of one extension type."""
+        make = SEQUENCE_TYPES.get(code)
+        if make is not None:
+            return make(_expect_list(self.decode(data)))
+        if code == GENERIC:
+            tag, meta, *buffers = _expect_list(self.decode(data), least=2)
+            return restore(tag, meta, [self._expect_buffer(buffer) for buffer in buffers])
+        if code == BUFFER:
+            self._loose += 1
+            return _Place(_expect_int(self.decode(data)))
+        tag = TAGS.get(code)
+        if tag is None:
+            raise NewerFormat(f"the stored value holds the extension type {code}: pip install -U hashstash")
+        return restore(tag, self.decode(data), [])
+
+    def _expect_buffer(self, buffer: Any) -> Buffer:
+        if type(buffer) is bytes:
+            return buffer
+        if type(buffer) is not _Place or not 0 <= buffer < len(self._buffers):
+            raise CorruptEntry("a stored value names a buffer that is not there; delete the entry")
+        self._loose -= 1
+        return self._buffers[buffer]
+
+
+def _expect_list(parts: Any, *, least: int = 0) -> list[Any]:
+    if type(parts) is not list or len(parts) < least:
+        raise CorruptEntry("a stored value is malformed: an array was expected; delete the entry")
+    return parts
+
+
+def _expect_int(number: Any) -> int:
+    if type(number) is not int:
+        raise CorruptEntry("a stored value is malformed: a number was expected; delete the entry")
+    return number
+
+
+def _read_one(code: int, data: memoryview) -> Any:
+    """An extension value of a document that has no buffers."""
+    value = read_fast(data)
+    make = SEQUENCE_TYPES.get(code)
+    if make is not None:
+        return make(_expect_list(value))
+    tag = TAGS.get(code)
+    if tag is not None:
+        return restore(tag, value, [])
+    reader = _Reader()
+    return reader.finish(reader.extension(code, data))
+
+
+read_fast: Callable[[Any], Any]
+"""Decodes a plain document without buffers, as fast as we can. After any exception, :func:`read` says what is wrong."""
+
+if msgspec:
+    _encode_json_like = msgspec.msgpack.Encoder().encode
+    read_fast = msgspec.msgpack.Decoder(ext_hook=_read_one).decode
+else:
+    read_fast = read
+
+
+def find_path(root: Any, culprit: Any) -> str:
+    """Where *culprit* lies within *root*, such as ``value['a'][3]``."""
+    pending = deque([("value", root)])
+    seen: dict[int, Any] = {}
+    while pending:
+        path, part = pending.popleft()
+        if part is culprit:
+            return path
+        if id(part) not in seen:
+            seen[id(part)] = part
+            pending.extend(_parts(path, part))
+    return "a part of the value"
+
+
+def _parts(path: str, whole: Any) -> Iterator[tuple[str, Any]]:
+    kind = type(whole)
+    if kind is dict:
+        for key, value in whole.items():
+            yield f"{path}[{_shorten(key)}]", value
+            yield f"a key of {path}", key
+    elif kind in {list, tuple}:
+        yield from ((f"{path}[{index}]", part) for index, part in enumerate(whole))
+    elif kind in {set, frozenset}:
+        yield from ((f"an element of {path}", part) for part in whole)
+    elif kind not in LEAVES and (hook := find_hook(kind)) is not None:
+        try:
+            meta, _ = hook.pack(whole)
+        except (BadEntry, UnsupportedValue):
+            return
+        yield f"{path} ({kind.__name__})", meta
+
+
+def _shorten(key: Any) -> str:
+    text = repr(key) if type(key) in LEAVES else f"<{type(key).__name__}>"
+    return text if len(text) <= 40 else text[:37] + "..."

@@ -1,0 +1,435 @@
+"""The path of a value: key -> address, value -> payload -> entry -> policies -> engine, and back.
+
+``HashStash`` is the facade over this; everything that needs entries rather than values (functions, cells, listings) calls it
+directly. A row that is data, never expires and lies in one piece takes the short way through ``load`` and ``save``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from hashstash import trust as trusting
+from hashstash.blobs import SMALLEST_BLOB, YOUNGEST_ORPHAN, BlobMissing, BlobStore, Reference
+from hashstash.codec import Codec, Encoded, Payload, decoder_of, needs_signature, unfilter
+from hashstash.engine import Capability, Engine
+from hashstash.entry import Entry, Flag, new_write_id, pack_plain, unpack, unpack_plain
+from hashstash.errors import BadEntry, Conflict, NewerFormat, UntrustedEntry
+from hashstash.key_codec import EncodedKey, KeyCodec
+from hashstash.policies import versions
+from hashstash.policies.time_to_live import expiry
+from hashstash.policy import Policy
+from hashstash.trust import Trust
+
+logger = logging.getLogger(__name__)
+
+MISSING: Final = object()
+_MOST_RETRIES = 50
+_EXPIRING = b"expiring"
+_SHOWN_KEY = 80
+
+
+@dataclass
+class Counts:
+    """What one stash object has done in this process."""
+
+    hits: int = 0
+    misses: int = 0
+    sets: int = 0
+    deletes: int = 0
+    bytes_read: int = 0
+    bytes_written: int = 0
+
+
+@dataclass(frozen=True)
+class WriteOptions:
+    """What a caller may say about one write."""
+
+    seconds: float = 0.0
+    """How long computing the value took."""
+    ttl: float | None = None
+    """Seconds until the entry is over; ``None``: as the stash says."""
+    sign: bool = False
+    """Sign the entry even if it is data."""
+    metadata: bytes = b""
+
+
+_PLAIN_WRITE = WriteOptions()
+
+
+@dataclass
+class Store:
+    """Entries of one stash: an engine, a codec, a key codec, policies, and whom to trust."""
+
+    engine: Engine
+    codec: Codec
+    keys: KeyCodec
+    policies: tuple[Policy, ...] = ()
+    namespace: str = ""
+    trust: Trust = Trust.MINE
+    append: bool = False
+    durable: bool = False
+    counts: Counts = field(default_factory=Counts)
+
+    def __post_init__(self) -> None:
+        folder = self.engine.blob_folder() if Capability.LOCAL_FILES in self.engine.capabilities else None
+        self.blobs = BlobStore(folder) if folder else None
+        self._may_have_blobs = self.blobs is not None and self.blobs.exists()
+        self._needs_head = self.append or any(policy.needs_head for policy in self.policies)
+        self._is_plain = not self.policies and not self.append and self.trust is not Trust.STRICT
+        self._loaders: dict[bytes, Callable[[Any], Any]] = {}
+
+    # ---- reading -------------------------------------------------------------------------------------------------
+
+    def load(self, key: Any) -> Any:
+        """The value at *key*, or ``MISSING``; raises a BadEntry where there is an entry that must not be decoded."""
+        return self.load_at(self.keys.address(key), key)
+
+    def load_at(self, address: bytes, key: Any = MISSING) -> Any:
+        """Like :meth:`load` for a caller who knows the address; *key* only names the entry in errors."""
+        blob = self.engine.get(address)
+        if blob is None:
+            self.counts.misses += 1
+            return MISSING
+        if self._is_plain:
+            plain = unpack_plain(blob, address)
+            if plain is not None:
+                loads = self._loaders.get(plain[0]) or self._loader(plain[0])
+                if loads is not None:
+                    self.counts.hits += 1
+                    return loads(plain[1])
+        entry = self.open_row(address, blob, key)
+        if entry is None:
+            self.counts.misses += 1
+            return MISSING
+        value = self.value_of(entry, key)
+        self.counts.hits += 1
+        return value
+
+    def _loader(self, label: bytes) -> Callable[[Any], Any] | None:
+        """The short way to decode payloads of that codec, if it has one."""
+        loads = decoder_of(label).loads_plain
+        if loads is not None:
+            self._loaders[label] = loads
+        return loads
+
+    def find(self, key: Any) -> Entry | None:
+        """The checked entry at *key*, its payload not decoded; ``None`` if there is none or it is over."""
+        address = self.keys.address(key)
+        blob = self.engine.get(address)
+        return None if blob is None else self.open_row(address, blob, key)
+
+    def open_row(self, address: bytes | None, blob: bytes, key: Any = MISSING) -> Entry | None:
+        """The entry in *blob* after checksum, expiry, policies and trust; ``None`` if it is not to be seen."""
+        try:
+            entry = unpack(blob, address)
+            if entry.is_expired():
+                return None
+            found: Entry | None = entry
+            for policy in self.policies:
+                found = policy.on_read(found) if found is not None else None
+            if found is not None:
+                trusting.check(found, trusting.keyring(), self._namespace_of(found), self.trust)
+            return found
+        except BadEntry as error:
+            raise self._explained(error, key) from error
+
+    def value_of(self, entry: Entry, key: Any = MISSING) -> Any:
+        """The decoded value of a checked entry."""
+        try:
+            encoded = self.encoded_of(entry)
+            return decoder_of(entry.label).serializer.loads(encoded)
+        except BadEntry as error:
+            raise self._explained(error, key) from error
+
+    def encoded_of(self, entry: Entry) -> Encoded:
+        """The serialized value of a checked entry, decompressed; its large buffers are mapped from their file."""
+        stored: bytes | memoryview = entry.payload
+        if entry.flags & Flag.BLOB:
+            stored = self._mapped(entry)
+        self.counts.bytes_read += len(stored)
+        return unfilter(entry.label, stored, entry.raw_size, entry.flags, is_trusted=entry.is_trusted)
+
+    def _mapped(self, entry: Entry) -> memoryview:
+        if self.blobs is None:
+            raise BlobMissing("the entry points at a blob file, but its engine has none")
+        is_signed = bool(entry.flags & Flag.SIGNED)
+        try:
+            return self.blobs.map(Reference.unpack(entry.payload), is_signed=is_signed)
+        except BlobMissing:
+            blob = self.engine.get(entry.digest)
+            if blob is None:
+                raise
+            newer = unpack(blob, entry.digest)
+            if newer.write_id == entry.write_id:
+                raise
+            # Replaced between our reading the row and its file: the row that is there now is the one to answer with.
+            trusting.check(newer, trusting.keyring(), self._namespace_of(newer), self.trust)
+            for name in ("payload", "label", "raw_size", "flags", "write_id", "is_trusted"):
+                setattr(entry, name, getattr(newer, name))
+            return self._mapped(entry) if newer.flags & Flag.BLOB else memoryview(newer.payload)
+
+    def _namespace_of(self, entry: Entry) -> str:
+        return "" if entry.flags & Flag.LOOSE else self.namespace
+
+    def _explained(self, error: BadEntry, key: Any) -> BadEntry:
+        """*error* with the key and the place; the error's own text says why and what to do."""
+        what = "an entry" if key is MISSING else f"the entry of {_short(key)}"
+        return type(error)(f"{what} in {self.engine.location()}: {error}")
+
+    # ---- writing -------------------------------------------------------------------------------------------------
+
+    def save(self, key: Any, value: Any) -> None:
+        """Store *value* at *key*; on any error what was stored before is still there."""
+        encoded = self.codec.serializer.dumps(value)
+        encoded_key = self.keys.encode(key)
+        if self._is_plain and not (encoded.buffers or encoded.is_code or encoded_key.is_code or self._may_have_blobs):
+            payload = self.codec.payload(encoded)
+            if payload.size < SMALLEST_BLOB and not payload.flags:
+                row = pack_plain(encoded_key.address, payload.label, encoded_key.data, payload.join(), payload.raw_size)
+                self.engine.put(encoded_key.address, row)
+                self.counts.sets += 1
+                self.counts.bytes_written += len(row)
+                return
+        self.write(encoded_key, self.codec.payload(encoded))
+
+    def save_encoded(self, key: Any, encoded: Encoded, options: WriteOptions = _PLAIN_WRITE) -> Entry:
+        """Store a value that was serialized elsewhere, such as in a worker process; returns the entry as stored."""
+        return self.write(self.keys.encode(key), self.codec.payload(encoded), options)
+
+    def write(self, key: EncodedKey, payload: Payload, options: WriteOptions = _PLAIN_WRITE) -> Entry:
+        """Store *payload* at *key*, through blob files, policies and signature."""
+        entry, blob_name = self._new_entry(key, payload, options)
+        try:
+            for _ in range(_MOST_RETRIES):
+                if self._commit(key.address, entry):
+                    break
+            else:
+                raise Conflict(f"{self.engine.location()}: other writers kept changing this key; try again")
+        except BaseException:
+            if blob_name and self.blobs is not None:
+                self.blobs.remove(blob_name)
+            raise
+        self.counts.sets += 1
+        self.counts.bytes_written += payload.size
+        for policy in self.policies:
+            policy.after_write(self, key.address)
+        return entry
+
+    def _new_entry(self, key: EncodedKey, payload: Payload, options: WriteOptions) -> tuple[Entry, str]:
+        flags = payload.flags | (Flag.CODE if key.is_code else Flag(0))
+        signs = options.sign or bool(flags & Flag.CODE) or self.trust is Trust.STRICT or needs_signature(payload)
+        blob_name = ""
+        if self.blobs is not None and payload.size >= SMALLEST_BLOB:
+            reference = self.blobs.write(payload.pieces, durable=self.durable, digest=signs)
+            stored, blob_name, flags = reference.pack(), reference.name, flags | Flag.BLOB
+            self._may_have_blobs = True
+        else:
+            stored = bytes(payload.join())
+        entry = Entry(key.address, payload.label, key.data, stored, payload.raw_size, flags)
+        entry.write_id, entry.created_at = new_write_id(), time.time_ns()
+        entry.seconds, entry.metadata = options.seconds, options.metadata
+        if options.ttl is not None:
+            entry.expires_at = expiry(entry.created_at, options.ttl)
+            self._note_expiring()
+        entry.is_trusted = signs
+        return entry, blob_name
+
+    def _commit(self, address: bytes, entry: Entry) -> bool:
+        """Write the row; ``False`` if another writer came in between where that matters."""
+        old = self.engine.get(address) if self._needs_head or self._may_have_blobs else None
+        head = self._unpacked(old) if old is not None and self._needs_head else None
+        final = entry
+        for policy in self.policies:
+            final = policy.on_write(final, head)
+        if final.is_trusted:
+            trusting.keyring().sign(final, self.namespace)
+        row = final.pack()
+        if not self.append:
+            self.engine.put(address, row)
+            if old is not None and self._may_have_blobs:
+                self._remove_blob(old)
+            return True
+        if old is not None and head is not None:
+            versions.keep(self.engine, address, old, head.version)
+        return self.engine.swap(address, head.write_id if head is not None else None, row)
+
+    def _unpacked(self, blob: bytes) -> Entry:
+        try:
+            return unpack(blob)
+        except NewerFormat as error:
+            raise NewerFormat(f"{self.engine.location()}: {error}; nothing was overwritten") from error
+
+    def _remove_blob(self, row: bytes) -> None:
+        with contextlib.suppress(BadEntry):  # a row that cannot be read points at nothing that could be removed
+            entry = unpack(row)
+            if entry.flags & Flag.BLOB and self.blobs is not None:
+                self.blobs.remove(Reference.unpack(entry.payload).name)
+
+    def delete(self, key: Any) -> bool:
+        """Remove the entry at *key* with its versions; return whether there was one to be seen."""
+        address = self.keys.address(key)
+        blob = self.engine.get(address)
+        if blob is None:
+            return False
+        was_seen = not _is_over(blob)
+        self.evict(address)
+        self.counts.deletes += was_seen
+        return was_seen
+
+    def evict(self, address: bytes) -> None:
+        """Remove whatever is stored at *address*, its history and its blob files."""
+        old = self.engine.get(address) if self._may_have_blobs or self.append else None
+        removed = [] if old is None else [old]
+        self.engine.delete(address)
+        if self.append and old is not None:
+            with contextlib.suppress(BadEntry):
+                removed += versions.forget(self.engine, address, unpack(old).version)
+        for row in removed:
+            self._remove_blob(row)
+
+    def clear(self) -> None:
+        """Remove everything that was stored before this call."""
+        if self.blobs is None or not self.blobs.exists():
+            self.engine.clear()
+            return
+        referenced = set(self.blobs.names()) - self._orphans()
+        self.engine.clear()
+        for name in referenced:
+            self.blobs.remove(name)
+        self.sweep()
+
+    def sweep(self, *, older_than: float = YOUNGEST_ORPHAN) -> int:
+        """Remove blob files that no row points at and that are older than any write can be; return how many."""
+        if self.blobs is None:
+            return 0
+        orphans = self._orphans(older_than=older_than)
+        for name in orphans:
+            self.blobs.remove(name)
+        return len(orphans)
+
+    def sweep_daily(self) -> None:
+        """Sweep if nobody has done so for a day."""
+        if self.blobs is not None and self._may_have_blobs and self.blobs.is_sweep_due():
+            self.sweep()
+
+    def _orphans(self, *, older_than: float = 0.0) -> set[str]:
+        assert self.blobs is not None
+        names = set(self.blobs.names(older_than=older_than))
+        if names:
+            for engine in (self.engine, self.engine.section(versions.HISTORY)):
+                for _, row in engine.rows():
+                    with contextlib.suppress(BadEntry):
+                        entry = unpack(row)
+                        if entry.flags & Flag.BLOB:
+                            names.discard(Reference.unpack(entry.payload).name)
+        return names
+
+    # ---- all entries ---------------------------------------------------------------------------------------------
+
+    def entries(self) -> Iterator[Entry]:
+        """Every entry that can be read now; bad ones are counted and warned about once, foreign code is left undecoded."""
+        context = self.keys.context()
+        bad = 0
+        for address, blob in self.engine.rows():
+            try:
+                entry = unpack(blob, address)
+                with contextlib.suppress(UntrustedEntry):
+                    trusting.check(entry, trusting.keyring(), self.namespace, self.trust)
+            except BadEntry as error:
+                logger.debug("%s: %s", address.hex(), error)
+                bad += 1
+                continue
+            if not entry.is_expired() and entry.metadata[: len(context)] == context:
+                yield entry
+        if bad:
+            warnings.warn(f"{self.engine.location()}: {bad} entries cannot be read and were left out", RuntimeWarning, stacklevel=3)
+
+    def key_of(self, entry: Entry) -> Any:
+        """The key as it was given, or a placeholder where decoding it would run foreign code."""
+        return Foreign(entry) if self.is_foreign(entry) else self.keys.decode(entry.key)
+
+    def is_foreign(self, entry: Entry) -> bool:
+        """Whether the entry must not be decoded here."""
+        return not entry.is_trusted and (entry.is_code or self.trust is Trust.STRICT)
+
+    def count(self) -> int:
+        """How many entries there are: the engine's count, unless some may be over or belong to another context."""
+        if self.keys.context() or self.engine.section("meta").has(_EXPIRING) or any(policy.may_hide for policy in self.policies):
+            return sum(1 for _ in self.entries())
+        return self.engine.count()
+
+    def size_bytes(self) -> int:
+        """Bytes that rows, history and blob files take."""
+        total = self.engine.size_bytes() + self.engine.section(versions.HISTORY).size_bytes()
+        return total + (self.blobs.size_bytes() if self.blobs is not None else 0)
+
+    def _note_expiring(self) -> None:
+        section = self.engine.section("meta")
+        if not section.has(_EXPIRING):
+            section.put(_EXPIRING, bytes(16))
+
+    def versions_of(self, key: Any) -> Iterator[Entry]:
+        """All versions at *key*, oldest first."""
+        for row in versions.rows_of(self.engine, self.keys.address(key)):
+            entry = self.open_row(None, row, key)
+            if entry is not None:
+                yield entry
+
+    def trust_all(self) -> int:
+        """Sign every foreign code entry with this user's key, so that it is decoded from now on; return how many."""
+        signed = 0
+        keyring = trusting.keyring()
+        for engine in (self.engine, self.engine.section(versions.HISTORY)):
+            for address, blob in list(engine.rows()):
+                entry = unpack(blob)
+                if entry.is_code and not _verifies(keyring, entry, self.namespace):
+                    if entry.flags & Flag.BLOB:
+                        self._fill_digest(entry)
+                    keyring.sign(entry, self.namespace)
+                    signed += engine.swap(address, entry.write_id, entry.pack())
+        return signed
+
+    def _fill_digest(self, entry: Entry) -> None:
+        """A signature over a blob's reference must cover its content, which an unsigned reference does not."""
+        from hashlib import blake2b
+
+        assert self.blobs is not None
+        reference = Reference.unpack(entry.payload)
+        content = self.blobs.map(reference, is_signed=False)
+        entry.payload = reference._replace(digest=blake2b(content, digest_size=16).digest()).pack()
+
+
+@dataclass(frozen=True)
+class Foreign:
+    """Stands in listings for what only foreign code could bring back."""
+
+    entry: Entry
+
+    def __repr__(self) -> str:
+        signer = f"signed by {self.entry.signer.hex()}" if self.entry.signer else "not signed"
+        return f"<foreign entry {self.entry.digest.hex()[:8]}, {signer}; stash.trust() decodes it>"
+
+
+def _verifies(keyring: trusting.Keyring, entry: Entry, namespace: str) -> bool:
+    try:
+        return keyring.verifies(entry, namespace)
+    except BadEntry:
+        return False
+
+
+def _is_over(blob: bytes) -> bool:
+    try:
+        return unpack(blob).is_expired()
+    except BadEntry:
+        return False
+
+
+def _short(key: Any) -> str:
+    text = repr(key)
+    return text if len(text) <= _SHOWN_KEY else text[: _SHOWN_KEY - 1] + "…"

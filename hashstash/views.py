@@ -1,0 +1,96 @@
+"""Lazy views over a stash, and what it means that two mappings hold the same."""
+
+from __future__ import annotations
+
+from collections.abc import ItemsView, Iterator, KeysView, Mapping, ValuesView
+from typing import TYPE_CHECKING, Any
+
+from hashstash.store import MISSING
+
+if TYPE_CHECKING:
+    from hashstash.stash import HashStash
+
+
+class StashKeys(KeysView[Any]):
+    """The keys as they were given; functions are callable again."""
+
+    _mapping: HashStash
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._mapping)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._mapping
+
+    def __repr__(self) -> str:
+        return f"StashKeys({_some(self)})"
+
+
+class StashValues(ValuesView[Any]):
+    """The values, each decoded when it is reached."""
+
+    _mapping: HashStash
+
+    def __iter__(self) -> Iterator[Any]:
+        for _, value in StashItems(self._mapping):
+            yield value
+
+    def __contains__(self, value: object) -> bool:
+        return any(same(value, other) for other in self)
+
+    def __repr__(self) -> str:
+        return f"StashValues({_some(self)})"
+
+
+class StashItems(ItemsView[Any, Any]):
+    """Pairs of key and value; a bad entry is left out with a warning, a foreign one shows a placeholder."""
+
+    _mapping: HashStash
+
+    def __iter__(self) -> Iterator[tuple[Any, Any]]:
+        store = self._mapping.store
+        for entry in store.entries():
+            key = store.key_of(entry)
+            yield key, key if store.is_foreign(entry) else store.value_of(entry, key)
+
+    def __contains__(self, item: object) -> bool:
+        if not isinstance(item, tuple) or len(item) != 2:
+            return False
+        value = self._mapping.store.load(item[0])
+        return value is not MISSING and same(value, item[1])
+
+    def __repr__(self) -> str:
+        return f"StashItems({_some(self)})"
+
+
+_SHOWN = 10
+
+
+def _some(view: Any) -> str:
+    shown = []
+    for number, item in enumerate(view):
+        if number == _SHOWN:
+            return "[" + ", ".join(shown) + ", ...]"
+        shown.append(repr(item))
+    return "[" + ", ".join(shown) + "]"
+
+
+def same_items(stash: HashStash, other: Mapping[Any, Any]) -> bool:
+    """Whether both hold the same keys with the same values."""
+    count = 0
+    for key, value in other.items():
+        found = stash.store.load(key)
+        if found is MISSING or not same(found, value):
+            return False
+        count += 1
+    return count == len(stash)
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two values are equal; arrays and frames, whose ``==`` is no answer, by their content."""
+    try:
+        return bool(one is other or one == other)
+    except (ValueError, TypeError):
+        from hashstash.fingerprint import Fingerprinter
+
+        return Fingerprinter().digest(one) == Fingerprinter().digest(other)

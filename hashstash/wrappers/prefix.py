@@ -1,0 +1,78 @@
+"""Many stashes in one engine: each sees only the addresses under its own prefix."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
+from hashlib import blake2b
+from typing import Any
+
+from hashstash.engine import Engine, EngineWrapper, WriteId
+
+_PREFIX_SIZE = 8
+
+
+class PrefixWrapper(EngineWrapper):
+    """The rows of *inner* whose addresses begin with the digest of *namespace*, under addresses without it."""
+
+    name = "prefix"
+
+    def __init__(self, inner: Engine, namespace: str) -> None:
+        super().__init__(inner)
+        self.title = inner.title
+        self.namespace = namespace
+        self._prefix = blake2b(namespace.encode("utf-8", "surrogatepass"), digest_size=_PREFIX_SIZE).digest()
+
+    def get(self, address: bytes) -> bytes | None:
+        return self.inner.get(self._prefix + address)
+
+    def put(self, address: bytes, blob: bytes) -> None:
+        self.inner.put(self._prefix + address, blob)
+
+    def delete(self, address: bytes) -> bool:
+        return self.inner.delete(self._prefix + address)
+
+    def scan(self, prefix: bytes = b"") -> Iterator[bytes]:
+        for address in self.inner.scan(self._prefix + prefix):
+            yield address[_PREFIX_SIZE:]
+
+    def section(self, name: str) -> Engine:
+        return PrefixWrapper(self.inner.section(name), self.namespace)
+
+    def location(self) -> str:
+        return f"{self.inner.location()}#{self.namespace}"
+
+    def has(self, address: bytes) -> bool:
+        return self.inner.has(self._prefix + address)
+
+    def peek(self, address: bytes, size: int) -> bytes | None:
+        return self.inner.peek(self._prefix + address, size)
+
+    def get_many(self, addresses: Iterable[bytes]) -> Iterator[bytes | None]:
+        return self.inner.get_many([self._prefix + address for address in addresses])
+
+    def put_many(self, rows: Iterable[tuple[bytes, bytes]]) -> None:
+        self.inner.put_many([(self._prefix + address, blob) for address, blob in rows])
+
+    def rows(self) -> Iterator[tuple[bytes, bytes]]:
+        for address in self.inner.scan(self._prefix):
+            blob = self.inner.get(address)
+            if blob is not None:
+                yield address[_PREFIX_SIZE:], blob
+
+    def swap(self, address: bytes, expected: WriteId | None, blob: bytes) -> bool:
+        return self.inner.swap(self._prefix + address, expected, blob)
+
+    def clear(self) -> None:
+        for engine in [self, *(self.section(name) for name in self.section_names())]:
+            for address in list(engine.scan()):
+                engine.delete(address)
+
+    def count(self) -> int:
+        return sum(1 for _ in self.scan())
+
+    def size_bytes(self) -> int:
+        return sum(_PREFIX_SIZE + len(address) + len(blob) for address, blob in self.rows())
+
+    def lock(self, name: str) -> AbstractContextManager[Any]:
+        return self.inner.lock(f"{self.namespace}:{name}")

@@ -1,0 +1,41 @@
+"""A stash that can only be read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NoReturn
+
+from hashstash.engine import Capability, Engine, EngineWrapper, WriteId
+from hashstash.errors import ReadOnlyStash
+
+
+class ReadOnlyWrapper(EngineWrapper):
+    """Answers like *inner* and raises ReadOnlyStash on every attempt to change it."""
+
+    name = "read_only"
+
+    def __init__(self, inner: Engine) -> None:
+        super().__init__(inner)
+        self.title = inner.title
+        self.capabilities = inner.capabilities & ~(Capability.SWAP | Capability.SHARED_WRITERS)
+
+    def _refuse(self) -> NoReturn:
+        raise ReadOnlyStash(f"{self.location()} was opened read-only; open it without read_only=True to change it")
+
+    def put(self, address: bytes, blob: bytes) -> None:
+        self._refuse()
+
+    def put_many(self, rows: Iterable[tuple[bytes, bytes]]) -> None:
+        self._refuse()
+
+    def delete(self, address: bytes) -> bool:
+        self._refuse()
+
+    def swap(self, address: bytes, expected: WriteId | None, blob: bytes) -> bool:
+        self._refuse()
+
+    def clear(self) -> None:
+        self._refuse()
+
+    def section(self, name: str) -> Engine:
+        return ReadOnlyWrapper(self.inner.section(name))

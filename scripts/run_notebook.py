@@ -1,0 +1,73 @@
+"""Run notebooks in a fresh kernel with a cache of their own, cell by cell, and time each cell."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbclient import NotebookClient
+
+ROOT = Path(__file__).resolve().parent.parent
+_PRIVATE = ("XDG_CACHE_HOME", "XDG_STATE_HOME", "XDG_CONFIG_HOME")
+
+
+@dataclass
+class CellTime:
+    """One code cell of a run."""
+
+    number: int
+    source: str
+    seconds: float
+    status: str
+    """What the status line of ``%%stash`` said; empty for other cells."""
+
+
+@contextmanager
+def own_cache(folder: str | None = None) -> Iterator[str]:
+    """An empty cache and key for the kernels started inside, so that nothing of this user is read or written."""
+    before = {name: os.environ.get(name) for name in _PRIVATE}
+    with tempfile.TemporaryDirectory(prefix="hashstash-run-") as temporary:
+        base = folder or temporary
+        for name in _PRIVATE:
+            os.environ[name] = str(Path(base, name.split("_")[1].lower()))
+        os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
+        try:
+            yield base
+        finally:
+            for name, value in before.items():
+                os.environ.pop(name, None) if value is None else os.environ.update({name: value})
+
+
+def run(notebook: Any, folder: Path = ROOT) -> list[CellTime]:
+    """Execute *notebook* in place in a new kernel and return what each code cell took."""
+    client = NotebookClient(notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(folder)}})
+    times = []
+    with client.setup_kernel():
+        number = 0
+        for index, cell in enumerate(notebook.cells):
+            if cell.cell_type != "code":
+                continue
+            number += 1
+            started = time.perf_counter()
+            client.execute_cell(cell, index, execution_count=number)
+            times.append(CellTime(number, cell.source, time.perf_counter() - started, _status(cell)))
+    return times
+
+
+def _status(cell: Any) -> str:
+    for output in cell.outputs:
+        if output.get("metadata", {}).get("hashstash"):
+            return str(output.data.get("text/plain", ""))
+    return ""
+
+
+def read(path: Path) -> Any:
+    """The notebook at *path*."""
+    return nbformat.read(path, as_version=4)

@@ -1,0 +1,144 @@
+"""Functions and classes of a ``__main__`` that no longer exists: read in new processes, by every Python version."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
+VERSIONS = ["3.11", "3.12", "3.13"]
+sys.path.insert(0, str(HERE))
+try:
+    from graph_corpus import CASES
+finally:
+    sys.path.remove(str(HERE))
+
+
+def interpreter(version):
+    if sys.version_info[:2] == tuple(map(int, version.split("."))):
+        return sys.executable
+    candidates = [
+        shutil.which(f"python{version}"),
+        *sorted(map(str, Path.home().glob(f".pyenv/versions/{version}.*/bin/python"))),
+    ]
+    for candidate in filter(None, candidates):
+        if subprocess.run([candidate, "-c", ""], capture_output=True, check=False).returncode == 0:
+            return candidate
+    pytest.skip(f"no Python {version} on this machine")
+
+
+def run(version, *arguments):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(
+        [interpreter(version), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    """What each version says about what each version wrote; every pair is run once, when it is asked for."""
+    folder = tmp_path_factory.mktemp("graphs")
+    known = {}
+
+    def ask(writer, reader):
+        if (writer, reader) not in known:
+            file = folder / writer
+            if not file.exists():
+                run(writer, HERE / "graph_corpus.py", "write", file)
+            known[writer, reader] = json.loads(run(reader, HERE / "graph_corpus.py", "read", file))
+        return known[writer, reader]
+
+    return ask
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("reader", VERSIONS)
+@pytest.mark.parametrize("writer", VERSIONS)
+def test_read_in_a_new_process(results, writer, reader, case):
+    assert results(writer, reader)[case] == "ok"
+
+
+@pytest.fixture
+def script(tmp_path):
+    """Runs a text as a script of the running Python, in a folder of its own."""
+
+    def run_text(text):
+        path = tmp_path / "script.py"
+        path.write_text(PRELUDE + textwrap.dedent(text))
+        return run(VERSIONS[sys.version_info.minor - 11], path, tmp_path / "stored").strip()
+
+    return run_text
+
+
+PRELUDE = """
+import pickle, sys
+from hashstash.codec import Encoded
+from hashstash.serializers.hashstash.graph import dumps_graph, loads_graph
+
+def save(value):
+    encoded = dumps_graph(value)
+    with open(sys.argv[1], "wb") as file:
+        pickle.dump((bytes(encoded.document), list(map(bytes, encoded.buffers)), encoded.is_code), file)
+
+def load():
+    with open(sys.argv[1], "rb") as file:
+        return loads_graph(Encoded(*pickle.load(file)))
+
+"""
+POINT = """
+class Point:
+    def __init__(self, x):
+        self.x = x
+    def double(self):
+        return self.x * 2
+"""
+
+
+def test_class_defined_again_is_the_live_class(script):
+    script(POINT + "save(Point(2))")
+    assert script("# one line further down\n" + POINT + "v = load()\nprint(type(v) is Point, v.double())") == "True 4"
+
+
+def test_class_defined_differently_is_the_stored_class(script):
+    script(POINT + "save(Point(2))")
+    assert script(POINT.replace("* 2", "* 3") + "v = load()\nprint(type(v) is Point, v.double())") == "False 4"
+
+
+def test_two_loads_share_the_class(script):
+    script(POINT + "save(Point(2))")
+    assert script("print(type(load()) is type(load()))") == "True"
+
+
+def test_traceback_shows_the_source(script):
+    script("def fail():\n    raise ValueError('here')  # the line\nsave(fail)")
+    shown = script("import traceback\ntry:\n    load()()\nexcept ValueError:\n    print(traceback.format_exc())")
+    assert "raise ValueError('here')  # the line" in shown
+
+
+def test_source_can_be_inspected(script):
+    script("def plain(v):\n    return v + 1\nsave(plain)")
+    assert script("import inspect\nprint(inspect.getsource(load()))") == "def plain(v):\n    return v + 1"
+
+
+def test_restored_function_can_be_stored_again(script):
+    script("K = 5\ndef plain(v):\n    return v + K\nsave(plain)")
+    script("save(load())")
+    assert script("print(load()(1))") == "6"
+
+
+def test_function_without_source_runs_on_the_same_python(script):
+    script("exec('def made(v): return v * 7')\nsave(made)")
+    assert script("print(load()(2))") == "14"

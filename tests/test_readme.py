@@ -1,0 +1,36 @@
+"""README.ipynb is the front door: README.md is made from it, and every cell of it has been run."""
+
+import importlib
+import sys
+from pathlib import Path
+
+import pytest
+
+nbformat = pytest.importorskip("nbformat", reason="the package nbformat is not installed")
+pytest.importorskip("nbclient", reason="the package nbclient is not installed")
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture
+def notebook():
+    return nbformat.read(ROOT / "README.ipynb", as_version=4)
+
+
+def test_the_markdown_is_made_from_the_notebook(notebook, monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    export = importlib.import_module("export_readme")
+    assert (ROOT / "README.md").read_text(encoding="utf-8") == export.to_markdown(notebook)
+    sys.modules.pop("export_readme", None)
+    sys.modules.pop("run_notebook", None)
+
+
+def test_every_cell_was_run_in_order_without_an_error(notebook):
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    assert not [output for cell in cells for output in cell.outputs if output.output_type == "error"]
+
+
+def test_no_path_of_one_machine_is_shown(notebook):
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert str(Path.home()) + "/" not in text
+    assert str(ROOT) not in text
