@@ -24,9 +24,8 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"the benchmarks need {', '.join(missing)}: pip install 'hashstash[bench]'", file=sys.stderr)
         return 1
     systems = [system for system in options.systems if _is_usable(system)]
-    print(
-        f"Python {platform.python_version()}, {platform.system()} {platform.machine()}; medians, ± half the quartiles' range;"
-    )
+    machine = f"Python {platform.python_version()}, {platform.system()} {platform.machine()}"
+    print(f"{machine}; medians ± half of the quartiles' distance;")
     print(f"ratios to {YARDSTICK} (with pickle) in the same round, below 1 is faster; '-': the system cannot do that\n")
     print(head(systems))
     missed = []

@@ -7,8 +7,10 @@ Mappings are copy-on-write: an array on top of one is writable, and what is writ
 from __future__ import annotations
 
 import contextlib
+import errno
 import mmap
 import os
+import stat
 import struct
 import time
 from collections.abc import Iterator, Sequence
@@ -17,13 +19,14 @@ from typing import NamedTuple
 from zlib import crc32
 
 from hashstash.codec import Buffer
-from hashstash.errors import CorruptEntry
+from hashstash.errors import CorruptEntry, StashFull
 from hashstash.paths import create_file, make_folder
 
 SMALLEST_BLOB = 32 * 1024
 YOUNGEST_ORPHAN = 3600.0
 """Seconds that a blob file without a row is left alone: its row may be about to be written."""
 
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 _REFERENCE = struct.Struct("<16sQI16s")
 _IOV_MAX = 512
 _SWEPT = "swept"
@@ -80,6 +83,14 @@ class BlobStore:
             size = _write_all(descriptor, views)
             if durable:
                 os.fsync(descriptor)
+        except OSError as error:
+            os.unlink(path)
+            if error.errno in NO_ROOM:
+                total = sum(map(len, views))
+                raise StashFull(
+                    error.errno, f"no room for {total:,} bytes in {self.folder}; free some, or clear a stash"
+                ) from error
+            raise
         except BaseException:
             os.unlink(path)
             raise
@@ -100,11 +111,16 @@ class BlobStore:
                 raise CorruptEntry(f"the blob file {path} has {status.st_size} bytes instead of {reference.size}")
             if not reference.size:
                 return memoryview(b"")
-            mapping = mmap.mmap(descriptor, reference.size, access=mmap.ACCESS_COPY)
+            if is_signed and _others_may_write(status):
+                # A mapping shows what they write into the file later on: what is verified has to be a copy.
+                view = memoryview(_read_all(descriptor, reference.size))
+                _verify(view, reference, path, is_signed=True)
+                return view
+            view = memoryview(mmap.mmap(descriptor, reference.size, access=mmap.ACCESS_COPY))
         finally:
             os.close(descriptor)
-        view = memoryview(mapping)
-        proof = (path, status.st_ino, status.st_mtime_ns, reference.checksum, reference.digest if is_signed else b"")
+        # The time of the last change of the inode, since everybody may set back the one of the content.
+        proof = (path, status.st_ino, status.st_ctime_ns, reference.checksum, reference.digest if is_signed else b"")
         if proof not in _verified:
             _verify(view, reference, path, is_signed=is_signed)
             _remember(proof)
@@ -167,6 +183,21 @@ def _remember(proof: tuple[object, ...]) -> None:
     if len(_verified) >= _MOST_VERIFIED:
         _verified.clear()
     _verified[proof] = None
+
+
+def _others_may_write(status: os.stat_result) -> bool:
+    return status.st_uid != os.getuid() or bool(status.st_mode & (stat.S_IWGRP | stat.S_IWOTH))
+
+
+def _read_all(descriptor: int, size: int) -> bytearray:
+    content = bytearray(size)
+    rest = memoryview(content)
+    while len(rest):
+        count = os.readv(descriptor, [rest])
+        if not count:
+            raise CorruptEntry("the entry's blob file became shorter while it was read")
+        rest = rest[count:]
+    return content
 
 
 def _verify(view: memoryview, reference: Reference, path: str, *, is_signed: bool) -> None:

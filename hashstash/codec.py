@@ -23,9 +23,11 @@ Buffer: TypeAlias = bytes | bytearray | memoryview
 ALIGNMENT = 64
 SMALLEST_COMPRESSED = 512
 _SAMPLE = 16 * 1024
+_SMALLEST_SAMPLE = 4 * 1024
 _MOST_SAMPLED = 8
 _WORTH_IT_DOCUMENT = 0.9
 _WORTH_IT_BUFFERS = 0.6
+_WORTH_IT_MAPPED = 0.3  # raw, a buffer is mapped in microseconds; it must shrink a lot to be worth decompressing each time
 _PARTS = struct.Struct("<2sHIQ")
 _MOST_BUFFERS = 1 << 20
 _ZEROS = bytes(ALIGNMENT)
@@ -37,6 +39,7 @@ _LARGEST_OWN = 4096 * _MIB
 _LARGEST_FOREIGN = 1024 * _MIB
 _LARGEST_FOREIGN_BOMB = 64 * _MIB
 _BOMB_RATIO = 200
+_NO_FLAGS = Flag(0)
 
 
 class Encoded(NamedTuple):
@@ -149,6 +152,8 @@ class Codec:
         self._compressor: Filter = COMPRESSORS.load(compressor)
         self._text: Filter | None = FILTERS.load("b64") if b64 else None
         self.raw_label = serializer.encode()
+        self.stored_below = 0 if b64 else SMALLEST_COMPRESSED
+        """Documents of fewer bytes than this are stored as the serializer wrote them."""
         self._packed_label = f"{serializer}+{compressor}".encode()
 
     @property
@@ -156,20 +161,23 @@ class Codec:
         """The codec in the names of folders, such as ``hashstash.lz4+b64``."""
         return f"{self.serializer_name}.{self.compressor_name}" + ("+b64" if self.b64 else "")
 
-    def encode(self, value: Any) -> Payload:
+    def encode(self, value: Any, *, mapped: bool = False) -> Payload:
         """*value* as a payload."""
-        return self.payload(self.serializer.dumps(value))
+        return self.payload(self.serializer.dumps(value), mapped=mapped)
 
-    def payload(self, encoded: Encoded) -> Payload:
-        """The payload of a value that this codec's serializer has encoded already; compressed where that pays."""
-        flags = Flag.CODE if encoded.is_code else Flag(0)
+    def payload(self, encoded: Encoded, *, mapped: bool = False) -> Payload:
+        """The payload of a value that this codec's serializer has encoded already; compressed where that pays.
+
+        *mapped* says that raw buffers will be mapped from a file when they are read, so that compressing them pays less.
+        """
+        flags = Flag.CODE if encoded.is_code else _NO_FLAGS
         pieces: list[Buffer] = [encoded.document]
         if encoded.buffers:
             flags |= Flag.PARTS
             pieces = lay_out(encoded)
         raw_size = size = sum(map(len, pieces))
         label = self.raw_label
-        if size >= SMALLEST_COMPRESSED and self.compressor_name != "raw" and self._pays(encoded, size):
+        if size >= SMALLEST_COMPRESSED and self.compressor_name != "raw" and self._pays(encoded, size, mapped=mapped):
             packed = self._compressed(pieces[0] if len(pieces) == 1 else b"".join(pieces))
             if packed is not None and len(packed) < size:
                 label, pieces, size = self._packed_label, [packed], len(packed)
@@ -184,14 +192,16 @@ class Codec:
         except OverflowError:
             return None  # more than this compressor can hold: kept raw
 
-    def _pays(self, encoded: Encoded, size: int) -> bool:
+    def _pays(self, encoded: Encoded, size: int, *, mapped: bool) -> bool:
         """Whether samples say that compressing the payload is worth its time."""
         in_buffers = sum(map(len, map(memoryview, encoded.buffers))) if encoded.buffers else 0
         if not in_buffers and size <= 4 * _SAMPLE:
             return True
         if 2 * in_buffers > size:
-            samples = [sample for buffer in _largest(encoded.buffers) for sample in _samples(buffer)]
-            limit = _WORTH_IT_BUFFERS
+            largest = _largest(encoded.buffers)
+            length = max(_SMALLEST_SAMPLE, _SAMPLE // len(largest))
+            samples = [sample for buffer in largest for sample in _samples(buffer, length)]
+            limit = _WORTH_IT_MAPPED if mapped else _WORTH_IT_BUFFERS
         else:
             samples, limit = _samples(encoded.document), _WORTH_IT_DOCUMENT
         before = sum(map(len, samples))
@@ -203,12 +213,12 @@ def _largest(buffers: Sequence[Buffer]) -> list[memoryview]:
     return sorted(views, key=len, reverse=True)[:_MOST_SAMPLED]
 
 
-def _samples(data: Buffer) -> list[memoryview]:
+def _samples(data: Buffer, length: int = _SAMPLE) -> list[memoryview]:
     view = memoryview(data).cast("B")
-    if len(view) <= 3 * _SAMPLE:
+    if len(view) <= 3 * length:
         return [view]
-    middle, last = len(view) // 2, len(view) - _SAMPLE
-    return [view[start : start + _SAMPLE] for start in (0, middle, last)]
+    middle, last = len(view) // 2, len(view) - length
+    return [view[start : start + length] for start in (0, middle, last)]
 
 
 class Decoder(NamedTuple):
@@ -287,6 +297,8 @@ def key_is_code(data: Buffer) -> bool:
 
 def pack_key(encoded: Encoded) -> bytes:
     """An encoded key as it stands in the row: one byte that says how to read it, then the document."""
+    if not (encoded.buffers or encoded.is_code):
+        return b"\0" + encoded.document
     kind = (_KEY_HAS_BUFFERS if encoded.buffers else 0) | (KEY_IS_CODE if encoded.is_code else 0)
     pieces = lay_out(encoded) if encoded.buffers else [encoded.document]
     return b"".join([bytes([kind]), *pieces])

@@ -1,13 +1,15 @@
-"""What is known of an entry without decoding its value."""
+"""Entries as a whole: what is known of one without decoding its value, and all of a stash brought into another."""
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import Any
 
-from hashstash.entry import Entry
+from hashstash.entry import Entry, Flag
+from hashstash.errors import UntrustedEntry
 from hashstash.policies.size_limit import entry_size
-from hashstash.store import Store
+from hashstash.store import Store, WriteOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,3 +45,22 @@ def describe(store: Store, entry: Entry) -> EntryInfo:
         is_code=entry.is_code,
         signer=entry.signer.hex() or None,
     )
+
+
+def copy_entries(source: Store, target: Store) -> None:
+    """Store every entry of *source* in *target*, versions, compute times and what is left of their times to live included."""
+    for key, copies in source.each(lambda entry: _copies(source, entry)):
+        for value, options in copies:
+            target.write(target.keys.encode(key), target.payload_of(target.codec.serializer.dumps(value)), options)
+
+
+def _copies(store: Store, entry: Entry) -> tuple[Any, list[tuple[Any, WriteOptions]]]:
+    if store.is_foreign_key(entry):
+        raise UntrustedEntry("foreign code is not copied; call stash.trust() first")
+    key = store.key_of(entry)
+    return key, [(store.value_of(version, key), _options_of(version)) for version in store.versions_of(key)]
+
+
+def _options_of(entry: Entry) -> WriteOptions:
+    rest = max(1, entry.expires_at - time.time_ns()) / 1e9 if entry.expires_at else None
+    return WriteOptions(entry.seconds, rest, bool(entry.flags & Flag.SIGNED))

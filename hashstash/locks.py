@@ -7,13 +7,14 @@ for the threads of this process.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
 from hashlib import blake2b
 from types import TracebackType
 
-from hashstash.paths import PRIVATE_FILE, make_folder
+from hashstash.paths import create_file, make_folder
 
 try:
     import fcntl
@@ -143,12 +144,14 @@ def _lock_file(mutex: _Mutex, deadline: float | None) -> bool:
 
 
 def _open(path: str) -> int:
-    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
-    try:
-        return os.open(path, flags, PRIVATE_FILE)
-    except FileNotFoundError:
-        make_folder(os.path.dirname(path))
-        return os.open(path, flags, PRIVATE_FILE)
+    while True:
+        try:
+            return create_file(path)
+        except FileExistsError:
+            with contextlib.suppress(FileNotFoundError):  # its holder has just removed it
+                return os.open(path, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))
+        except FileNotFoundError:
+            make_folder(os.path.dirname(path))
 
 
 def _is_current(descriptor: int, path: str) -> bool:

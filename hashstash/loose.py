@@ -5,14 +5,16 @@ from __future__ import annotations
 import time
 from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hashstash import trust as trusting
 from hashstash.codec import Buffer, Codec, Payload, decoder_of, key_is_code, needs_signature, unfilter
 from hashstash.entry import Entry, Flag, new_write_id, unpack
 from hashstash.errors import CorruptEntry, UntrustedEntry
-from hashstash.store import Store
 from hashstash.trust import Trust
+
+if TYPE_CHECKING:
+    from hashstash.store import Store
 
 _NO_KEY = bytes(16)
 _MAGIC = b"HST"
@@ -77,7 +79,7 @@ def serialize(value: Any, serializer: str = "hashstash") -> bytes:
     return to_loose(Codec(serializer, "raw").encode(value))
 
 
-def deserialize(data: Buffer | str, serializer: str = "hashstash") -> Any:  # noqa: ARG001
+def deserialize(data: Buffer | str, serializer: str = "hashstash") -> Any:  # noqa: ARG001 - as serialize has it
     """The value that :func:`serialize` was given; the data itself says which serializer wrote it."""
     return from_loose(data)
 

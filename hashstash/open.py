@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import importlib.util
 import os
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from hashstash.codec import Codec
-from hashstash.engine import Engine
+from hashstash.engine import Capability, Engine
 from hashstash.errors import UnknownPlugin
 from hashstash.key_codec import KeyCodec, PlainKeyCodec, StashFacts
-from hashstash.paths import is_foreign, is_shared_mount, resolve_root, safe_parts, shown
+from hashstash.paths import is_foreign, is_shared_mount, make_folder, resolve_root, safe_parts, shown
 from hashstash.policies.size_limit import SizeLimit
 from hashstash.policies.time_to_live import TimeToLive, parse_duration
 from hashstash.policies.versions import Versions
@@ -90,15 +91,13 @@ def configure(
     if isinstance(root_dir, str) and "://" in root_dir:
         engine, root_dir = _from_url(root_dir, engine)
     root = resolve_root(DEFAULT_NAME if root_dir is None else root_dir, settings.base)
-    if dbname is not None:
-        safe_parts(dbname)
     name = _engine_name(engine or settings.engine, root)
     _check_options(name, engine_options)
     if durability not in _DURABILITIES:
         raise ValueError(f"durability={durability!r}; it is one of {', '.join(map(repr, _DURABILITIES))}")
     return Config(
         root_dir=root,
-        dbname=dbname,
+        dbname=None if dbname is None else namespace(dbname),
         engine=name,
         serializer=_serializer_name(serializer or settings.serializer),
         compress=_compressor_name(compress if compress is not None else settings.compress),
@@ -108,6 +107,20 @@ def configure(
         engine_options=dict(engine_options),
         **{name: value for name, value in rest.items() if _is_valid(name, value)},
     )
+
+
+def namespace(name: str) -> str:
+    """*name* with one ``/`` between its parts: what names one folder must be one namespace, which signatures cover."""
+    if not isinstance(name, str):
+        raise TypeError(f"dbname={name!r}; it is text, such as 'experiments/first'")
+    safe_parts(name)
+    return "/".join(part for part in name.split("/") if part)
+
+
+def below(config: Config, name: str, **changes: Any) -> Config:
+    """The configuration of a stash in a namespace below that of *config*, in the same folder."""
+    inner = namespace(name)
+    return replace(config, dbname=f"{config.dbname}/{inner}" if config.dbname else inner, **changes)
 
 
 def _is_valid(name: str, value: Any) -> bool:
@@ -198,7 +211,18 @@ def open_engine(config: Config) -> Engine:
         from hashstash.wrappers.read_only import ReadOnlyWrapper
 
         engine = ReadOnlyWrapper(engine)
+    elif Capability.LOCAL_FILES in engine.capabilities:
+        # Now and not at the first write: whoever opens the same place under another label must find this one.
+        _make_if_writable(folder)
     return engine
+
+
+def _make_if_writable(folder: str) -> None:
+    try:
+        make_folder(folder)
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise  # else nothing is stored there, and whoever writes will be told
 
 
 def open_store(config: Config, keys: KeyCodec | None = None) -> Store:

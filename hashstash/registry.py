@@ -11,10 +11,12 @@ import importlib
 import importlib.util
 import os
 import re
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hashstash.errors import UnknownPlugin
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _SAFE_NAME = re.compile(r"[a-z][a-z0-9_]*")
 
@@ -36,13 +38,15 @@ class Registry:
 
     def load(self, name: str) -> Any:
         """The plug-in called *name* or by an alias of it; raises UnknownPlugin, or MissingDependency with a pip line."""
+        if not isinstance(name, str):
+            raise UnknownPlugin(self._unknown(name))
         found = self._loaded.get(name)
         if found is None:
             found = self._loaded[name] = self._import(self.aliases.get(name, name))
         return found
 
     def _import(self, name: str) -> Any:
-        if isinstance(name, str) and _SAFE_NAME.fullmatch(name):
+        if _SAFE_NAME.fullmatch(name):
             if importlib.util.find_spec(f"{self.package}.{name}") is not None:
                 return importlib.import_module(f"{self.package}.{name}").PLUGIN
             entry_point = self._entry_points().get(name)

@@ -13,10 +13,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from hashstash.codec import Buffer, Encoded
-from hashstash.entries import EntryInfo, describe
+from hashstash.entries import EntryInfo, copy_entries, describe
 from hashstash.key_codec import KeyCodec
 from hashstash.loose import from_loose, key_from_loose, loose_key, to_loose
-from hashstash.open import Config, configure, open_store
+from hashstash.open import Config, below, configure, open_store
 from hashstash.paths import shown
 from hashstash.policies.time_to_live import parse_duration
 from hashstash.store import MISSING, Counts, Store, WriteOptions
@@ -125,6 +125,10 @@ class HashStash(MutableMapping[Any, Any]):
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self).from_dict, (self.to_dict(),)
 
+    def __hashstash_fingerprint__(self) -> tuple[str, str | None]:
+        """A function that uses a stash depends on which one it is, not on its locks and handles."""
+        return self.path, self.dbname
+
     def __copy__(self) -> Self:
         return self.from_config(self._config, self._keys_codec)
 
@@ -170,7 +174,8 @@ class HashStash(MutableMapping[Any, Any]):
     # ---- mapping -------------------------------------------------------------------------------------------------
 
     def __getitem__(self, key: Any) -> Any:
-        value = self.store.load(key)
+        store = self.store
+        value = store.load_at(store.keys.address(key), key)  # one call less than load() on the hottest path
         if value is MISSING:
             raise KeyError(key)
         return value
@@ -192,7 +197,7 @@ class HashStash(MutableMapping[Any, Any]):
         return next(self.store.entries(), None) is not None
 
     def __iter__(self) -> Iterator[Any]:
-        return map(self.store.key_of, self.store.entries())
+        return self.store.each(self.store.key_of)
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, HashStash) and other.path == self.path:
@@ -217,7 +222,8 @@ class HashStash(MutableMapping[Any, Any]):
 
     def get(self, key: Any, default: Any = None) -> Any:
         """The value at *key*, or *default*; an entry that cannot be read raises and is never taken for missing."""
-        value = self.store.load(key)
+        store = self.store
+        value = store.load_at(store.keys.address(key), key)
         return default if value is MISSING else value
 
     def pop(self, key: Any, default: Any = MISSING) -> Any:
@@ -232,20 +238,25 @@ class HashStash(MutableMapping[Any, Any]):
 
     def popitem(self) -> tuple[Any, Any]:
         """Remove and return some ``(key, value)``; KeyError if the stash is empty."""
-        for entry in self.store.entries():
-            if not self.store.is_foreign(entry):
-                item = self.store.key_of(entry), self.store.value_of(entry)
+        for entry, key, value in self.store.items():
+            if not self.store.is_foreign_key(entry):
                 self.store.evict(entry.digest)
-                return item
+                self.store.counts.deletes += 1
+                return key, value
         raise KeyError("popitem(): the stash is empty")
 
     def setdefault(self, key: Any, default: Any = None) -> Any:
         """The value at *key*; if it is missing, *default* is stored and returned as it comes back."""
         value = self.store.load(key)
         if value is MISSING:
-            self.store.save(key, default)
-            value = self.store.load(key)
+            value = self._stored(key, default)
         return value
+
+    def _stored(self, key: Any, value: Any) -> Any:
+        """Store *value*; returns it as it comes back, or as it is if it is over already."""
+        self.store.save(key, value)
+        found = self.store.load(key)
+        return value if found is MISSING else found
 
     def get_set(self, key: Any, setter: Any) -> Any:
         """Like :meth:`setdefault`; a callable *setter* is called for the value, by one caller at a time."""
@@ -254,8 +265,7 @@ class HashStash(MutableMapping[Any, Any]):
             with self.lock(key):
                 value = self.store.load(key)
                 if value is MISSING:
-                    self.store.save(key, setter() if callable(setter) else setter)
-                    value = self.store.load(key)
+                    value = self._stored(key, setter() if callable(setter) else setter)
         return value
 
     def update(self, other: Any = (), /, **named: Any) -> None:
@@ -287,8 +297,7 @@ class HashStash(MutableMapping[Any, Any]):
 
     def set_many(self, items: Mapping[Any, Any] | Iterable[tuple[Any, Any]]) -> None:
         """Store all pairs; each is stored whole or not at all."""
-        for key, value in _pairs(items):
-            self.store.save(key, value)
+        self.store.save_many(_pairs(items))
 
     def put(self, key: Any, value: Any, *, ttl: Any = None, seconds: float = 0.0) -> None:
         """Store *value* with a time to live of its own, or with the *seconds* that it took to compute."""
@@ -320,7 +329,7 @@ class HashStash(MutableMapping[Any, Any]):
 
     def entries(self) -> list[EntryInfo]:
         """What is stored, without decoding values: keys, sizes, codecs, ages."""
-        return [describe(self.store, entry) for entry in self.store.entries()]
+        return list(self.store.each(lambda entry: describe(self.store, entry)))
 
     def size_bytes(self) -> int:
         """Bytes that the entries take in the storage, blob files included."""
@@ -328,10 +337,7 @@ class HashStash(MutableMapping[Any, Any]):
 
     def copy_to(self, other: HashStash) -> HashStash:
         """Store every entry of this stash in *other*, versions included, and return *other*."""
-        for entry in self.store.entries():
-            key = self.store.key_of(entry)
-            for version in list(self.store.versions_of(key)) or [entry]:
-                other.store.save(key, self.store.value_of(version, key))
+        copy_entries(self.store, other.store)
         return other
 
     def lock(self, key: Any) -> contextlib.AbstractContextManager[KeyLock]:
@@ -346,8 +352,7 @@ class HashStash(MutableMapping[Any, Any]):
 
     def sub(self, name: str) -> HashStash:
         """A separate stash of that name below this one, with the same settings."""
-        dbname = f"{self._config.dbname}/{name}" if self._config.dbname else name
-        return HashStash.from_config(configured_below(self._config, dbname))
+        return HashStash.from_config(below(self._config, name))
 
     @contextlib.contextmanager
     def tmp(self) -> Iterator[HashStash]:
@@ -390,7 +395,7 @@ class HashStash(MutableMapping[Any, Any]):
 
     def _items(self) -> Iterator[tuple[bytes, bytes]]:
         for entry in self.store.entries():
-            yield (entry.key if self.store.is_foreign(entry) else loose_key(entry.key)), entry.pack()
+            yield (entry.key if self.store.is_foreign_key(entry) else loose_key(entry.key)), entry.pack()
 
     def get_func(self, /, *args: Any, **kwargs: Any) -> Any:
         """In a function's stash: the stored result of the call with these arguments, or ``None``."""

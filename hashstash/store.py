@@ -10,16 +10,16 @@ import contextlib
 import logging
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from hashstash import trust as trusting
 from hashstash.blobs import SMALLEST_BLOB, YOUNGEST_ORPHAN, BlobMissing, BlobStore, Reference
-from hashstash.codec import Codec, Encoded, Payload, decoder_of, needs_signature, unfilter
-from hashstash.engine import Capability, Engine
-from hashstash.entry import Entry, Flag, new_write_id, pack_plain, unpack, unpack_plain
-from hashstash.errors import BadEntry, Conflict, NewerFormat, UntrustedEntry
+from hashstash.codec import Codec, Encoded, Payload, decoder_of, key_is_code, needs_signature, unfilter
+from hashstash.engine import WRITE_ID, Capability, Engine
+from hashstash.entry import Entry, Flag, new_write_id, pack_plain, points_at_blob, unpack, unpack_plain
+from hashstash.errors import BadEntry, Conflict, CorruptEntry, NewerFormat, UntrustedEntry
 from hashstash.key_codec import EncodedKey, KeyCodec
 from hashstash.policies import versions
 from hashstash.policies.time_to_live import expiry
@@ -28,10 +28,14 @@ from hashstash.trust import Trust
 
 logger = logging.getLogger(__name__)
 
+Result = TypeVar("Result")
+
 MISSING: Final = object()
 _MOST_RETRIES = 50
 _EXPIRING = b"expiring"
+_BAD = "bad"
 _SHOWN_KEY = 80
+_BATCH_BYTES = 1 << 20
 
 
 @dataclass
@@ -101,13 +105,28 @@ class Store:
             if plain is not None:
                 loads = self._loaders.get(plain[0]) or self._loader(plain[0])
                 if loads is not None:
-                    self.counts.hits += 1
-                    return loads(plain[1])
+                    try:
+                        value = loads(plain[1])
+                    except Exception:  # noqa: BLE001
+                        pass  # a document that the short way cannot read: the long way can, or says what is wrong
+                    else:
+                        self.counts.hits += 1
+                        self.counts.bytes_read += len(plain[1])
+                        return value
+        return self._load_slowly(address, blob, key)
+
+    def _load_slowly(self, address: bytes, blob: bytes, key: Any) -> Any:
         entry = self.open_row(address, blob, key)
         if entry is None:
             self.counts.misses += 1
             return MISSING
-        value = self.value_of(entry, key)
+        try:
+            value = self.value_of(entry, key)
+        except BlobMissing:
+            if self.engine.has(address):
+                raise
+            self.counts.misses += 1
+            return MISSING  # deleted while we were reading it
         self.counts.hits += 1
         return value
 
@@ -134,7 +153,7 @@ class Store:
             for policy in self.policies:
                 found = policy.on_read(found) if found is not None else None
             if found is not None:
-                trusting.check(found, trusting.keyring(), self._namespace_of(found), self.trust)
+                trusting.check(found, self._namespace_of(found), self.trust)
             return found
         except BadEntry as error:
             raise self._explained(error, key) from error
@@ -149,6 +168,8 @@ class Store:
 
     def encoded_of(self, entry: Entry) -> Encoded:
         """The serialized value of a checked entry, decompressed; its large buffers are mapped from their file."""
+        if self.is_foreign(entry):
+            trusting.check(entry, self._namespace_of(entry), self.trust)
         stored: bytes | memoryview = entry.payload
         if entry.flags & Flag.BLOB:
             stored = self._mapped(entry)
@@ -166,10 +187,10 @@ class Store:
             if blob is None:
                 raise
             newer = unpack(blob, entry.digest)
-            if newer.write_id == entry.write_id:
+            if newer.write_id == entry.write_id or newer.version > entry.version:
                 raise
             # Replaced between our reading the row and its file: the row that is there now is the one to answer with.
-            trusting.check(newer, trusting.keyring(), self._namespace_of(newer), self.trust)
+            trusting.check(newer, self._namespace_of(newer), self.trust)
             for name in ("payload", "label", "raw_size", "flags", "write_id", "is_trusted"):
                 setattr(entry, name, getattr(newer, name))
             return self._mapped(entry) if newer.flags & Flag.BLOB else memoryview(newer.payload)
@@ -188,19 +209,63 @@ class Store:
         """Store *value* at *key*; on any error what was stored before is still there."""
         encoded = self.codec.serializer.dumps(value)
         encoded_key = self.keys.encode(key)
-        if self._is_plain and not (encoded.buffers or encoded.is_code or encoded_key.is_code or self._may_have_blobs):
-            payload = self.codec.payload(encoded)
-            if payload.size < SMALLEST_BLOB and not payload.flags:
-                row = pack_plain(encoded_key.address, payload.label, encoded_key.data, payload.join(), payload.raw_size)
-                self.engine.put(encoded_key.address, row)
-                self.counts.sets += 1
-                self.counts.bytes_written += len(row)
-                return
-        self.write(encoded_key, self.codec.payload(encoded))
+        row = self._plain_row(encoded_key, encoded)
+        if row is None:
+            self.write(encoded_key, self.payload_of(encoded))
+            return
+        address = encoded_key.address
+        old = self.engine.get(address) if self._may_have_blobs else None
+        self.engine.put(address, row)
+        if old is not None and points_at_blob(old):
+            self._remove_blob(old)
+        self.counts.sets += 1
+        self.counts.bytes_written += len(row)
+
+    def save_many(self, items: Iterable[tuple[Any, Any]]) -> None:
+        """Store all pairs, small values in batches; if one of them cannot be stored, those before it are."""
+        rows: dict[bytes, bytes] = {}
+        size = 0
+        try:
+            for key, value in items:
+                encoded = self.codec.serializer.dumps(value)
+                encoded_key = self.keys.encode(key)
+                row = None if self._may_have_blobs else self._plain_row(encoded_key, encoded)
+                if row is None:
+                    rows.pop(encoded_key.address, None)
+                    self.write(encoded_key, self.payload_of(encoded))
+                    continue
+                rows[encoded_key.address] = row
+                size += len(row)
+                if size > _BATCH_BYTES:
+                    self._put_rows(rows)
+                    rows, size = {}, 0
+        finally:
+            self._put_rows(rows)
+
+    def _put_rows(self, rows: dict[bytes, bytes]) -> None:
+        if rows:
+            self.engine.put_many(rows.items())
+            self.counts.sets += len(rows)
+            self.counts.bytes_written += sum(map(len, rows.values()))
+
+    def _plain_row(self, key: EncodedKey, encoded: Encoded) -> bytes | None:
+        """The row of a small data value in a stash without rules for it; ``None`` if it takes the long way."""
+        document = encoded.document
+        size = len(document)
+        if not self._is_plain or encoded.buffers or encoded.is_code or key.is_code or size >= SMALLEST_BLOB:
+            return None
+        if size < self.codec.stored_below:
+            return pack_plain(key.address, self.codec.raw_label, key.data, document, size)
+        payload = self.codec.payload(encoded)
+        return None if payload.flags else pack_plain(key.address, payload.label, key.data, payload.join(), size)
+
+    def payload_of(self, encoded: Encoded) -> Payload:
+        """The payload of a serialized value, compressed as suits this stash's engine."""
+        return self.codec.payload(encoded, mapped=self.blobs is not None)
 
     def save_encoded(self, key: Any, encoded: Encoded, options: WriteOptions = _PLAIN_WRITE) -> Entry:
         """Store a value that was serialized elsewhere, such as in a worker process; returns the entry as stored."""
-        return self.write(self.keys.encode(key), self.codec.payload(encoded), options)
+        return self.write(self.keys.encode(key), self.payload_of(encoded), options)
 
     def write(self, key: EncodedKey, payload: Payload, options: WriteOptions = _PLAIN_WRITE) -> Entry:
         """Store *payload* at *key*, through blob files, policies and signature."""
@@ -211,8 +276,8 @@ class Store:
                     break
             else:
                 raise Conflict(f"{self.engine.location()}: other writers kept changing this key; try again")
-        except BaseException:
-            if blob_name and self.blobs is not None:
+        except Exception:  # an interrupt may come when the row is there already: then the daily sweep removes the blob
+            if blob_name and self.blobs is not None and not self._is_stored(entry):
                 self.blobs.remove(blob_name)
             raise
         self.counts.sets += 1
@@ -236,17 +301,22 @@ class Store:
         entry.seconds, entry.metadata = options.seconds, options.metadata
         if options.ttl is not None:
             entry.expires_at = expiry(entry.created_at, options.ttl)
-            self._note_expiring()
         entry.is_trusted = signs
         return entry, blob_name
+
+    def _is_stored(self, entry: Entry) -> bool:
+        row = self.engine.get(entry.digest)
+        return row is not None and row[WRITE_ID] == entry.write_id
 
     def _commit(self, address: bytes, entry: Entry) -> bool:
         """Write the row; ``False`` if another writer came in between where that matters."""
         old = self.engine.get(address) if self._needs_head or self._may_have_blobs else None
-        head = self._unpacked(old) if old is not None and self._needs_head else None
+        head = self._head(address, old) if old is not None and self._needs_head else None
         final = entry
         for policy in self.policies:
             final = policy.on_write(final, head)
+        if final.expires_at:
+            self._note_expiring()
         if final.is_trusted:
             trusting.keyring().sign(final, self.namespace)
         row = final.pack()
@@ -255,15 +325,20 @@ class Store:
             if old is not None and self._may_have_blobs:
                 self._remove_blob(old)
             return True
-        if old is not None and head is not None:
+        if old is not None and head is not None and head.label:
             versions.keep(self.engine, address, old, head.version)
-        return self.engine.swap(address, head.write_id if head is not None else None, row)
+        return self.engine.swap(address, None if old is None else old[WRITE_ID], row)
 
-    def _unpacked(self, blob: bytes) -> Entry:
+    def _head(self, address: bytes, blob: bytes) -> Entry:
+        """The entry that is being replaced; one without a label, but with the right number, where it cannot be read."""
         try:
-            return unpack(blob)
+            return unpack(blob, address)
         except NewerFormat as error:
             raise NewerFormat(f"{self.engine.location()}: {error}; nothing was overwritten") from error
+        except CorruptEntry as error:
+            logger.warning("%s: a bad entry is overwritten and kept aside: %s", self.engine.location(), error)
+            self.engine.section(_BAD).put(address, blob)
+            return Entry(address, b"", b"", b"", 0, version=versions.newest_kept(self.engine, address) + 1)
 
     def _remove_blob(self, row: bytes) -> None:
         with contextlib.suppress(BadEntry):  # a row that cannot be read points at nothing that could be removed
@@ -334,29 +409,49 @@ class Store:
 
     def entries(self) -> Iterator[Entry]:
         """Every entry that can be read now; bad ones are counted and warned about once, foreign code is left undecoded."""
+        return self.each(lambda entry: entry)
+
+    def items(self) -> Iterator[tuple[Entry, Any, Any]]:
+        """``(entry, key, value)`` of all entries; a placeholder stands for what only foreign code could bring back."""
+        return self.each(lambda entry: (entry, self.key_of(entry), self.shown_value_of(entry)))
+
+    def each(self, view: Callable[[Entry], Result]) -> Iterator[Result]:
+        """What *view* makes of each entry; those that turn out bad on the way are left out, with one warning at the end."""
         context = self.keys.context()
         bad = 0
         for address, blob in self.engine.rows():
             try:
                 entry = unpack(blob, address)
+                if entry.is_expired() or entry.metadata[: len(context)] != context:
+                    continue
                 with contextlib.suppress(UntrustedEntry):
-                    trusting.check(entry, trusting.keyring(), self.namespace, self.trust)
+                    trusting.check(entry, self.namespace, self.trust)
+                result = view(entry)
             except BadEntry as error:
                 logger.debug("%s: %s", address.hex(), error)
-                bad += 1
+                bad += self.engine.has(address)  # else it was deleted while we were reading it
                 continue
-            if not entry.is_expired() and entry.metadata[: len(context)] == context:
-                yield entry
+            yield result
         if bad:
-            warnings.warn(f"{self.engine.location()}: {bad} entries cannot be read and were left out", RuntimeWarning, stacklevel=3)
+            what = "1 entry" if bad == 1 else f"{bad} entries"
+            text = f"{self.engine.location()}: {what} cannot be read and were left out; reading the key says why"
+            warnings.warn(text, RuntimeWarning, stacklevel=2)
 
     def key_of(self, entry: Entry) -> Any:
         """The key as it was given, or a placeholder where decoding it would run foreign code."""
-        return Foreign(entry) if self.is_foreign(entry) else self.keys.decode(entry.key)
+        return Foreign(entry) if self.is_foreign_key(entry) else self.keys.decode(entry.key)
+
+    def shown_value_of(self, entry: Entry) -> Any:
+        """The value, or a placeholder where decoding it would run foreign code."""
+        return Foreign(entry) if self.is_foreign(entry) else self.value_of(entry)
 
     def is_foreign(self, entry: Entry) -> bool:
         """Whether the entry must not be decoded here."""
         return not entry.is_trusted and (entry.is_code or self.trust is Trust.STRICT)
+
+    def is_foreign_key(self, entry: Entry) -> bool:
+        """Whether the entry's key must not be decoded here; the key itself says so even where the header does not."""
+        return self.is_foreign(entry) or (not entry.is_trusted and key_is_code(entry.key))
 
     def count(self) -> int:
         """How many entries there are: the engine's count, unless some may be over or belong to another context."""
@@ -376,24 +471,39 @@ class Store:
 
     def versions_of(self, key: Any) -> Iterator[Entry]:
         """All versions at *key*, oldest first."""
-        for row in versions.rows_of(self.engine, self.keys.address(key)):
-            entry = self.open_row(None, row, key)
+        address = self.keys.address(key)
+        head = self.engine.get(address)
+        if head is None:
+            return
+        try:
+            newest = unpack(head, address).version
+        except BadEntry as error:
+            raise self._explained(error, key) from error
+        for row in (*versions.older_rows(self.engine, address, newest), head):
+            entry = self.open_row(address, row, key)
             if entry is not None:
                 yield entry
 
     def trust_all(self) -> int:
         """Sign every foreign code entry with this user's key, so that it is decoded from now on; return how many."""
         signed = 0
-        keyring = trusting.keyring()
         for engine in (self.engine, self.engine.section(versions.HISTORY)):
             for address, blob in list(engine.rows()):
-                entry = unpack(blob)
-                if entry.is_code and not _verifies(keyring, entry, self.namespace):
-                    if entry.flags & Flag.BLOB:
-                        self._fill_digest(entry)
-                    keyring.sign(entry, self.namespace)
-                    signed += engine.swap(address, entry.write_id, entry.pack())
+                with contextlib.suppress(BadEntry):  # what was changed or tampered with is not made good by trusting it
+                    signed += self._trust_row(engine, address, unpack(blob))
         return signed
+
+    def _trust_row(self, engine: Engine, address: bytes, entry: Entry) -> bool:
+        keyring = trusting.keyring()
+        needs_trust = entry.is_code or key_is_code(entry.key) or self.trust is Trust.STRICT
+        if not needs_trust or keyring.verifies(entry, self.namespace):
+            return False
+        if key_is_code(entry.key):
+            entry.flags |= Flag.CODE
+        if entry.flags & Flag.BLOB:
+            self._fill_digest(entry)
+        keyring.sign(entry, self.namespace)
+        return engine.swap(address, entry.write_id, entry.pack())
 
     def _fill_digest(self, entry: Entry) -> None:
         """A signature over a blob's reference must cover its content, which an unsigned reference does not."""
@@ -414,13 +524,6 @@ class Foreign:
     def __repr__(self) -> str:
         signer = f"signed by {self.entry.signer.hex()}" if self.entry.signer else "not signed"
         return f"<foreign entry {self.entry.digest.hex()[:8]}, {signer}; stash.trust() decodes it>"
-
-
-def _verifies(keyring: trusting.Keyring, entry: Entry, namespace: str) -> bool:
-    try:
-        return keyring.verifies(entry, namespace)
-    except BadEntry:
-        return False
 
 
 def _is_over(blob: bytes) -> bool:

@@ -32,8 +32,8 @@ class StashValues(ValuesView[Any]):
     _mapping: HashStash
 
     def __iter__(self) -> Iterator[Any]:
-        for _, value in StashItems(self._mapping):
-            yield value
+        store = self._mapping.store
+        return store.each(store.shown_value_of)
 
     def __contains__(self, value: object) -> bool:
         return any(same(value, other) for other in self)
@@ -49,9 +49,7 @@ class StashItems(ItemsView[Any, Any]):
 
     def __iter__(self) -> Iterator[tuple[Any, Any]]:
         store = self._mapping.store
-        for entry in store.entries():
-            key = store.key_of(entry)
-            yield key, key if store.is_foreign(entry) else store.value_of(entry, key)
+        return store.each(lambda entry: (store.key_of(entry), store.shown_value_of(entry)))
 
     def __contains__(self, item: object) -> bool:
         if not isinstance(item, tuple) or len(item) != 2:

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 
 _TEXT_READERS = frozenset({"query", "eval", "sql", "evaluate", "execute"})
 """Calls that may take variables by the names in a string, wherever the string comes from."""
+_ASK_FOR_FILES = frozenset({"exists", "lexists", "isfile", "is_file", "isdir", "is_dir", "stat", "getsize", "access"})
 _MOST_PATHS = 2000
+_MOST_WORDS = 50
 _LONGEST_PATH = 4096
 
 
@@ -45,6 +47,8 @@ class Before:
     options: CellOptions
     inputs: Inputs
     names: CellNames
+    facts: dict[str, bytes | None]
+    """What each name that may be read was, without those that cannot have been read because there was nothing."""
     roots: dict[str, Root]
     callees: Callees
     seen: list[Seen]
@@ -67,12 +71,13 @@ class Before:
             options=options,
             inputs=inputs,
             names=names,
+            facts=dict(_name_facts(names, roots, inputs)),
             roots=roots,
             callees=callees,
             seen=inputs.objects(roots),
             variables=_variables(inputs),
             environment={name: environment_digest(name) for name in sorted(wanted)},
-            mentioned_files=_mentioned_files(names.strings, roots) if options.watches_files else {},
+            mentioned_files=_mentioned_files(names, callees, roots) if options.watches_files else {},
             surroundings=Surroundings.look(),
             module_digests={
                 name: inputs.fingerprinter.walk(module, name).digest
@@ -83,19 +88,6 @@ class Before:
     def volatile(self) -> tuple[str, ...]:
         """Why the inputs cannot be told apart from others, if so."""
         return tuple(reason for root in self.roots.values() for reason in root.walk.volatile)
-
-    def name_facts(self) -> dict[str, bytes | None]:
-        """What each name that may be read was, without those that cannot have been read because there was nothing."""
-        facts: dict[str, bytes | None] = {}
-        for name, read in sorted(self.names.reads.items()):
-            root = self.roots.get(name)
-            if root is not None:
-                facts[name] = root.walk.digest
-            elif self.inputs.has(name):
-                facts[name] = EXISTS
-            elif read.is_guarded or self.inputs.is_builtin(name):
-                facts[name] = None
-        return facts
 
     def current_variables(self) -> dict[str, Any]:
         """The user's variables now."""
@@ -150,18 +142,46 @@ def _roots(names: CellNames, options: CellOptions, inputs: Inputs) -> Iterator[t
             yield name, Root(inputs.namespace[name], walk)
 
 
+def _name_facts(names: CellNames, roots: dict[str, Root], inputs: Inputs) -> Iterator[tuple[str, bytes | None]]:
+    for name, read in sorted(names.reads.items()):
+        if name in roots:
+            yield name, roots[name].walk.digest
+        elif inputs.has(name):
+            yield name, EXISTS
+        elif read.is_guarded or inputs.is_builtin(name):
+            yield name, None
+
+
 def _named_variables(texts: Iterable[str]) -> set[str]:
     """The environment variables that are named in the strings."""
     return {word for text in texts for word in identifiers(text) if word in os.environ and word != "_"}
 
 
-def _mentioned_files(texts: set[str], roots: dict[str, Root]) -> dict[str, tuple[int, int] | None]:
-    """Existing files that are named in the cell or in its inputs, with size and time: some readers cannot be heard."""
+def _mentioned_files(names: CellNames, callees: Callees, roots: dict[str, Root]) -> dict[str, tuple[int, int] | None]:
+    """Files that are named in the cell, its functions, its inputs, with size and time: some readers cannot be heard.
+
+    Files that do not exist count if the code asks whether files exist.
+    """
+    asks = not _ASK_FOR_FILES.isdisjoint(names.attributes | callees.calls)
     paths: dict[str, tuple[int, int] | None] = {}
-    for text in [*texts, *_path_inputs(roots)][:_MOST_PATHS]:
-        if 0 < len(text) < _LONGEST_PATH and "\0" not in text and os.path.isfile(text):
-            paths[os.path.abspath(text)] = stat_of(text)
+    for text in _path_texts([*_path_inputs(roots), *names.strings, *callees.strings]):
+        is_there = os.path.isfile(text)
+        if is_there or (asks and _looks_like_path(text) and not os.path.isdir(text)):
+            paths[os.path.abspath(text)] = stat_of(text) if is_there else None
     return paths
+
+
+def _path_texts(texts: list[str]) -> Iterator[str]:
+    """The texts that may be paths, and the words of those that may be commands with paths in them."""
+    for text in texts[:_MOST_PATHS]:
+        if 0 < len(text) < _LONGEST_PATH and "\0" not in text and "\n" not in text:
+            yield text
+            if " " in text:
+                yield from filter(_looks_like_path, text.split()[:_MOST_WORDS])
+
+
+def _looks_like_path(text: str) -> bool:
+    return " " not in text and (os.sep in text or "." in text.strip("."))
 
 
 def _path_inputs(roots: dict[str, Root]) -> Iterator[str]:

@@ -1,9 +1,9 @@
 """What a cell shows, recorded while it is shown, and shown again in the same order.
 
-An event is plain data: ``["stream", name, text]``, ``["display", data, metadata, transient, is_update]``,
-``["clear", wait]``, or ``["result", data, metadata]`` for a value that the cell displayed before its last line. Writes and
-publications are heard on the objects that are already there, never by swapping them, so that log handlers made long ago are
-heard too.
+An event is plain data: ``["stream", name, text]``, ``["display", data, metadata, transient, is_update]``, ``["clear",
+wait]``, or ``["result", data, metadata]`` for a value that the cell displayed before its last line. Writes and
+publications are heard on the objects that are already there, never by swapping them, so that log handlers made long
+ago are heard too.
 """
 
 from __future__ import annotations
@@ -50,6 +50,8 @@ class Recorder:
         self.events: list[Event] = []
         self.started_children = False
         """Set by whoever sees a child process start: its output arrives through a pipe, a moment late."""
+        self.unheard: list[str] = []
+        """What could not be listened to, so that the recording would lack it."""
         self._undo: list[Callable[[], None]] = []
         self._paused = 0
 
@@ -74,10 +76,14 @@ class Recorder:
         if inline is not None and inline.flush_figures in self.shell.events.callbacks["post_execute"]:
             inline.flush_figures()
 
-    def _listen(self, owner: Any, name: str, wrapped: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
-        original = getattr(owner, name)
-        had_own = name in vars(owner)
-        setattr(owner, name, wrapped(original))
+    def _listen(self, owner: Any, name: str, wrapped: Callable[[Any], Callable[..., Any]]) -> None:
+        original = getattr(owner, name, None)
+        try:
+            had_own = name in vars(owner)
+            setattr(owner, name, wrapped(original))
+        except (AttributeError, TypeError):  # somebody's own stream, without attributes
+            self.unheard.append(f"{type(owner).__name__}.{name}")
+            return
 
         def undo() -> None:
             if had_own:
@@ -111,6 +117,8 @@ class Recorder:
 
     def _tee(self, name: str, write: Callable[..., Any]) -> Callable[..., Any]:
         def tee(text: str, *arguments: Any) -> Any:
+            if self.events and self.events[-1][0] == "stream" and self.events[-1][1] != name:
+                flush_streams()  # they are buffered apart: flushed at each change, they keep their order
             written = write(text, *arguments)
             self._add(["stream", name, text.replace("\r\n", "\n")])
             return written
@@ -164,9 +172,8 @@ def replay(shell: Shell, events: Iterable[Event], *, is_trusted: bool) -> int:
     for kind, *content in events:
         if kind == "stream":
             name, text = content
-            stream = sys.stdout if name == "stdout" else sys.stderr
-            stream.write(text)
-            stream.flush()  # stdout and stderr are buffered apart: flushed at each change, they keep their order
+            (sys.stdout if name == "stdout" else sys.stderr).write(text)
+            flush_streams()
         elif kind == "display":
             data, metadata, transient, is_update = content
             shown = showable(data, is_trusted=is_trusted)
@@ -178,6 +185,12 @@ def replay(shell: Shell, events: Iterable[Event], *, is_trusted: bool) -> int:
         elif kind == "result":
             sys.displayhook(StoredResult(showable(content[0], is_trusted=is_trusted), content[1]))
     return hidden
+
+
+def flush_streams() -> None:
+    """Send what was written so far."""
+    sys.stdout.flush()
+    sys.stderr.flush()
 
 
 def _publish(shell: Shell, data: Any, metadata: Any, transient: dict[str, Any], *, is_update: bool) -> None:

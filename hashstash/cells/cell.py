@@ -8,7 +8,7 @@ import io
 import tokenize
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from hashstash.fingerprint import canonical_ast
 
@@ -54,7 +54,7 @@ class Cell:
     def run(self) -> Any:
         """Run the cell in the user's namespace and return the value of its last expression."""
         value = None
-        for code, is_last in self._codes():
+        for code, is_last in self._codes(flags=0):
             outcome = eval(code, self.shell.user_ns)  # noqa: S307 - the user's own cell
             value = outcome if is_last else None
         return value
@@ -62,27 +62,27 @@ class Cell:
     async def run_async(self) -> Any:
         """The same for a cell with ``await`` at its top."""
         value = None
-        for code, is_last in self._codes():
+        for code, is_last in self._codes(flags=_TOP_LEVEL_AWAIT):
             outcome = eval(code, self.shell.user_ns)  # noqa: S307 - the user's own cell
             if code.co_flags & inspect.CO_COROUTINE:
                 outcome = await _awaitable(outcome)
             value = outcome if is_last else None
         return value
 
-    def _codes(self) -> Iterator[tuple[CodeType, bool]]:
+    def _codes(self, *, flags: int) -> Iterator[tuple[CodeType, bool]]:
         """The compiled parts in their order; the last may be an expression whose value is the cell's."""
         tree = self.shell.transform_ast(parse(self.shell, self.source))
         filename = self.shell.compile.cache(self.source, self.shell.execution_count)
         body, shown, last = _split(tree.body, self.shell.ast_node_interactivity)
         if body:
-            yield self._compile(ast.Module(body, []), filename, "exec"), False
+            yield self._compile(ast.Module(body, []), filename, "exec", flags), False
         for node in shown:
-            yield self._compile(ast.Interactive([node]), filename, "single"), False
+            yield self._compile(ast.Interactive([node]), filename, "single", flags), False
         if last is not None:
-            yield self._compile(ast.Expression(last), filename, "eval"), not self.is_quiet
+            yield self._compile(ast.Expression(last), filename, "eval", flags), not self.is_quiet
 
-    def _compile(self, tree: ast.AST, filename: str, mode: str) -> CodeType:
-        with self.shell.compile.extra_flags(_TOP_LEVEL_AWAIT):
+    def _compile(self, tree: ast.AST, filename: str, mode: str, flags: int) -> CodeType:
+        with self.shell.compile.extra_flags(flags):
             code: CodeType = self.shell.compile(tree, filename, mode)
         return code
 
@@ -98,15 +98,15 @@ def parse(shell: Shell, source: str) -> ast.Module:
     return tree
 
 
-def needs_await(shell: Shell, text: str) -> bool:
-    """Whether the cell can only run inside an event loop. A cell that is no valid Python does not."""
+def kind_of(shell: Shell, text: str) -> Literal["plain", "awaits", "broken"]:
+    """Whether the cell is no valid Python, or can only run inside an event loop, or neither."""
     try:
         source = shell.transform_cell(text)
         with shell.compile.extra_flags(_TOP_LEVEL_AWAIT):
             code: CodeType = shell.compile(parse(shell, source), "<cell>", "exec")
     except (SyntaxError, ValueError, OverflowError):
-        return False
-    return bool(code.co_flags & inspect.CO_COROUTINE)
+        return "broken"
+    return "awaits" if code.co_flags & inspect.CO_COROUTINE else "plain"
 
 
 def ends_with_semicolon(source: str) -> bool:

@@ -1,8 +1,8 @@
 """The variables as they are before a cell runs: their fingerprints, and every object that is reached through them.
 
 Each name is walked once, when it is first asked for. Objects that the walks met have a *token*, the root's name and a
-number: any variables with the same fingerprints have the same objects at the same tokens, so that a record can point at "the
-list in ``x``" and mean the live one.
+number: any variables with the same fingerprints have the same objects at the same tokens, so that a record can point
+at "the list in ``x``" and mean the live one.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ class Callees:
     environment: set[str] = field(default_factory=set)
     binds: set[str] = field(default_factory=set)
     calls: set[str] = field(default_factory=set)
+    strings: set[str] = field(default_factory=set)
 
 
 class Inputs:
@@ -141,6 +142,7 @@ def _nested(code: CodeType) -> Iterator[CodeType]:
 
 def _look_into(code: CodeType, found: Callees) -> None:
     found.calls.update(code.co_names)
+    found.strings.update(constant for constant in code.co_consts if isinstance(constant, str))
     if not _ENVIRONMENT.isdisjoint(code.co_names):
         found.environment |= constant_names(code.co_consts)
     for instruction in dis.get_instructions(code):

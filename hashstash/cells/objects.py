@@ -1,8 +1,9 @@
-"""Looking at one object's own state, without what lies below it, and putting a recorded state back into the same object.
+"""Looking at one object's own state, without what lies below it, and putting a recorded state back into the same
+object.
 
-A cell that appends to a list changed one object; whoever else holds that list must see the change after a hit as well. So the
-objects which a cell can reach are looked at before and after it ran, one level deep, and what changed is stored as a
-:class:`Change` of that very object.
+A cell that appends to a list changed one object; whoever else holds that list must see the change after a hit as
+well. So the objects which a cell can reach are looked at before and after it ran, one level deep, and what changed is
+stored as a :class:`Change` of that very object.
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ _CELL = "closure "
 _KEYWORD_DEFAULT = "default "
 _FUNCTION_ATTRIBUTES = ("__code__", "__defaults__", "__name__", "__qualname__", "__doc__")
 _INTERNAL = frozenset({
-    "__dict__", "__weakref__", "__module__", "__doc__", "__annotations__", "__annotations_cache__", "__annotate__", "__annotate_func__",
-    "__slotnames__", "__firstlineno__", "__static_attributes__", "__abstractmethods__", "_abc_impl", "__builtins__", "__cached__",
-    "__spec__", "__loader__", "__file__", "__warningregistry__",
+    "__dict__", "__weakref__", "__module__", "__doc__", "__annotations__", "__annotations_cache__", "__annotate__",
+    "__annotate_func__", "__slotnames__", "__firstlineno__", "__static_attributes__", "__abstractmethods__",
+    "_abc_impl", "__builtins__", "__cached__", "__spec__", "__loader__", "__file__", "__warningregistry__",
 })  # fmt: skip
 """Attributes that the interpreter, pickle or warnings write for themselves."""
 
@@ -72,7 +73,9 @@ def is_opaque(value: Any) -> bool:
 
 
 def change(value: Any, before: State) -> dict[str, Any] | None:
-    """What :func:`apply` needs to bring an equal object from *before* to the state of *value* now; ``None`` if nothing changed."""
+    """What :func:`apply` needs to bring an equal object from *before* to the state of *value* now; ``None`` if
+    nothing changed.
+    """
     now, content = look(value), content_of(value)
     changed: dict[str, Any] = {}
     if content is not None and not content.is_same(before.content, now.content):
@@ -87,7 +90,9 @@ def change(value: Any, before: State) -> dict[str, Any] | None:
 
 
 def whole(value: Any) -> dict[str, Any]:
-    """The full state of an object that changed where looking does not show it: an array, a frame, an object written in C."""
+    """The full state of an object that changed where looking does not show it: an array, a frame, an object written
+    in C.
+    """
     numpy, pandas = sys.modules.get("numpy"), sys.modules.get("pandas")
     if numpy is not None and isinstance(value, numpy.ndarray):
         return {"array": numpy.array(value)}
@@ -155,15 +160,18 @@ def _is_data_frame(value: Any) -> bool:
 
 
 def _slots(kind: type) -> list[str]:
-    names = []
+    names: list[str] = []
     for base in kind.__mro__:
         slots = vars(base).get("__slots__", ())
-        for name in (slots,) if isinstance(slots, str) else slots:
-            if name not in ("__dict__", "__weakref__"):
-                names.append(
-                    f"_{base.__name__.lstrip('_')}{name}" if name.startswith("__") and not name.endswith("__") else name
-                )
+        own = (slots,) if isinstance(slots, str) else slots
+        names += [_mangled(base, name) for name in own if name not in ("__dict__", "__weakref__")]
     return names
+
+
+def _mangled(kind: type, name: str) -> str:
+    """The attribute behind a slot: private names carry their class."""
+    is_private = name.startswith("__") and not name.endswith("__")
+    return f"_{kind.__name__.lstrip('_')}{name}" if is_private else name
 
 
 def _function_attributes(function: FunctionType) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """After a run: what the cell depended on and what it did, as one record, or the reason why there is none.
 
-What the cell did is found by comparing the variables and the objects that it could reach with how they were before, never
-from its text alone: functions may bind names and change objects too.
+What the cell did is found by comparing the variables and the objects that it could reach with how they were before,
+never from its text alone: functions may bind names and change objects too.
 """
 
 from __future__ import annotations
@@ -14,13 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from hashstash.cells import objects
 from hashstash.cells.facts import (
-    EXISTS,
     Facts,
     environment_digest,
     installed_packages,
     module_fact,
     names_digest,
-    sharing_of,
     user_modules,
 )
 from hashstash.cells.objects import CannotRestore
@@ -36,7 +34,7 @@ if TYPE_CHECKING:
 
     from hashstash.cells.before import Before
     from hashstash.cells.capture import Recorder
-    from hashstash.cells.inputs import Inputs, Seen
+    from hashstash.cells.inputs import Seen
     from hashstash.cells.watch import Watch
     from hashstash.codec import Encoded
     from hashstash.fingerprint import Walk
@@ -44,7 +42,9 @@ if TYPE_CHECKING:
 RESULT = "the last value"
 _VERIFIED_BYTES = 1 << 20
 """Larger data is not decoded again to see that it comes back equal."""
-_USES_DIRECTORY = frozenset({"getcwd", "getcwdb", "cwd", "abspath", "absolute", "resolve", "realpath", "chdir"})
+_USES_DIRECTORY = frozenset(
+    {"getcwd", "getcwdb", "cwd", "abspath", "absolute", "resolve", "realpath", "chdir", "pwd", "cd", "pushd", "popd"}
+)
 
 
 class NotStored(Exception):
@@ -72,6 +72,8 @@ class Run:
 
     def make(self) -> Made:
         """The record of this run; raises :class:`NotStored`."""
+        if self.recorder.unheard:
+            raise NotStored(f"what goes through {self.recorder.unheard[0]} here cannot be recorded")
         effects = Effects(self)
         facts = _facts(self, effects)
         surroundings = Surroundings.look().changes_since(self.before.surroundings, is_seeded=self._is_seeded())
@@ -89,7 +91,8 @@ class Run:
             deleted=effects.deleted,
             missing=effects.missing,
             changes_objects=bool(effects.changes),
-            sharing=joint_sharing(self.before.inputs, facts, walks),
+            sharing=joint_sharing({name: root.walk for name, root in self.before.roots.items()}, walks),
+            roots=tuple(self.before.roots),
             result="shown" if shown else result,
             size=len(encoded.document) + sum(memoryview(part).nbytes for part in encoded.buffers),
             imports=tuple(sorted(name for name in self.before.names.modules if "." in name and name in sys.modules)),
@@ -125,7 +128,7 @@ class Effects:
         self.now = self.before.current_variables()
         options, names = self.before.options, list(self._touched_names())
         self.bound = {name: self.before.inputs.namespace[name] for name in names if options.keeps(name)}
-        gone = sorted(self.before.variables.keys() - self.now.keys())
+        gone = sorted((self.before.variables.keys() | self.before.names.surely_unbound) - self.now.keys())
         self.deleted = tuple(name for name in gone if options.keeps(name))
         self.missing = tuple(name for name in (*names, *gone) if not options.keeps(name))
         self.changes: dict[str, Any] = {}
@@ -180,14 +183,10 @@ class Effects:
         return None if token is None else list(token)
 
 
-def joint_sharing(inputs: Inputs, facts: Facts, walks: dict[str, Walk]) -> bytes:
+def joint_sharing(inputs: dict[str, Walk], bound: dict[str, Walk]) -> bytes:
     """Which objects the bound variables share with one another and with the inputs."""
-    together = {"after " + name: walk for name, walk in walks.items()}
-    for name, digest in facts.names.items():
-        walk = inputs.walk(name) if digest else None
-        if walk is not None:
-            together["before " + name] = walk
-    return alias_signature(together)
+    before = {"before " + name: walk for name, walk in inputs.items()}
+    return alias_signature({**before, **{"after " + name: walk for name, walk in bound.items()}})
 
 
 def _walks(variables: dict[str, Any], fingerprinter: Fingerprinter) -> dict[str, Walk]:
@@ -230,16 +229,16 @@ def _advice(error: Exception) -> str:
 
 def _facts(run: Run, effects: Effects) -> Facts:
     before, options = run.before, run.before.options
-    names = {name: digest for name, digest in before.name_facts().items() if name not in options.ignore}
-    for name in effects.perhaps_bound():
-        if names.get(name) in (None, EXISTS) and name not in options.ignore and options.inputs is None:
-            names[name] = effects.fingerprinter.walk(before.variables[name], name).digest
-    by_value = [name for name, digest in names.items() if digest]
+    names, walks = dict(before.facts), {name: root.walk for name, root in before.roots.items()}
+    for name in effects.perhaps_bound() if options.inputs is None else ():
+        if not names.get(name) and name not in options.ignore:
+            walks[name] = effects.fingerprinter.walk(before.variables[name], name)
+            names[name] = walks[name].digest
     files = _Files(run) if options.watches_files else None
     is_placed = run.watch.uses_working_directory or not _USES_DIRECTORY.isdisjoint(before.names.attributes)
     return Facts(
         names=names,
-        sharing=sharing_of(before.inputs, by_value),
+        sharing=alias_signature(walks),
         everything=before.names.reads_everything,
         environment=before.environment,
         files=files.facts() if files else (),

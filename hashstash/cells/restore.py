@@ -45,7 +45,9 @@ class Restorer:
     options: CellOptions
 
     def restore(self) -> Restored:
-        """Bring variables, objects, surroundings and outputs back; raises :class:`Unusable` before it changes anything."""
+        """Bring variables, objects, surroundings and outputs back; raises :class:`Unusable` before it changes
+        anything.
+        """
         outputs, is_trusted = self._outputs()
         if self.record.result != "stored" and self._is_all_there():
             values: dict[str, Any] = {}
@@ -107,7 +109,8 @@ class Restorer:
             if digest is None or inputs.digest(name) != digest:
                 return False
         walks = {name: walk for name in record.variables if (walk := inputs.walk(name)) is not None}
-        return joint_sharing(inputs, record.facts, walks) == record.sharing
+        roots = {name: walk for name in record.roots if (walk := inputs.walk(name)) is not None}
+        return joint_sharing(roots, walks) == record.sharing
 
     def _is_plain(self, value: Any) -> bool:
         return not self.inputs.fingerprinter.walk(value).containers

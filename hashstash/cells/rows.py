@@ -1,7 +1,8 @@
 """How the records of one named stash lie in it: three kinds of rows.
 
-``("code", digest)`` lists the records of one cell, whatever their inputs; ``("outputs", id)`` holds what a run showed and did;
-``("variables", id)`` holds what it bound. The list is written last, so that a record is complete or invisible.
+``("code", digest)`` lists the records of one cell, whatever their inputs; ``("outputs", id)`` holds what a run showed
+and did; ``("variables", id)`` holds what it bound. The list is written last, so that a record is complete or
+invisible.
 """
 
 from __future__ import annotations
@@ -43,6 +44,8 @@ class Record:
     """Whether objects that existed before were changed in place."""
     sharing: bytes = b""
     """Which objects the bound variables share with one another and with the inputs."""
+    roots: tuple[str, ...] = ()
+    """The inputs by value whose objects the record may point at."""
     result: str = ""
     """Where the last value is: ``""`` none, ``"stored"``, ``"shown"`` (only its looks), or ``"variable NAME"``."""
     size: int = 0
@@ -62,7 +65,7 @@ class Record:
     def from_data(cls, data: dict[str, Any]) -> Record:
         """From what :meth:`to_data` gave."""
         fields = {name: value for name, value in data.items() if name != "format"}
-        sequences = {name: tuple(fields[name]) for name in ("deleted", "missing", "imports")}
+        sequences = {name: tuple(fields[name]) for name in ("deleted", "missing", "roots", "imports")}
         return cls(**{**fields, **sequences, "facts": Facts.from_data(data["facts"])})
 
     @property
@@ -128,7 +131,7 @@ class Rows:
 
     def all(self) -> Iterator[tuple[bytes, Record]]:
         """Every record with the digest of its cell's code, in any order."""
-        for key in self.stash.keys():
+        for key in self.stash:
             if isinstance(key, tuple) and len(key) == 2 and key[0] == "code":
                 for record in self.of_code(key[1]):
                     yield key[1], record

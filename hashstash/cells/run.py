@@ -1,4 +1,6 @@
-"""From a cell's text to its value: look up, restore; or run, record, store. What happened is told in a :class:`Report`."""
+"""From a cell's text to its value: look up, restore; or run, record, store. What happened is told in a
+:class:`Report`.
+"""
 
 from __future__ import annotations
 
@@ -194,7 +196,7 @@ class CellRun:
 
 
 def _shortest(lists: list[list[str]]) -> list[str]:
-    return sorted(lists, key=len)[0]
+    return min(lists, key=len)
 
 
 def _told(error: BaseException) -> str:

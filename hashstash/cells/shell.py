@@ -29,7 +29,8 @@ class Shell(Protocol):
 
 
 SYSTEM_NAMES = frozenset({"In", "Out", "_", "__", "___", "_i", "_ii", "_iii", "_ih", "_oh", "_dh", "_exit_code"}) | {
-    "__annotations__", "__annotate__", "__builtins__", "__builtin__", "__warningregistry__", "__conditional_annotations__",
+    "__annotations__", "__annotate__", "__builtins__", "__builtin__", "__warningregistry__",
+    "__conditional_annotations__",
 }  # fmt: skip
 """Names that the shell and the interpreter write for themselves."""
 

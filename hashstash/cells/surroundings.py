@@ -60,7 +60,9 @@ class Surroundings:
 
 
 def repeat(changes: dict[str, Any]) -> None:
-    """Make the same changes again. Random state is set if it is what it was before the run, or if the cell had seeded it."""
+    """Make the same changes again. Random state is set if it is what it was before the run, or if the cell had seeded
+    it.
+    """
     random_changes = changes.get("random")
     if random_changes:
         _repeat_random(random_changes)
@@ -111,10 +113,10 @@ def _repeat_random(changes: dict[str, Any]) -> None:
             version, internal, gauss = state
             random.setstate((version, tuple(internal), gauss))
         else:
-            import numpy
+            import numpy as np
 
             kind, keys, position, *gauss_state = state
-            numpy.random.set_state((kind, numpy.frombuffer(keys, "uint32"), position, *gauss_state))  # noqa: NPY002
+            np.random.set_state((kind, np.frombuffer(keys, "uint32"), position, *gauss_state))  # noqa: NPY002
 
 
 def _moves(before: tuple[str, ...], now: tuple[str, ...]) -> tuple[list[str], list[str], list[str]]:

@@ -1,7 +1,8 @@
 """Which files a cell opens while it runs, heard through Python's audit events.
 
-An audit hook cannot be removed, so there is one for the whole process, and it does nothing while no cell is being watched.
-Readers written in C++ (Arrow's parquet) open files without an event: for those, paths named by the cell are facts too.
+An audit hook cannot be removed, so there is one for the whole process, and it does nothing while no cell is being
+watched. Readers written in C++ (Arrow's parquet) open files without an event: for those, paths named by the cell are
+facts too.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ _OWN_READERS = (
     "hashstash.",
 )
 """Modules that open files for the interpreter or for us: imports are facts of another kind."""
+_RUNS_CELLS = "hashstash.cells.cell"
 _BOOKKEEPING = frozenset({".cache", ".config", ".local", ".ipynb_checkpoints", "__pycache__"})
 
 
@@ -99,7 +101,9 @@ def stat_of(path: str) -> tuple[int, int] | None:
 
 
 def folder_names(path: str) -> tuple[str, ...]:
-    """The sorted names in a folder, without the ones that tools keep for themselves; nothing if there is no such folder."""
+    """The sorted names in a folder, without the ones that tools keep for themselves; nothing if there is no such
+    folder.
+    """
     try:
         return tuple(sorted(set(os.listdir(path)) - _BOOKKEEPING))
     except OSError:
@@ -120,6 +124,9 @@ def _hear(event: str, arguments: tuple[Any, ...]) -> None:
         if not _is_for_the_interpreter(sys._getframe(1)):  # noqa: SLF001 - who opens decides
             for watch in tuple(_watching):
                 watch.hear_open(arguments[0], arguments[2])
+    elif event == "sqlite3.connect":
+        for watch in tuple(_watching):
+            watch.hear_open(arguments[0], os.O_RDONLY)
     elif event in _FOLDERS:
         if not _is_for_the_interpreter(sys._getframe(1)):  # noqa: SLF001
             for watch in tuple(_watching):
@@ -131,11 +138,12 @@ def _hear(event: str, arguments: tuple[Any, ...]) -> None:
 
 def _is_for_the_interpreter(frame: FrameType | None) -> bool:
     for _depth in range(3):
-        if frame is None:
+        module = str(frame.f_globals.get("__name__", "")) if frame is not None else _RUNS_CELLS
+        if module == _RUNS_CELLS:
             return False
-        if str(frame.f_globals.get("__name__", "")).startswith(_OWN_READERS):
+        if module.startswith(_OWN_READERS):
             return True
-        frame = frame.f_back
+        frame = frame.f_back if frame is not None else None
     return False
 
 

@@ -12,12 +12,16 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, TypeVar
+from functools import partial
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from hashstash.engine import WRITE_ID, Capability, Engine, SectionTable, WriteId
 from hashstash.errors import CorruptEntry, MissingDependency, StashFull
 from hashstash.paths import PRIVATE_FILE, make_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
 
 try:
     import lmdb
@@ -70,10 +74,14 @@ class _Environment:
             else:
                 make_folder(self.folder)
                 _let_go_of_parents(self.folder)
-                self._env = lmdb.open(self.folder, map_size=map_size, sync=self.durable, metasync=self.durable, **options)
+                self._env = lmdb.open(
+                    self.folder, map_size=map_size, sync=self.durable, metasync=self.durable, **options
+                )
                 self._env.reader_check()
         except lmdb.Error as error:
-            raise CorruptEntry(f"{self.folder} is no LMDB environment that can be opened ({error}); move it aside") from error
+            raise CorruptEntry(
+                f"{self.folder} is no LMDB environment that can be opened ({error}); move it aside"
+            ) from error
         self.main = self._env.open_db(None)
         self.begin = self._env.begin
 
@@ -200,12 +208,18 @@ class LmdbEngine(Engine):
     name = "lmdb"
     title = "LMDB"
     capabilities = (
-        Capability.CROSS_PROCESS | Capability.SWAP | Capability.PREFIX_SCAN | Capability.LOCAL_FILES | Capability.SHARED_WRITERS
+        Capability.CROSS_PROCESS
+        | Capability.SWAP
+        | Capability.PREFIX_SCAN
+        | Capability.LOCAL_FILES
+        | Capability.SHARED_WRITERS
     )
     options = ("map_size",)
     settings = ("durable",)
 
-    def __init__(self, folder: str, *, durable: bool = False, map_size: int = FIRST_MAP_SIZE, _section: bytes = _ROWS) -> None:
+    def __init__(
+        self, folder: str, *, durable: bool = False, map_size: int = FIRST_MAP_SIZE, _section: bytes = _ROWS
+    ) -> None:
         self._folder = folder
         self._durable = durable
         self._map_size = map_size
@@ -305,10 +319,30 @@ class LmdbEngine(Engine):
                 self._wait_for_gate(environment, resized=resized)
 
     def put(self, address: bytes, blob: bytes) -> None:
+        running = self._running
+        running.append(None)
+        try:
+            environment = self._environment
+            transaction = environment.begin(self._handle, None, True)  # type: ignore[union-attr, misc]
+            try:
+                transaction.put(address, blob)
+                transaction.commit()
+            except BaseException:
+                transaction.abort()
+                raise
+            environment.is_dirty = True  # type: ignore[union-attr]
+            if _syncer is not None or self._durable:
+                return
+            _start_syncer()
+            return
+        except (AttributeError, TypeError, lmdb.Error):
+            pass  # not open, growing, full or read-only: the careful way
+        finally:
+            running.pop()
         self._write(lambda transaction: transaction.put(address, blob))
 
     def put_many(self, rows: Iterable[tuple[bytes, bytes]]) -> None:
-        items = sorted(rows)
+        items = sorted(rows, key=itemgetter(0))  # the last one of an address stays the last
         for start in range(0, len(items), _BATCH):
             self._put_batch(items[start : start + _BATCH])
 
@@ -342,7 +376,7 @@ class LmdbEngine(Engine):
         """Rows in batches, so that no transaction stays open while the caller works."""
         start, after = prefix, False
         while True:
-            batch = self._read(lambda transaction: _batch(transaction, start, after, prefix, values))  # noqa: B023
+            batch = self._read(partial(_batch, start=start, after=after, prefix=prefix, values=values))
             if not batch:
                 return
             yield from batch
@@ -408,7 +442,7 @@ class LmdbEngine(Engine):
             self._environment.users -= 1  # the environment stays open: closing it here could wait for ever
 
 
-def _batch(transaction: Any, start: bytes, after: bool, prefix: bytes, values: bool) -> list[tuple[bytes, bytes]]:  # noqa: FBT001
+def _batch(transaction: Any, *, start: bytes, after: bool, prefix: bytes, values: bool) -> list[tuple[bytes, bytes]]:
     rows: list[tuple[bytes, bytes]] = []
     with transaction.cursor() as cursor:
         found = cursor.set_range(start) if start else cursor.first()

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from hashstash.engine import WRITE_ID, Capability, Engine, SectionTable, WriteId
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _stores: dict[str, dict[bytes, bytes]] = {}
 _swap_lock = threading.Lock()

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from hashstash.engine import Capability, Engine, SectionTable
 from hashstash.errors import StashFull
 from hashstash.paths import create_file, make_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _ABANDONED = 3600.0
 _SETTLED = 2.0
@@ -62,7 +65,9 @@ class PairtreeEngine(Engine):
         except OSError as error:
             _discard(draft)
             if error.errno in _NO_ROOM:
-                raise StashFull(error.errno, f"no room for {len(blob):,} bytes in {self._folder}; free some, or clear a stash") from error
+                raise StashFull(
+                    error.errno, f"no room for {len(blob):,} bytes in {self._folder}; free some, or clear a stash"
+                ) from error
             raise
         except BaseException:
             _discard(draft)
@@ -76,7 +81,7 @@ class PairtreeEngine(Engine):
             descriptor = create_file(draft)
         try:
             view = memoryview(blob)
-            while len(view):
+            while view.nbytes:
                 view = view[os.write(descriptor, view) :]
             if self._durable:
                 os.fsync(descriptor)
@@ -177,7 +182,11 @@ class PairtreeEngine(Engine):
 
     def _row_folders(self) -> list[str]:
         try:
-            return [entry.path for entry in os.scandir(self._folder) if len(entry.name) == 2 and entry.is_dir(follow_symlinks=False)]
+            return [
+                entry.path
+                for entry in os.scandir(self._folder)
+                if len(entry.name) == 2 and entry.is_dir(follow_symlinks=False)
+            ]
         except FileNotFoundError:
             return []
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import builtins
 import functools
+import sys
 import types
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -162,12 +163,30 @@ def _walk_single_dispatch(walker: Walker, function: Any) -> None:
 
 
 def walk_method(walker: Walker, value: types.MethodType) -> None:
+    if _is_module_function(value):
+        _walk_module_function(walker, value)
+        return
     walker.mark("method")
     if _is_shell(value.__self__):
         walker.mark("shell", value.__func__.__name__)
         return
     walker.bound("", value.__func__)
     walker.bound(".__self__", value.__self__)
+
+
+def _is_module_function(value: Any) -> bool:
+    """Whether a bound method is what its package offers as a function, such as ``random.random``.
+
+    The hidden object behind it is the package's own state, and counts no more than if the module itself were named.
+    """
+    module = type(value.__self__).__module__
+    found = getattr(sys.modules.get(module), "__dict__", {}).get(value.__name__)
+    return type(found) is type(value) and bool(found == value) and origin_of_name(module) is not Origin.USER
+
+
+def _walk_module_function(walker: Walker, value: Any) -> None:
+    module = type(value.__self__).__module__
+    walker.installed("function", module, value.__name__, is_stdlib=origin_of_name(module) is Origin.STDLIB)
 
 
 def _is_shell(value: Any) -> bool:
@@ -182,6 +201,8 @@ def walk_builtin(walker: Walker, value: Any) -> None:
         module = value.__module__ or getattr(owner, "__name__", "builtins")
         is_stdlib = origin_of_name(module) is not Origin.INSTALLED
         walker.installed("builtin function", module, value.__qualname__, is_stdlib=is_stdlib)
+    elif _is_module_function(value):
+        _walk_module_function(walker, value)
     else:
         walker.mark("builtin method", value.__name__)
         walker.bound(".__self__", owner)

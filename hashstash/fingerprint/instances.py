@@ -10,7 +10,6 @@ import contextvars
 import copyreg
 import enum
 import io
-import socket
 import sys
 import threading
 import types
@@ -67,7 +66,6 @@ _VOLATILE: Final[tuple[tuple[Any, str], ...]] = (
     ((threading.Condition, threading.Semaphore, threading.Event, threading.Barrier), "a lock"),
     (threading.Thread, "a thread"),
     (threading.local, "thread-local data"),
-    (socket.socket, "a socket"),
     (types.FrameType, "a frame"),
     (types.TracebackType, "a traceback"),
     (weakref.ReferenceType, "a weak reference"),
@@ -75,6 +73,7 @@ _VOLATILE: Final[tuple[tuple[Any, str], ...]] = (
     ((contextvars.ContextVar, contextvars.Token, contextvars.Context), "a context variable"),
 )
 _VOLATILE_IF_LOADED: Final = (
+    ("socket", "socket", "a socket"),
     ("sqlite3", "Connection", "a database connection"),
     ("sqlite3", "Cursor", "a database cursor"),
     ("subprocess", "Popen", "a process"),
@@ -139,7 +138,9 @@ def _walk_user_instance(walker: Walker, value: Any) -> None:
     cls = type(value)
     if all(getattr(cls, name) is getattr(object, name) for name in _PICKLING):
         _walk_state_of(walker, value)
-    elif not walker.attempt(lambda: _walk_state_of(walker, value)):
+    elif id(value) in walker.volatile_state or not walker.attempt(lambda: _walk_state_of(walker, value)):
+        # Noted, so that an attempt around this one does not try again: nested attempts would take exponential time.
+        walker.volatile_state[id(value)] = value
         _walk_reduced(walker, value)
 
 

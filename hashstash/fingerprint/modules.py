@@ -9,7 +9,7 @@ import ast
 import importlib.machinery
 import sys
 import tokenize
-from functools import partial
+from functools import lru_cache, partial
 from hashlib import blake2b
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,9 @@ from hashstash.fingerprint.source import canonical_ast, source_index
 from hashstash.fingerprint.walker import MISSING, Handler, Walker
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+_Known = dict[tuple[str, str], Any]
 
 _MACHINERY = frozenset(
     f"__{name}__"
@@ -98,20 +100,30 @@ def walk_import(walker: Walker, statement: Import, namespace: Mapping[str, Any])
     A module that is not loaded, or is loaded as its file says, is its syntax tree with the user's modules that it
     imports; one that was edited or changed since is what it holds.
     """
-    for name in _imported_modules(statement, str(namespace.get("__package__") or "")):
-        file = _file_of(name)
+    known = walker.modules
+    for name in _imported_modules(known, statement, str(namespace.get("__package__") or "")):
+        file = _file_of(known, name)
         if file is None or origin_of(name, file) is not Origin.USER:
             continue
         walker.mark("import", name)
         module = sys.modules.get(name)
-        if isinstance(module, ModuleType) and not _is_as_written(module, file):
+        if isinstance(module, ModuleType) and not _once(
+            known, "as written", name, partial(_is_as_written, module, file)
+        ):
             walker.step(f" -> {name}", module)
         else:
             with walker.unguarded():
-                walker.raw(_written_form(file, name))
+                walker.raw(_once(known, "written form", name, partial(_written_form, known, file, name)))
 
 
-def _imported_modules(statement: Import, package: str) -> Iterator[str]:
+def _once(known: _Known, question: str, name: str, answer: Callable[[], Any]) -> Any:
+    """The answer to a question about a module; it is found once in a walk, since files may change between two."""
+    if (question, name) not in known:
+        known[question, name] = answer()
+    return known[question, name]
+
+
+def _imported_modules(known: _Known, statement: Import, package: str) -> Iterator[str]:
     """The modules that an import statement may load: itself, and each name that is a module in it."""
     base = statement.module
     if statement.level:
@@ -121,11 +133,16 @@ def _imported_modules(statement: Import, package: str) -> Iterator[str]:
     if base:
         yield base
     for name in statement.names:
-        if name != "*" and _file_of(f"{base}.{name}") is not None:
+        if name != "*" and _file_of(known, f"{base}.{name}") is not None:
             yield f"{base}.{name}"
 
 
-def _file_of(name: str) -> str | None:
+def _file_of(known: _Known, name: str) -> str | None:
+    file: str | None = _once(known, "file", name, lambda: _find_file(name))
+    return file
+
+
+def _find_file(name: str) -> str | None:
     """The source file of a module, found without importing anything; ``None`` if there is none."""
     module = sys.modules.get(name)
     if module is not None:
@@ -185,28 +202,33 @@ def _same_data(written: Any, value: Any) -> bool:
     return type(written) is type(value) and repr(written) == repr(value)
 
 
-def _written_form(file: str, name: str) -> bytes:
+def _written_form(known: _Known, file: str, name: str) -> bytes:
     """The digest of a module's syntax tree and of those of the user's modules that it imports."""
     forms: dict[str, bytes] = {}
     waiting = [(name, file)]
     while waiting:
         name, file = waiting.pop()
-        text = _read_source(file)
         if name in forms:
             continue
-        try:
-            tree = ast.parse(text or "")
-        except (SyntaxError, ValueError):
-            forms[name] = b"broken" + (text or "").encode("utf-8", "surrogatepass")
-            continue
-        forms[name] = canonical_ast(tree)
+        form, imports = _parsed(_read_source(file) or "")
+        forms[name] = form
         package = name if file.endswith("__init__.py") else name.rpartition(".")[0]
-        for found in {found for statement in _static_imports(tree) for found in _imported_modules(statement, package)}:
-            place = _file_of(found)
+        for found in {found for statement in imports for found in _imported_modules(known, statement, package)}:
+            place = _file_of(known, found)
             if place is not None and origin_of(found, place) is Origin.USER:
                 waiting.append((found, place))
     parts = [part for key in sorted(forms) for part in (key.encode(), forms[key])]
     return blake2b(delimited(*parts), digest_size=16, person=b"module source").digest()
+
+
+@lru_cache(maxsize=1024)
+def _parsed(text: str) -> tuple[bytes, tuple[Import, ...]]:
+    """The digest of a module's tree, or of its text if that is broken, and its imports."""
+    try:
+        tree = ast.parse(text)
+    except (SyntaxError, ValueError):
+        return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16, person=b"broken source").digest(), ()
+    return blake2b(canonical_ast(tree), digest_size=16, person=b"module tree").digest(), tuple(_static_imports(tree))
 
 
 def _static_imports(tree: ast.AST) -> Iterator[Import]:

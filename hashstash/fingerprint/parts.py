@@ -11,6 +11,7 @@ from hashstash.fingerprint.packages import Origin, origin_of_globals
 from hashstash.fingerprint.reads import code_reads
 from hashstash.fingerprint.source import code_digest
 from hashstash.fingerprint.walker import MISSING
+from hashstash.fingerprint.writes import is_record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -34,6 +35,8 @@ def function_parts(function: Any, digest: Callable[[Any], bytes]) -> dict[str, b
             continue
         parts[_free_name(parts, f"{kind} {current.__name__}")] = code_digest(current.__code__, current.__globals__)
         for binding in _bindings(current):
+            if is_record(current.__code__, current.__globals__, binding.name, binding.value):
+                continue
             helper = unwrapped(binding.value)
             if _is_user_function(helper):
                 waiting.append(("helper", helper))

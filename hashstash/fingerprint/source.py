@@ -25,7 +25,7 @@ _IGNORED_FIELDS: Final = frozenset({"ctx", "kind", "type_comment", "type_ignores
 _EVALUATED_AT_DEFINITION: Final = frozenset({"decorator_list", "defaults", "kw_defaults"})
 _FUTURE_FLAGS: Final = sum(getattr(__future__, name).compiler_flag for name in __future__.all_feature_names)
 _FUNCTION_NODES: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
-_INDEXES_KEPT: Final = 64
+_INDEXES_KEPT: Final = 256
 
 Result = TypeVar("Result")
 

@@ -83,6 +83,8 @@ class Walker:
         self.volatile: list[str] = []
         self.packages: dict[str, str] = {}
         self.path: list[Step] = []
+        self.modules: dict[tuple[str, str], Any] = {}
+        self.volatile_state: dict[int, Any] = {}
         self.memory: dict[int, list[int]] = {}
         self._out = bytearray()
         self._digest = blake2b(digest_size=16, person=_PERSON)
@@ -314,8 +316,8 @@ class Walker:
             del self._seen[id(value)]
         del self.containers[mark.containers :]
         del self.volatile[mark.volatile :]
-        for key in list(self._pure)[mark.pure :]:
-            del self._pure[key]
+        while len(self._pure) > mark.pure:
+            self._pure.popitem()
 
 
 def atom_bytes(value: Any) -> bytes:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import ast
 from collections import Counter, OrderedDict, defaultdict, deque
-from types import CodeType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hashstash.fingerprint.source import PerCode, node_of_code
+
+if TYPE_CHECKING:
+    from types import CodeType
 
 _WRITING_METHODS = frozenset(
     {"append", "appendleft", "extend", "extendleft", "insert", "add", "update", "discard", "clear"}

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable
 from hashlib import blake2b
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hashstash.codec import Buffer, Serializer, pack_key, unpack_key
 from hashstash.errors import UnsupportedValue, VolatileKey
-from hashstash.fingerprint import LiveFingerprint
 from hashstash.key_codec import EncodedKey, PlainKeyCodec
-from hashstash.keys import ADDRESS_SIZE, address_of
+from hashstash.keys import ADDRESS_SIZE, address_of, address_within
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from hashstash.fingerprint import LiveFingerprint
 
 _BIG = 64 * 1024
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
@@ -20,7 +23,9 @@ _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_O
 class CallBinder:
     """Arguments in the order of the signature with defaults applied: ``f(1, 2)``, ``f(a=1, b=2)``, ``f(b=2, a=1)`` are one."""
 
-    def __init__(self, function: Callable[..., Any], *, ignore: Iterable[str] = (), key: Callable[..., Any] | None = None) -> None:
+    def __init__(
+        self, function: Callable[..., Any], *, ignore: Iterable[str] = (), key: Callable[..., Any] | None = None
+    ) -> None:
         self._signature = _signature_of(function)
         self._ignored = frozenset([ignore] if isinstance(ignore, str) else ignore)
         self._key = key
@@ -57,7 +62,12 @@ class CallKeyCodec:
     """Keys of a function stash: ``((args), {kwargs})`` as first called, found by bound arguments and fingerprint."""
 
     def __init__(
-        self, binder: CallBinder, live: LiveFingerprint, version: object, serializer: Serializer, buffer_hash: Callable[[], str]
+        self,
+        binder: CallBinder,
+        live: LiveFingerprint,
+        version: object,
+        serializer: Serializer,
+        buffer_hash: Callable[[], str],
     ) -> None:
         self.binder = binder
         self._live = live
@@ -72,7 +82,7 @@ class CallKeyCodec:
 
     def address_of_call(self, bound: tuple[Any, ...]) -> bytes:
         """The address of the result of a call with *bound* arguments."""
-        return address_of((self.context(), bound), self._plain.fingerprint)
+        return address_within(self.context(), bound, self._plain.fingerprint)
 
     def address(self, key: Any) -> bytes:
         args, kwargs = _as_call(key)
@@ -86,9 +96,13 @@ class CallKeyCodec:
     def listed(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[bytes, bool]:
         """The stored form of a call, large or unstorable arguments as short text; and whether it needs code."""
         try:
-            encoded = self._serializer.dumps((tuple(map(_shown, args)), {name: _shown(value) for name, value in kwargs.items()}))
+            encoded = self._serializer.dumps(
+                (tuple(map(_shown, args)), {name: _shown(value) for name, value in kwargs.items()})
+            )
         except UnsupportedValue:
-            encoded = self._serializer.dumps((tuple(map(_described, args)), {name: _described(arg) for name, arg in kwargs.items()}))
+            encoded = self._serializer.dumps(
+                (tuple(map(_described, args)), {name: _described(arg) for name, arg in kwargs.items()})
+            )
         return pack_key(encoded), encoded.is_code
 
     def decode(self, data: Buffer) -> Any:
@@ -98,7 +112,9 @@ class CallKeyCodec:
 def _as_call(key: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
     if isinstance(key, tuple) and len(key) == 2 and isinstance(key[0], tuple) and isinstance(key[1], dict):
         return key
-    raise VolatileKey(f"a function's results are found by ((args), {{kwargs}}), not by {key!r}; or use get_func(*args, **kwargs)")
+    raise VolatileKey(
+        f"a function's results are found by ((args), {{kwargs}}), not by {key!r}; or use get_func(*args, **kwargs)"
+    )
 
 
 def _shown(argument: Any) -> Any:
@@ -119,7 +135,9 @@ def _described(argument: Any) -> Any:
     if type(argument) in (str, int, float, bool, bytes, type(None)):
         return argument
     shape = getattr(argument, "shape", None)
-    return f"<{type(argument).__name__}{f' {shape}' if shape is not None else ''} {address_of_value(argument).hex()[:12]}>"
+    return (
+        f"<{type(argument).__name__}{f' {shape}' if shape is not None else ''} {address_of_value(argument).hex()[:12]}>"
+    )
 
 
 def address_of_value(argument: Any) -> bytes:

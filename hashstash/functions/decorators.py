@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hashstash.functions.function_stash import Memo, MemoOptions, memo_of, memoized, refuse_generators, with_options
 from hashstash.policies.time_to_live import parse_duration
 from hashstash.stash import HashStash
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 _MEMO_NAMES = ("ttl", "ignore", "key", "version", "if_", "force")
 
@@ -43,7 +45,9 @@ def _decorate_in(stash: Callable[[], HashStash], options: MemoOptions, function:
     if isinstance(function, property):
         raise TypeError("decorate the property's function below @property, not the property")
     if not callable(function):
-        raise TypeError(f"{function!r} is not callable; write @stashed_result above a function, or @stashed_result('name')")
+        raise TypeError(
+            f"{function!r} is not callable; write @stashed_result above a function, or @stashed_result('name')"
+        )
     return _wrap(function, stash(), options)
 
 

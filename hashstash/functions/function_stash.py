@@ -9,9 +9,8 @@ import logging
 import time
 import warnings
 import weakref
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hashstash.errors import BadEntry, MissingDependency, NewerFormat, StashError, VolatileKey
 from hashstash.fingerprint import LiveFingerprint
@@ -21,6 +20,9 @@ from hashstash.open import open_engine
 from hashstash.registry import SERIALIZERS
 from hashstash.stash import HashStash, configured_below
 from hashstash.store import MISSING, Store, WriteOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 logger = logging.getLogger(__name__)
 
@@ -141,7 +143,7 @@ class Memo:
             return
         try:
             data, is_code = self.keys.listed(args, kwargs)
-            payload = self.store.codec.encode(result)
+            payload = self.store.payload_of(self.store.codec.serializer.dumps(result))
             options = WriteOptions(seconds, self.options.ttl, metadata=self.keys.context())
             if not self._is_newer(address):
                 self.store.write(EncodedKey(address, data, is_code), payload, options)
@@ -228,12 +230,16 @@ def memoized(function: Callable[..., Any], parent: HashStash, options: MemoOptio
 def refuse_generators(function: Callable[..., Any]) -> None:
     """Raise TypeError for a generator function: its result can be consumed once, so it cannot be kept."""
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-        raise TypeError(f"{_name_of(function)} is a generator function, whose result can be read only once; return a list instead")
+        raise TypeError(
+            f"{_name_of(function)} is a generator function, whose result can be read only once; return a list instead"
+        )
 
 
 def with_options(options: MemoOptions, **changes: Any) -> MemoOptions:
     """*options* with some changed; TypeError names what is no option."""
     unknown = set(changes) - set(MemoOptions.__dataclass_fields__)
     if unknown:
-        raise TypeError(f"no option named {', '.join(sorted(unknown))}; known: {', '.join(MemoOptions.__dataclass_fields__)}")
+        raise TypeError(
+            f"no option named {', '.join(sorted(unknown))}; known: {', '.join(MemoOptions.__dataclass_fields__)}"
+        )
     return replace(options, **changes)

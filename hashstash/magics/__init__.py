@@ -1,4 +1,6 @@
-"""The IPython extension. ``%load_ext hashstash`` adds the magics, ``%unload_ext hashstash`` takes every trace of them away."""
+"""The IPython extension. ``%load_ext hashstash`` adds the magics, ``%unload_ext hashstash`` takes every trace of them
+away.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +13,12 @@ _PART = "_hashstash_magics"
 
 
 def load(shell: Any) -> None:
-    """Add the magics, the transformer for ``await``, and completion to the shell."""
+    """Add the magics, the transformer, and completion to the shell."""
     unload(shell)
     magics = StashMagics(shell)
     shell.register_magics(magics)
     completer = completion.Completer(magics)
-    transform = magics.rewrite_await
+    transform = magics.rewrite
     shell.input_transformers_cleanup.append(transform)
     completion.hook(shell, completer)
     setattr(shell, RUN_ASYNC, magics.run_async)

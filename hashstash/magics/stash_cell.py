@@ -10,7 +10,7 @@ from IPython.core.error import UsageError
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
 from traitlets import Enum, Unicode
 
-from hashstash.cells.cell import needs_await
+from hashstash.cells.cell import kind_of
 from hashstash.cells.rows import Rows
 from hashstash.cells.run import CellRun, NothingStored, Report, run_cell, run_cell_async
 from hashstash.errors import MissingDependency, StashError, UnknownPlugin, UnsafeName
@@ -44,15 +44,17 @@ class StashMagics(Magics):  # type: ignore[misc]
         if chosen in status.LEVELS:
             self.status = chosen
         self.reports: dict[str, Report] = {}
+        self._known_kind = "", "plain"
 
     @no_var_expand  # type: ignore[untyped-decorator]
     @cell_magic("stash")  # type: ignore[untyped-decorator]
     @arguments.cell_arguments
     def stash_cell(self, line: str, cell: str) -> Any:
-        """Remember this cell: it runs once, and its variables and outputs come back until something it depends on changes.
+        """Remember this cell: it runs once, and its variables and outputs come back until something it depends on
+        changes.
 
-        Inputs are the cell's code, the variables and functions it uses (and what those use), files it reads, modules of yours
-        that it imports. Comments and formatting do not count. Errors are never stored.
+        Inputs are the cell's code, the variables and functions it uses (and what those use), files it reads, modules
+        of yours that it imports. Comments and formatting do not count. Errors are never stored.
         """
         run = self._start(line, cell)
         if run is None:
@@ -83,8 +85,8 @@ class StashMagics(Magics):  # type: ignore[misc]
     def stash_line(self, line: str) -> Any:
         """Look at the stashes of ``%%stash`` cells, and clear them.
 
-        ``%stash`` lists the stashes, ``%stash ls NAME`` the records of one, ``%stash why [NAME]`` says why a cell ran last time,
-        ``%stash clear NAME [--older 7d]`` removes records.
+        ``%stash`` lists the stashes, ``%stash ls NAME`` the records of one, ``%stash why [NAME]`` says why a cell ran
+        last time, ``%stash clear NAME [--older 7d]`` removes records.
         """
         return manage.command(self, line)
 
@@ -130,15 +132,26 @@ class StashMagics(Magics):  # type: ignore[misc]
         level = "full" if options.verbose or options.dry_run else "none" if options.quiet else self.status
         status.show(self.shell, run.report, level)
 
-    def rewrite_await(self, lines: list[str]) -> list[str]:
-        """An input transformer: a ``%%stash`` cell with top-level ``await`` becomes one that the shell awaits."""
+    def rewrite(self, lines: list[str]) -> list[str]:
+        """An input transformer for ``%%stash`` cells that a magic cannot run.
+
+        A cell with top-level ``await`` becomes one that the shell awaits. A cell that is no Python stands without its first
+        line, so that the shell reports the error as it does for any cell.
+        """
         first = _FIRST_LINE.match(lines[0].rstrip()) if lines else None
-        if first is None:
-            return lines
         body = "".join(lines[1:])
-        if not needs_await(self.shell, body):
+        if first is None or not body.strip() or self._kind_of(body) == "plain":
             return lines
+        if self._kind_of(body) == "broken":
+            return ["\n", *lines[1:]]
         return [f"await get_ipython().{RUN_ASYNC}({(first[1] or '')!r}, {body!r})\n"]
+
+    def _kind_of(self, body: str) -> str:
+        """The shell transforms a cell several times: the answer for the last one is kept."""
+        if self._known_kind[0] != body:
+            self._known_kind = body, kind_of(self.shell, body)
+        kind = self._known_kind[1]
+        return "plain" if kind == "awaits" and not self.shell.autoawait else kind
 
 
 def folder_of(root: str) -> str:
@@ -149,7 +162,9 @@ def folder_of(root: str) -> str:
 def show_only_cell(shell: Any, error: BaseException) -> None:
     """Make the shell show the traceback from the cell's own frame on, without the frames of the magic above it."""
     trace: TracebackType | None = error.__traceback__
-    while trace is not None and not _is_cell_frame(shell, trace):
+    is_below_ours = False
+    while trace is not None and not (is_below_ours and trace.tb_frame.f_globals is shell.user_ns):
+        is_below_ours = str(trace.tb_frame.f_globals.get("__name__", "")).startswith("hashstash.cells")
         trace = trace.tb_next
     if trace is None or isinstance(error, SyntaxError | UsageError):
         return
@@ -161,21 +176,3 @@ def show_only_cell(shell: Any, error: BaseException) -> None:
         error._render_traceback_ = render  # type: ignore[attr-defined]
     except (AttributeError, TypeError):  # an exception with slots: its traceback shows our frames too
         return
-
-
-def _is_cell_frame(shell: Any, trace: TracebackType) -> bool:
-    frame = trace.tb_frame
-    is_module_level = frame.f_code.co_name in ("<module>", "<cell line: 1>") or frame.f_code.co_name.startswith(
-        "<cell line"
-    )
-    above = frame.f_back
-    return (
-        is_module_level
-        and frame.f_globals is shell.user_ns
-        and above is not None
-        and _is_ours(above.f_globals.get("__name__"))
-    )
-
-
-def _is_ours(module: object) -> bool:
-    return isinstance(module, str) and module.startswith("hashstash.cells")

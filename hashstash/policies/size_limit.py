@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import random
+from typing import TYPE_CHECKING
 
-from hashstash.engine import Engine
-from hashstash.entry import HEADER_SIZE, Entry, unpack
-from hashstash.errors import CorruptEntry, StashFull
+from hashstash.blobs import Reference
+from hashstash.entry import HEADER_SIZE, Entry, Flag, unpack
+from hashstash.errors import BadEntry, StashFull
 from hashstash.policy import Policy, PolicyHost
+
+if TYPE_CHECKING:
+    from hashstash.engine import Engine
 
 _LOW_WATER = 0.9
 _CHECK_EVERY = 16
@@ -26,7 +30,9 @@ class SizeLimit(Policy):
     def on_write(self, entry: Entry, head: Entry | None) -> Entry:
         size = entry_size(entry)
         if self.max_size is not None and size > self.max_size:
-            raise StashFull(f"the entry has {size:,} bytes, but max_size={self.max_size:,}; store less, or raise max_size")
+            raise StashFull(
+                f"the entry has {size:,} bytes, but max_size={self.max_size:,}; store less, or raise max_size"
+            )
         return entry
 
     def after_write(self, host: PolicyHost, address: bytes) -> None:
@@ -52,8 +58,10 @@ class SizeLimit(Policy):
         return self.max_size is not None and sum(size for _, size, _ in _ages(engine)) > self.max_size
 
     def _fits(self, total: int, count: int) -> bool:
-        entries = self.max_entries is None or count <= max(1, round(_LOW_WATER * self.max_entries)) or (
-            self.max_entries < 4 * _CHECK_EVERY and count <= self.max_entries
+        entries = (
+            self.max_entries is None
+            or count <= max(1, round(_LOW_WATER * self.max_entries))
+            or (self.max_entries < 4 * _CHECK_EVERY and count <= self.max_entries)
         )
         return entries and (self.max_size is None or total <= self.max_size)
 
@@ -64,19 +72,22 @@ def _ages(engine: Engine) -> list[tuple[int, int, bytes]]:
     for address, blob in engine.rows():
         try:
             entry = unpack(blob)
-        except CorruptEntry:
+            rows.append((entry.created_at, entry_size(entry), address))
+        except BadEntry:
             continue  # repair's business; it must not stop eviction
-        rows.append((entry.created_at, entry_size(entry), address))
     return rows
 
 
 def entry_size(entry: Entry) -> int:
     """Bytes that the entry takes, its blob file included."""
-    return HEADER_SIZE + len(entry.label) + len(entry.key) + len(entry.metadata) + max(len(entry.payload), _blob_size(entry))
+    return (
+        HEADER_SIZE
+        + len(entry.label)
+        + len(entry.key)
+        + len(entry.metadata)
+        + max(len(entry.payload), _blob_size(entry))
+    )
 
 
 def _blob_size(entry: Entry) -> int:
-    from hashstash.blobs import Reference
-    from hashstash.entry import Flag
-
     return Reference.unpack(entry.payload).size if entry.flags & Flag.BLOB else 0

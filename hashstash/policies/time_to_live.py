@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from typing import TYPE_CHECKING
 
-from hashstash.entry import Entry
 from hashstash.policy import Policy
+
+if TYPE_CHECKING:
+    from hashstash.entry import Entry
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 
@@ -37,7 +40,9 @@ def parse_duration(duration: float | str | dt.timedelta) -> float:
     elif isinstance(duration, str):
         match = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([smhdw]?)\s*", duration.lower())
         if match is None:
-            raise ValueError(f"{duration!r} is no duration; write seconds, or a number with s, m, h, d or w, such as '7d'")
+            raise ValueError(
+                f"{duration!r} is no duration; write seconds, or a number with s, m, h, d or w, such as '7d'"
+            )
         seconds = float(match[1]) * _UNITS[match[2] or "s"]
     elif isinstance(duration, bool) or not isinstance(duration, (int, float)):
         raise TypeError(f"a duration is a number of seconds, a timedelta or text such as '7d', not {duration!r}")

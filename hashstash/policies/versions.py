@@ -6,11 +6,15 @@ assigned under ``swap``, so order is by number and never by clock.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from hashstash.engine import Engine
-from hashstash.entry import Entry, unpack
 from hashstash.policy import Policy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hashstash.engine import Engine
+    from hashstash.entry import Entry
 
 HISTORY = "history"
 _NUMBER_SIZE = 4
@@ -37,17 +41,19 @@ def keep(engine: Engine, address: bytes, blob: bytes, version: int) -> None:
     engine.section(HISTORY).put(history_address(address, version), blob)
 
 
-def rows_of(engine: Engine, address: bytes) -> Iterator[bytes]:
-    """All rows of the entry at *address*, oldest version first, the head last."""
-    head = engine.get(address)
-    if head is None:
-        return
+def newest_kept(engine: Engine, address: bytes) -> int:
+    """The highest number in the history of the entry at *address*; 0 if it has none."""
+    kept = engine.section(HISTORY).scan(address)
+    return max((int.from_bytes(row[len(address) :], "big") for row in kept), default=0)
+
+
+def older_rows(engine: Engine, address: bytes, version: int) -> Iterator[bytes]:
+    """The rows that came before *version* of the entry at *address*, oldest first."""
     history = engine.section(HISTORY)
-    for version in range(1, unpack(head).version):
-        blob = history.get(history_address(address, version))
+    for number in range(1, version):
+        blob = history.get(history_address(address, number))
         if blob is not None:
             yield blob
-    yield head
 
 
 def forget(engine: Engine, address: bytes, version: int) -> list[bytes]:

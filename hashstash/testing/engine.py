@@ -97,7 +97,9 @@ class EngineContract:
         assert set(found) == addresses
 
     def test_scan_by_prefix(self, engine: Engine) -> None:
-        engine.put_many([(b"\x01\x02" + ADDRESS, row("a")), (b"\x01\x03" + ADDRESS, row("b")), (b"\x02" + ADDRESS, row("c"))])
+        engine.put_many(
+            [(b"\x01\x02" + ADDRESS, row("a")), (b"\x01\x03" + ADDRESS, row("b")), (b"\x02" + ADDRESS, row("c"))]
+        )
         assert list(engine.scan(b"\x01\x02")) == [b"\x01\x02" + ADDRESS]
         assert len(list(engine.scan(b"\x01"))) == 2
 

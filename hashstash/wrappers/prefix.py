@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager
 from hashlib import blake2b
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hashstash.engine import Engine, EngineWrapper, WriteId
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from contextlib import AbstractContextManager
 
 _PREFIX_SIZE = 8
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from hashstash.engine import Capability, Engine, EngineWrapper, WriteId
 from hashstash.errors import ReadOnlyStash
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 class ReadOnlyWrapper(EngineWrapper):

@@ -262,6 +262,12 @@ def load(path: Path) -> list[dict[str, Any]]:
     return json.loads(text)
 
 
+def reason_to_skip(scenario: dict[str, Any], ipython: tuple[int, ...]) -> str | None:
+    """Why a plain cell of this scenario cannot run on that version of IPython, if so."""
+    needed = scenario.get("min_ipython", 0)
+    return f"needs IPython {needed}" if ipython < (needed,) else None
+
+
 def run(scenario: dict[str, Any], python: str = sys.executable) -> list[str]:
     """What was not as expected; a kernel that did not answer is tried a second time, for the sake of busy machines."""
     problems = Scenario(scenario, python).run()

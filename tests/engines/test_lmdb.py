@@ -8,7 +8,9 @@ import pytest
 from hashstash.errors import CorruptEntry
 from hashstash.testing.engine import ADDRESS, EngineContract, row
 
-lmdb_engine = pytest.importorskip("hashstash.engines.lmdb", reason="the package lmdb is not installed", exc_type=ImportError)
+lmdb_engine = pytest.importorskip(
+    "hashstash.engines.lmdb", reason="the package lmdb is not installed", exc_type=ImportError
+)
 LmdbEngine = lmdb_engine.LmdbEngine
 
 

@@ -166,3 +166,16 @@ def test_a_new_fingerprinter_sees_a_change_in_place():
     before = Fingerprinter().digest(array)
     array[5] = 1
     assert Fingerprinter().digest(array) != before
+
+
+def test_a_memory_mapped_array_counts_by_content(tmp_path, digest):
+    mapped = np.memmap(tmp_path / "a", dtype="u1", mode="w+", shape=(4,))
+    before = digest(mapped)
+    mapped[0] = 1
+    assert digest(mapped) != before
+
+
+def test_drawing_random_numbers_does_not_change_a_function_that_draws(digest):
+    before = digest(np.random.rand)
+    np.random.rand()
+    assert digest(np.random.rand) == before

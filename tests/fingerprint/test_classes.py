@@ -184,3 +184,10 @@ def test_an_exception_is_class_and_arguments(run, digest):
 def test_a_cycle_through_the_class_ends(run, digest):
     namespace = run("class C:\n def m(s): return __class__\nC.me = C()")
     assert digest(namespace["C"]) == digest(namespace["C"])
+
+
+def test_volatile_parts_under_many_that_pickle_take_no_exponential_time(run):
+    text = "import threading\nclass P:\n def __init__(s, v): s.v = v\n def __getstate__(s): return {'v': s.v}\np = P(threading.Lock())"
+    namespace = run(text + "\nfor _ in range(40): p = P(p)")
+    walk = Fingerprinter().walk(namespace["p"], "p")
+    assert walk.volatile == (f"`p{'.v' * 41}` is a lock",)

@@ -1,5 +1,6 @@
 import functools
 import linecache
+import random
 import threading
 
 import pytest
@@ -281,3 +282,19 @@ def test_threads_may_walk_at_once(run):
     [thread.join() for thread in threads]
     assert len(digests) == 8
     assert len(set(digests)) == 1
+
+
+def test_functions_of_a_hidden_instance_count_by_name(digest):
+    before = digest(random.random), digest(random.randint)
+    random.random()
+    assert (digest(random.random), digest(random.randint)) == before
+    assert digest(random.Random(1).random) != digest(random.Random(2).random)
+
+
+def test_a_function_that_hashstash_memoized_stands_for_itself(run, digest):
+    f = run("def f(v): return v")["f"]
+    globals_of_ours = {"__name__": "hashstash.functions.decorators", "lock": threading.Lock()}
+    exec("def wrap(f):\n def w(*a):\n  with lock: return f(*a)\n return w", globals_of_ours)
+    wrapper = functools.wraps(f)(globals_of_ours["wrap"](f))
+    other = run("def f(v): return -v")["f"]
+    assert digest(wrapper) != digest(functools.wraps(other)(globals_of_ours["wrap"](other)))

@@ -527,7 +527,9 @@ def test_the_path_names_module_and_function(stash):
     assert f.stash.is_function_stash
 
 
-@pytest.mark.parametrize("decorator", [lambda: stashed_result, lambda: stashed_result("named"), lambda: stashed_result(engine="pairtree")])
+@pytest.mark.parametrize(
+    "decorator", [lambda: stashed_result, lambda: stashed_result("named"), lambda: stashed_result(engine="pairtree")]
+)
 def test_the_module_level_decorator(decorator):
     f = decorator()(work)
     assert (f(1), f(1)) == (25, 25)

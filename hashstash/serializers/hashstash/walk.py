@@ -118,9 +118,8 @@ class Writer:
         return self.emit(value, operation, *parts) if all(map(_is_flat, parts)) else ABSENT
 
     def _enter(self, value: Any, step: Step | None) -> None:
-        self._trail.append(
-            (_refused(), value, step)
-        )  # for the path of an error that is raised while choosing the walker
+        # A walk that ends at once, so that an error raised while choosing the real one has its path.
+        self._trail.append((_refused(), value, step))
         walk = self._choose(value)(self, value)
         self._alive.append(value)
         if id(value) in self._open:

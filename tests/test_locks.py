@@ -1,0 +1,222 @@
+import multiprocessing
+import os
+import signal
+import stat
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from hashstash import locks
+from hashstash.locks import KeyLock
+
+IMPATIENT = 0.05
+
+
+@pytest.fixture(params=["files", "this process"])
+def folder(request, tmp_path):
+    return str(tmp_path / "locks") if request.param == "files" else None
+
+
+def elsewhere(lock, timeout=IMPATIENT):
+    """Whether another thread gets the lock."""
+    results = []
+
+    def take():
+        got = lock.acquire(timeout)
+        results.append(got)
+        if got:
+            lock.release()
+
+    thread = threading.Thread(target=take)
+    thread.start()
+    thread.join(30)
+    return results[0]
+
+
+def test_one_thread_at_a_time(folder):
+    with KeyLock(folder, "a"):
+        assert not elsewhere(KeyLock(folder, "a"))
+    assert elsewhere(KeyLock(folder, "a"))
+
+
+def test_other_names_are_free(folder):
+    with KeyLock(folder, "a"):
+        assert elsewhere(KeyLock(folder, "b"))
+
+
+def test_other_folders_are_free(tmp_path):
+    with KeyLock(str(tmp_path / "1"), "a"):
+        assert elsewhere(KeyLock(str(tmp_path / "2"), "a"))
+
+
+def test_the_holder_may_enter_again(folder):
+    with KeyLock(folder, "a"):
+        with KeyLock(folder, "a"):
+            pass
+        assert not elsewhere(KeyLock(folder, "a"))
+    assert elsewhere(KeyLock(folder, "a"))
+
+
+def test_an_exception_gives_it_back(folder):
+    with pytest.raises(ZeroDivisionError), KeyLock(folder, "a"):
+        1 / 0
+    assert elsewhere(KeyLock(folder, "a"))
+
+
+def test_waiting_ends_after_the_timeout(folder):
+    with KeyLock(folder, "a"):
+        started = time.monotonic()
+        assert not elsewhere(KeyLock(folder, "a"), 0.1)
+        assert 0.05 < time.monotonic() - started < 10
+
+
+def test_a_waiting_thread_gets_it(folder):
+    lock = KeyLock(folder, "a")
+    lock.acquire()
+    threading.Timer(0.05, lambda: None).start()
+    results = []
+    thread = threading.Thread(target=lambda: results.append(elsewhere(KeyLock(folder, "a"), 30)))
+    thread.start()
+    time.sleep(0.05)
+    assert not results
+    lock.release()
+    thread.join(30)
+    assert results == [True]
+
+
+def test_nothing_is_kept_afterwards(folder):
+    with KeyLock(folder, "a"):
+        assert locks._mutexes
+    assert not locks._mutexes
+    assert folder is None or os.listdir(folder) == []
+
+
+def test_a_wait_in_vain_keeps_nothing(folder):
+    with KeyLock(folder, "a"):
+        elsewhere(KeyLock(folder, "a"))
+    assert not locks._mutexes
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o777])
+def test_the_file_is_private_under_any_umask(tmp_path, umask):
+    before = os.umask(umask)
+    try:
+        with KeyLock(str(tmp_path / "locks"), "a"):
+            (path,) = (tmp_path / "locks").iterdir()
+            assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    finally:
+        os.umask(before)
+
+
+def test_any_name_will_do(tmp_path):
+    with KeyLock(str(tmp_path), "../a/\0" + "é" * 1000):
+        assert len(os.listdir(tmp_path)) == 1
+
+
+def test_a_file_that_nobody_holds_is_no_obstacle(tmp_path):
+    with KeyLock(str(tmp_path), "a"):
+        (name,) = os.listdir(tmp_path)
+    (tmp_path / name).write_bytes(b"left behind")
+    assert elsewhere(KeyLock(str(tmp_path), "a"))
+
+
+def test_the_folder_may_be_removed_while_it_is_held(tmp_path):
+    folder = tmp_path / "locks"
+    with KeyLock(str(folder), "a"):
+        for path in folder.iterdir():
+            path.unlink()
+        folder.rmdir()
+    assert elsewhere(KeyLock(str(folder), "a"))
+
+
+COUNT = """
+import sys
+from hashstash.locks import KeyLock
+for _ in range(100):
+    with KeyLock(sys.argv[1], "counter"):
+        with open(sys.argv[2]) as file:
+            number = int(file.read())
+        with open(sys.argv[2], "w") as file:
+            file.write(str(number + 1))
+"""
+
+
+def test_processes_take_turns(tmp_path):
+    counter = tmp_path / "counter"
+    counter.write_text("0")
+    command = [sys.executable, "-c", COUNT, str(tmp_path / "locks"), str(counter)]
+    processes = [subprocess.Popen(command) for _ in range(4)]
+    assert [process.wait(60) for process in processes] == [0] * 4
+    assert counter.read_text() == "400"
+
+
+HOLD = """
+import sys, time
+from hashstash.locks import KeyLock
+with KeyLock(sys.argv[1], "a"):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_the_lock_of_a_killed_process_is_free(tmp_path):
+    process = subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "held\n"
+    assert not KeyLock(str(tmp_path), "a").acquire(IMPATIENT)
+    process.send_signal(signal.SIGKILL)
+    process.wait(30)
+    process.stdout.close()
+    lock = KeyLock(str(tmp_path), "a")
+    assert lock.acquire(10)
+    lock.release()
+
+
+def _child_that_waits(folder, results):
+    results.put(KeyLock(folder, "a").acquire(IMPATIENT))
+
+
+def _child_that_leaves(lock, folder, results):
+    lock.release()  # what the end of a ``with`` block does in a child that was forked inside of it
+    results.put(KeyLock(folder, "a").acquire(IMPATIENT))
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+@pytest.mark.parametrize("leaves", [False, True])
+def test_a_forked_child_holds_nothing_and_gives_nothing_back(tmp_path, leaves):
+    context = multiprocessing.get_context("fork")
+    results = context.Queue()
+    lock = KeyLock(str(tmp_path), "a")
+    with lock:
+        args = (lock, str(tmp_path), results) if leaves else (str(tmp_path), results)
+        child = context.Process(target=_child_that_leaves if leaves else _child_that_waits, args=args)
+        child.start()
+        assert results.get(timeout=30) is False
+        child.join(30)
+        assert not elsewhere(KeyLock(str(tmp_path), "a"))
+    assert elsewhere(KeyLock(str(tmp_path), "a"))
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+def test_a_child_that_lives_on_does_not_keep_its_parents_lock(tmp_path):
+    context = multiprocessing.get_context("fork")
+    with KeyLock(str(tmp_path), "a"):
+        child = context.Process(target=time.sleep, args=(30,))
+        child.start()
+    try:
+        assert elsewhere(KeyLock(str(tmp_path), "a"), 5)
+    finally:
+        child.kill()
+        child.join(30)
+
+
+def test_locks_in_another_order_under_each_other_are_free_of_deadlock_with_a_timeout(tmp_path):
+    """Two names never share a lock: holding many at once only waits for those names."""
+    held = [KeyLock(str(tmp_path), str(number)) for number in range(300)]
+    for lock in held:
+        assert lock.acquire(5)
+    assert elsewhere(KeyLock(str(tmp_path), "free"))
+    for lock in held:
+        lock.release()

@@ -1,0 +1,95 @@
+import pytest
+
+from hashstash import HashStash
+from hashstash.errors import StashError, UnknownPlugin
+from hashstash.settings import Settings, load_settings
+
+
+@pytest.fixture
+def config(private_home):
+    """Write the user's config.toml."""
+
+    def write(text):
+        folder = private_home / "config" / "hashstash"
+        folder.mkdir(parents=True)
+        (folder / "config.toml").write_text(text)
+
+    return write
+
+
+def test_nothing_is_set_by_default(private_home):
+    assert load_settings() == Settings()
+    assert load_settings().base == str(private_home / "cache" / "hashstash")
+
+
+@pytest.mark.parametrize("name", ["root", "engine", "serializer", "compress", "status"])
+def test_a_variable_sets_it(name):
+    assert getattr(load_settings({f"HASHSTASH_{name.upper()}": "x"}), name) == "x"
+
+
+def test_an_empty_variable_sets_nothing():
+    assert load_settings({"HASHSTASH_ENGINE": ""}) == Settings()
+
+
+def test_the_file_sets_it(config):
+    config('engine = "memory"\nroot = "/somewhere"\n')
+    assert load_settings() == Settings(engine="memory", root="/somewhere")
+
+
+def test_a_variable_wins_over_the_file(config):
+    config('engine = "memory"')
+    assert load_settings({"HASHSTASH_ENGINE": "pairtree"}).engine == "pairtree"
+
+
+def test_the_file_is_not_read_from_the_working_directory(tmp_path, monkeypatch):
+    (tmp_path / "config.toml").write_text('engine = "memory"')
+    monkeypatch.chdir(tmp_path)
+    assert load_settings() == Settings()
+
+
+@pytest.mark.parametrize("text", ["engine = ", "\x00", "engine"])
+def test_a_broken_file_is_named(config, text):
+    config(text)
+    with pytest.raises(StashError, match=r"config\.toml is not valid TOML.*mend or remove"):
+        load_settings()
+
+
+def test_an_unknown_setting_is_named_with_the_known(config):
+    config("engin = 'lmdb'")
+    with pytest.raises(StashError, match="sets engin, which is not a setting; known: compress, engine"):
+        load_settings()
+
+
+@pytest.mark.parametrize("text", ["root = 3", "engine = ['lmdb']", "compress = 1.5", "status = true"])
+def test_a_setting_of_the_wrong_type_is_named(config, text):
+    config(text)
+    with pytest.raises(StashError, match=f"sets {text.split()[0]} to .*quotes"):
+        load_settings()
+
+
+def test_settings_are_the_defaults_of_a_stash(monkeypatch, tmp_path):
+    monkeypatch.setenv("HASHSTASH_ROOT", str(tmp_path / "my stashes"))
+    monkeypatch.setenv("HASHSTASH_ENGINE", "pairtree")
+    monkeypatch.setenv("HASHSTASH_COMPRESS", "bz2")
+    monkeypatch.setenv("HASHSTASH_SERIALIZER", "pickle")
+    stash = HashStash("x")
+    assert stash.root_dir == str(tmp_path / "my stashes" / "x")
+    assert (stash.engine, stash.compress, stash.serializer) == ("pairtree", "bz2", "pickle")
+
+
+def test_arguments_win_over_settings(monkeypatch):
+    monkeypatch.setenv("HASHSTASH_ENGINE", "pairtree")
+    monkeypatch.setenv("HASHSTASH_COMPRESS", "bz2")
+    stash = HashStash("x", engine="memory", compress=False)
+    assert (stash.engine, stash.compress) == ("memory", "raw")
+
+
+def test_an_unknown_engine_in_the_settings_is_refused_at_opening(monkeypatch):
+    monkeypatch.setenv("HASHSTASH_ENGINE", "nope")
+    with pytest.raises(UnknownPlugin, match="nope"):
+        HashStash("x")
+
+
+def test_compress_may_be_a_truth_value_in_the_file(config):
+    config("compress = false")
+    assert HashStash("x").compress == "raw"
