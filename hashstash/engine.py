@@ -6,6 +6,7 @@ better. What an engine promises beyond that is a :class:`Capability`, a value th
 
 from __future__ import annotations
 
+import os
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
@@ -83,6 +84,14 @@ class Engine(ABC):
     @abstractmethod
     def location(self) -> str:
         """Where the rows live, as text for people and for comparing stashes. Never holds a password."""
+
+    @classmethod
+    def names_below(cls, folder: str) -> list[str]:
+        """The names under which stashes of this engine may lie directly below *folder*."""
+        try:
+            return [entry.name for entry in os.scandir(folder) if entry.is_dir(follow_symlinks=False)]
+        except (FileNotFoundError, NotADirectoryError):
+            return []
 
     def has(self, address: bytes) -> bool:
         """Whether there is a row."""

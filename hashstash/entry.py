@@ -149,7 +149,7 @@ def unpack(blob: bytes, digest: bytes | None = None) -> Entry:
     if len(blob) < HEADER_SIZE + 4 or crc32(blob) != _RESIDUE:
         raise CorruptEntry(_what_is_wrong(blob))
     fields = _HEADER.unpack_from(blob)
-    if fields[0] != _MAGIC:
+    if fields[0] != _MAGIC or not fields[1]:
         raise CorruptEntry("the row does not begin like an entry of hashstash")
     if fields[1] > FORMAT_VERSION:
         raise NewerFormat(f"the entry has format {fields[1]}, this hashstash reads up to {FORMAT_VERSION}; upgrade hashstash")
@@ -157,8 +157,10 @@ def unpack(blob: bytes, digest: bytes | None = None) -> Entry:
 
 
 def _unpack_checked(blob: bytes, fields: tuple[object, ...], digest: bytes | None) -> Entry:
-    _, _, flags, label_size, _, write_id, version, key_size, meta_size, _, stored, raw_size, *rest = fields
+    _, _, flags, label_size, reserved, write_id, version, key_size, meta_size, reserved_too, stored, raw_size, *rest = fields
     created, expires, seconds, found = rest
+    if reserved or reserved_too:  # the one part of a row that a signature would not cover
+        raise CorruptEntry("the entry's header has something where nothing belongs")
     assert isinstance(flags, int)
     ends = list(itertools.accumulate((label_size, key_size, meta_size, stored), initial=HEADER_SIZE))  # type: ignore[type-var]
     signature = SIGNATURE_SIZE if flags & Flag.SIGNED else 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
 
 from hashstash.codec import Buffer, Serializer, pack_key, unpack_key
@@ -14,6 +15,7 @@ from hashstash.keys import address_of
 
 META_ADDRESS = b"stash"
 _NO_CONTEXT = b""
+_LONGEST_REMEMBERED = 200
 
 
 class EncodedKey(NamedTuple):
@@ -43,26 +45,44 @@ class KeyCodec(Protocol):
         """What stored entries must carry as metadata to belong to this stash now; empty: all do."""
 
 
+@lru_cache(maxsize=4096)
+def _address_of_text(key: str) -> bytes:
+    """Short texts are what most keys are, and the same ones come again and again: a quarter of the time of a hit."""
+    return address_of(key, fingerprint=_no_fingerprint)
+
+
+def _no_fingerprint(_: Any) -> bytes:
+    raise AssertionError("a text has no parts to fingerprint")
+
+
 class PlainKeyCodec:
     """Keys as they are: any object whose content can be hashed."""
 
     def __init__(self, serializer: Serializer, buffer_hash: Callable[[], str]) -> None:
         self._serializer = serializer
         self._buffer_hash = buffer_hash
+        self._loads_plain: Callable[[Any], Any] | None = getattr(serializer, "loads_plain", None)
 
     def fingerprint(self, value: Any) -> bytes:
         """The digest of a value that is neither a scalar nor a built-in container."""
         return Fingerprinter(buffer_hash=self._buffer_hash()).digest(value, "key")
 
     def address(self, key: Any) -> bytes:
+        if type(key) is str and len(key) <= _LONGEST_REMEMBERED:
+            return _address_of_text(key)
         return address_of(key, self.fingerprint)
 
     def encode(self, key: Any) -> EncodedKey:
-        address = address_of(key, self.fingerprint)
+        address = self.address(key)
         encoded = self._serializer.dumps(key)
         return EncodedKey(address, pack_key(encoded), encoded.is_code)
 
     def decode(self, data: Buffer) -> Any:
+        if self._loads_plain is not None and data[:1] == b"\0":
+            try:
+                return self._loads_plain(data[1:])
+            except Exception:  # noqa: BLE001
+                pass  # the long way can, or says what is wrong
         return self._serializer.loads(unpack_key(data))
 
     def context(self) -> bytes:

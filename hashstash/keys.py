@@ -74,7 +74,7 @@ def _canonical(key: Any, fingerprint: FingerprintOf, depth: int) -> Any:
 def _all(items: Any, fingerprint: FingerprintOf, depth: int) -> list[Any]:
     if _PLAIN.issuperset(map(type, items)):
         return list(items)
-    return [_canonical(item, fingerprint, depth) for item in items]
+    return [item if type(item) in _PLAIN else _canonical(item, fingerprint, depth) for item in items]
 
 
 def _float(key: float, _: FingerprintOf, __: int) -> Any:

@@ -8,7 +8,7 @@ import importlib.util
 import os
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, replace, replace
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -16,7 +16,7 @@ from hashstash.codec import Codec
 from hashstash.engine import Capability, Engine
 from hashstash.errors import UnknownPlugin
 from hashstash.key_codec import KeyCodec, PlainKeyCodec, StashFacts
-from hashstash.paths import is_foreign, is_shared_mount, make_folder, resolve_root, safe_parts, shown
+from hashstash.paths import is_foreign, is_shared_mount, make_folder, original_name, resolve_root, safe_parts, shown
 from hashstash.policies.size_limit import SizeLimit
 from hashstash.policies.time_to_live import TimeToLive, parse_duration
 from hashstash.policies.versions import Versions
@@ -28,6 +28,8 @@ from hashstash.trust import Trust
 
 DEFAULT_NAME = "default_stash"
 FILENAME = "data.db"
+FUNCTIONS = "stashed_result"
+"""The namespace below a stash in which the results of functions lie."""
 _SCHEMES = {
     "redis": "redis",
     "rediss": "redis",
@@ -39,7 +41,19 @@ _SCHEMES = {
     "memory": "memory",
 }
 PARAMETERS = (
-    *("root_dir", "dbname", "engine", "serializer", "compress", "b64", "append_mode", "clear", "name", "ttl", "max_size"),
+    *(
+        "root_dir",
+        "dbname",
+        "engine",
+        "serializer",
+        "compress",
+        "b64",
+        "append_mode",
+        "clear",
+        "name",
+        "ttl",
+        "max_size",
+    ),
     *("max_entries", "durability", "trust", "read_only"),
 )
 _DURABILITIES = ("process", "power", "none")
@@ -135,7 +149,9 @@ def _from_url(url: str, engine: str | None) -> tuple[str, str]:
     if chosen is None:
         raise UnknownPlugin(f"no engine for URLs of {parts.scheme}://; known: {', '.join(sorted(_SCHEMES))}")
     if engine is not None and ENGINES.aliases.get(engine, engine) != chosen:
-        raise ValueError(f"the URL {parts.scheme}:// selects the engine {chosen!r}, but engine={engine!r} was given too")
+        raise ValueError(
+            f"the URL {parts.scheme}:// selects the engine {chosen!r}, but engine={engine!r} was given too"
+        )
     path = unquote(parts.netloc + parts.path)
     return chosen, path or DEFAULT_NAME
 
@@ -192,6 +208,18 @@ def folder_of(config: Config) -> str:
         siblings = []
     found = sorted(name for name in siblings if os.path.exists(os.path.join(parent, name, FILENAME)))
     return os.path.join(parent, found[0] if found else config.label, FILENAME)
+
+
+def below(config: Config, name: str, **changes: Any) -> Config:
+    """The configuration of the stash called *name* below the one of *config*."""
+    return replace(config, dbname=f"{config.dbname}/{name}" if config.dbname else name, **changes)
+
+
+def function_stashes(config: Config) -> list[Config]:
+    """The configurations of the functions' stashes below the one of *config*."""
+    parent = os.path.join(config.root_dir, *(safe_parts(config.dbname) if config.dbname else ()), FUNCTIONS)
+    names = ENGINES.load(config.engine).names_below(parent)
+    return [below(config, f"{FUNCTIONS}/{original_name(name)}", is_function_stash=True) for name in names]
 
 
 def open_engine(config: Config) -> Engine:

@@ -16,7 +16,7 @@ from hashstash.codec import Buffer, Encoded
 from hashstash.entries import EntryInfo, copy_entries, describe
 from hashstash.key_codec import KeyCodec
 from hashstash.loose import from_loose, key_from_loose, loose_key, to_loose
-from hashstash.open import Config, below, configure, open_store
+from hashstash.open import Config, below, configure, function_stashes, open_store
 from hashstash.paths import shown
 from hashstash.policies.time_to_live import parse_duration
 from hashstash.store import MISSING, Counts, Store, WriteOptions
@@ -27,7 +27,17 @@ if TYPE_CHECKING:
     from hashstash.locks import KeyLock
 
 Default = TypeVar("Default")
-_TO_DICT = ("root_dir", "dbname", "engine", "serializer", "compress", "b64", "append_mode", "is_function_stash", "is_tmp")
+_TO_DICT = (
+    "root_dir",
+    "dbname",
+    "engine",
+    "serializer",
+    "compress",
+    "b64",
+    "append_mode",
+    "is_function_stash",
+    "is_tmp",
+)
 
 
 class HashStash(MutableMapping[Any, Any]):
@@ -138,7 +148,9 @@ class HashStash(MutableMapping[Any, Any]):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def close(self) -> None:
@@ -163,7 +175,9 @@ class HashStash(MutableMapping[Any, Any]):
     compress = property(lambda self: self._config.compress, doc="The name of the compressor of new entries.")
     b64 = property(lambda self: self._config.b64, doc="Whether new payloads are base64 text.")
     append_mode = property(lambda self: self._config.append_mode, doc="Whether writes keep older versions.")
-    is_function_stash = property(lambda self: self._config.is_function_stash, doc="Whether it holds a function's results.")
+    is_function_stash = property(
+        lambda self: self._config.is_function_stash, doc="Whether it holds a function's results."
+    )
     path = property(lambda self: self.store.engine.location(), doc="Where the rows lie.")
 
     @property
@@ -197,7 +211,7 @@ class HashStash(MutableMapping[Any, Any]):
         return next(self.store.entries(), None) is not None
 
     def __iter__(self) -> Iterator[Any]:
-        return self.store.each(self.store.key_of)
+        return self.store.all_keys()
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, HashStash) and other.path == self.path:
@@ -278,8 +292,10 @@ class HashStash(MutableMapping[Any, Any]):
         return self.store.delete(key)
 
     def clear(self) -> Self:  # type: ignore[override]
-        """Remove every entry of this stash and return it."""
+        """Remove every entry of this stash, the results of functions that are kept in it too, and return it."""
         self.store.clear()
+        for config in function_stashes(self._config):
+            HashStash.from_config(config).store.clear()
         return self
 
     def get_many(self, keys: Iterable[Any], default: Any = None) -> list[Any]:
@@ -288,12 +304,13 @@ class HashStash(MutableMapping[Any, Any]):
         addresses = [self.store.keys.address(key) for key in wanted]
         found = self.store.engine.get_many(addresses)
         return [
-            self._decode_row(key, address, blob, default) for key, address, blob in zip(wanted, addresses, found, strict=True)
+            self._decode_row(key, address, blob, default)
+            for key, address, blob in zip(wanted, addresses, found, strict=True)
         ]
 
     def _decode_row(self, key: Any, address: bytes, blob: bytes | None, default: Any) -> Any:
-        entry = None if blob is None else self.store.open_row(address, blob, key)
-        return default if entry is None else self.store.value_of(entry, key)
+        value = self.store.load_row(address, blob, key)
+        return default if value is MISSING else value
 
     def set_many(self, items: Mapping[Any, Any] | Iterable[tuple[Any, Any]]) -> None:
         """Store all pairs; each is stored whole or not at all."""
@@ -304,7 +321,9 @@ class HashStash(MutableMapping[Any, Any]):
         encoded = self.store.codec.serializer.dumps(value)
         self.put_encoded(key, encoded, ttl=ttl, seconds=seconds)
 
-    def put_encoded(self, key: Any, encoded: Encoded, *, seconds: float = 0.0, ttl: Any = None, sign: bool = False) -> Entry:
+    def put_encoded(
+        self, key: Any, encoded: Encoded, *, seconds: float = 0.0, ttl: Any = None, sign: bool = False
+    ) -> Entry:
         """Store a value that this stash's serializer has encoded already; *sign* it even if it is data."""
         options = WriteOptions(seconds, None if ttl is None else parse_duration(ttl), sign)
         return self.store.save_encoded(key, encoded, options)
@@ -439,11 +458,6 @@ class HashStash(MutableMapping[Any, Any]):
         """:meth:`run` in a thread; an async function is awaited here and its result stored."""
         result = await asyncio.to_thread(self.run, function, *args, **kwargs)
         return await result if isinstance(result, Awaitable) else result
-
-
-def configured_below(config: Config, dbname: str, **changes: Any) -> Config:
-    """The configuration of a stash in another namespace of the same folder."""
-    return dataclasses.replace(config, dbname=dbname, **changes)
 
 
 def _pairs(source: Any) -> Iterable[tuple[Any, Any]]:

@@ -18,7 +18,7 @@ from hashstash import trust as trusting
 from hashstash.blobs import SMALLEST_BLOB, YOUNGEST_ORPHAN, BlobMissing, BlobStore, Reference
 from hashstash.codec import Codec, Encoded, Payload, decoder_of, key_is_code, needs_signature, unfilter
 from hashstash.engine import WRITE_ID, Capability, Engine
-from hashstash.entry import Entry, Flag, new_write_id, pack_plain, points_at_blob, unpack, unpack_plain
+from hashstash.entry import Entry, Flag, new_write_id, pack_plain, plain_key, points_at_blob, unpack, unpack_plain
 from hashstash.errors import BadEntry, Conflict, CorruptEntry, NewerFormat, UntrustedEntry
 from hashstash.key_codec import EncodedKey, KeyCodec
 from hashstash.policies import versions
@@ -66,6 +66,17 @@ class WriteOptions:
 _PLAIN_WRITE = WriteOptions()
 
 
+class _Loaders(dict[bytes, Callable[[Any], Any]]):
+    """By label, the short way to decode a document; a codec that has none raises."""
+
+    def __missing__(self, label: bytes) -> Callable[[Any], Any]:
+        loads = decoder_of(label).loads_plain
+        if loads is None:
+            raise KeyError(label)
+        self[label] = loads
+        return loads
+
+
 @dataclass
 class Store:
     """Entries of one stash: an engine, a codec, a key codec, policies, and whom to trust."""
@@ -86,7 +97,7 @@ class Store:
         self._may_have_blobs = self.blobs is not None and self.blobs.exists()
         self._needs_head = self.append or any(policy.needs_head for policy in self.policies)
         self._is_plain = not self.policies and not self.append and self.trust is not Trust.STRICT
-        self._loaders: dict[bytes, Callable[[Any], Any]] = {}
+        self._loaders = _Loaders()
 
     # ---- reading -------------------------------------------------------------------------------------------------
 
@@ -100,42 +111,35 @@ class Store:
         if blob is None:
             self.counts.misses += 1
             return MISSING
-        if self._is_plain:
-            plain = unpack_plain(blob, address)
-            if plain is not None:
-                loads = self._loaders.get(plain[0]) or self._loader(plain[0])
-                if loads is not None:
-                    try:
-                        value = loads(plain[1])
-                    except Exception:  # noqa: BLE001
-                        pass  # a document that the short way cannot read: the long way can, or says what is wrong
-                    else:
-                        self.counts.hits += 1
-                        self.counts.bytes_read += len(plain[1])
-                        return value
-        return self._load_slowly(address, blob, key)
+        plain = unpack_plain(blob, address) if self._is_plain else None
+        if plain is not None:
+            label, document = plain
+            try:
+                value = self._loaders[label](document)
+            except Exception:  # noqa: BLE001
+                pass  # a document that the short way cannot read: the long way can, or says what is wrong
+            else:
+                counts = self.counts
+                counts.hits += 1
+                counts.bytes_read += len(document)
+                return value
+        return self.load_row(address, blob, key)
 
-    def _load_slowly(self, address: bytes, blob: bytes, key: Any) -> Any:
-        entry = self.open_row(address, blob, key)
+    def load_row(self, address: bytes, blob: bytes | None, key: Any = MISSING) -> Any:
+        """The value in a row that was just read from *address*, or ``MISSING``."""
+        entry = None if blob is None else self.open_row(address, blob, key)
         if entry is None:
             self.counts.misses += 1
             return MISSING
         try:
             value = self.value_of(entry, key)
         except BlobMissing:
-            if self.engine.has(address):
+            newer = self.engine.get(address)
+            if newer == blob:
                 raise
-            self.counts.misses += 1
-            return MISSING  # deleted while we were reading it
+            return self.load_row(address, newer, key)  # deleted, and perhaps stored again, while we were reading it
         self.counts.hits += 1
         return value
-
-    def _loader(self, label: bytes) -> Callable[[Any], Any] | None:
-        """The short way to decode payloads of that codec, if it has one."""
-        loads = decoder_of(label).loads_plain
-        if loads is not None:
-            self._loaders[label] = loads
-        return loads
 
     def find(self, key: Any) -> Entry | None:
         """The checked entry at *key*, its payload not decoded; ``None`` if there is none or it is over."""
@@ -180,6 +184,7 @@ class Store:
         if self.blobs is None:
             raise BlobMissing("the entry points at a blob file, but its engine has none")
         is_signed = bool(entry.flags & Flag.SIGNED)
+        self._may_have_blobs = True
         try:
             return self.blobs.map(Reference.unpack(entry.payload), is_signed=is_signed)
         except BlobMissing:
@@ -415,11 +420,37 @@ class Store:
         """``(entry, key, value)`` of all entries; a placeholder stands for what only foreign code could bring back."""
         return self.each(lambda entry: (entry, self.key_of(entry), self.shown_value_of(entry)))
 
-    def each(self, view: Callable[[Entry], Result]) -> Iterator[Result]:
-        """What *view* makes of each entry; those that turn out bad on the way are left out, with one warning at the end."""
+    def all_keys(self) -> Iterator[Any]:
+        """The keys of all entries, as :meth:`items` gives them."""
+        return self.each(self.key_of, lambda blob, _, __: self.keys.decode(plain_key(blob)))
+
+    def pairs(self) -> Iterator[tuple[Any, Any]]:
+        """:meth:`items` without the entries."""
+        return self.each(lambda entry: (self.key_of(entry), self.shown_value_of(entry)), self._plain_pair)
+
+    def _plain_pair(self, blob: bytes, label: bytes, document: bytes) -> tuple[Any, Any]:
+        return self.keys.decode(plain_key(blob)), self._loaders[label](document)
+
+    def each(
+        self, view: Callable[[Entry], Result], plain_view: Callable[[bytes, bytes, bytes], Result] | None = None
+    ) -> Iterator[Result]:
+        """What *view* makes of each entry; those that turn out bad on the way are left out, with one warning at the end.
+
+        *plain_view* makes the same of a plain row, its label and its document, or raises where it cannot.
+        """
         context = self.keys.context()
+        takes_plain = self._is_plain and not context
         bad = 0
         for address, blob in self.engine.rows():
+            plain = unpack_plain(blob, address) if takes_plain and plain_view is not None else None
+            if plain is not None and plain_view is not None and not key_is_code(plain_key(blob)):
+                try:
+                    result = plain_view(blob, *plain)
+                except Exception:  # noqa: BLE001
+                    pass  # the long way can, or says what is wrong
+                else:
+                    yield result
+                    continue
             try:
                 entry = unpack(blob, address)
                 if entry.is_expired() or entry.metadata[: len(context)] != context:
@@ -429,7 +460,7 @@ class Store:
                 result = view(entry)
             except BadEntry as error:
                 logger.debug("%s: %s", address.hex(), error)
-                bad += self.engine.has(address)  # else it was deleted while we were reading it
+                bad += self.engine.get(address) == blob  # else it was deleted while we were reading it
                 continue
             yield result
         if bad:
@@ -455,7 +486,8 @@ class Store:
 
     def count(self) -> int:
         """How many entries there are: the engine's count, unless some may be over or belong to another context."""
-        if self.keys.context() or self.engine.section("meta").has(_EXPIRING) or any(policy.may_hide for policy in self.policies):
+        hides = any(policy.may_hide for policy in self.policies) if self.policies else False
+        if hides or self.keys.context() or self.engine.section("meta").has(_EXPIRING):
             return sum(1 for _ in self.entries())
         return self.engine.count()
 

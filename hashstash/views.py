@@ -48,8 +48,7 @@ class StashItems(ItemsView[Any, Any]):
     _mapping: HashStash
 
     def __iter__(self) -> Iterator[tuple[Any, Any]]:
-        store = self._mapping.store
-        return store.each(lambda entry: (store.key_of(entry), store.shown_value_of(entry)))
+        return self._mapping.store.pairs()
 
     def __contains__(self, item: object) -> bool:
         if not isinstance(item, tuple) or len(item) != 2:

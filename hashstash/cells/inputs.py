@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from hashstash.cells import objects
 from hashstash.cells.scopes import constant_names
 from hashstash.cells.shell import SYSTEM_NAMES, is_users_own
+from hashstash.cells.views import WINDOW, open_window
 from hashstash.fingerprint import Fingerprinter
 
 if TYPE_CHECKING:
@@ -122,7 +123,9 @@ class Inputs:
         return list(found.values())
 
     def resolve(self, token: Any) -> Any:
-        """The live object that a token means."""
+        """The live object that a token means, or a window into it."""
+        if token[0] == WINDOW and len(token) > 2:
+            return open_window(self.resolve(token[1]), token)
         name, position = token
         walk = self.walk(name)
         if walk is None:

@@ -24,6 +24,7 @@ from hashstash.cells.facts import (
 from hashstash.cells.objects import CannotRestore
 from hashstash.cells.rows import Outputs, Record
 from hashstash.cells.surroundings import SEEDING, Surroundings
+from hashstash.cells.views import window_of
 from hashstash.cells.watch import stat_of
 from hashstash.errors import BadEntry, UnsupportedValue
 from hashstash.fingerprint import FileFact, Fingerprinter, alias_signature
@@ -180,7 +181,7 @@ class Effects:
 
     def _token_of(self, value: object) -> Any:
         token = self.tokens.get(id(value))
-        return None if token is None else list(token)
+        return window_of(value, self.tokens) if token is None else list(token)
 
 
 def joint_sharing(inputs: dict[str, Walk], bound: dict[str, Walk]) -> bytes:

@@ -79,7 +79,7 @@ class Restorer:
         encoded = self._read(self.rows.variables)
         try:
             return load_roots(encoded, resolve=self.inputs.resolve, namespace=self.inputs.namespace)
-        except (BadEntry, UnsupportedValue, LookupError) as error:
+        except (BadEntry, UnsupportedValue, LookupError, ValueError) as error:
             raise Unusable(str(error)) from error
 
     def _read(self, read: Any) -> Any:

@@ -13,6 +13,7 @@ import os
 import threading
 import time
 from functools import partial
+from itertools import islice, repeat
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -443,17 +444,16 @@ class LmdbEngine(Engine):
 
 
 def _batch(transaction: Any, *, start: bytes, after: bool, prefix: bytes, values: bool) -> list[tuple[bytes, bytes]]:
-    rows: list[tuple[bytes, bytes]] = []
     with transaction.cursor() as cursor:
         found = cursor.set_range(start) if start else cursor.first()
         if found and after and cursor.key() == start:
             found = cursor.next()
-        while found and len(rows) < _BATCH:
-            address = cursor.key()
-            if not address.startswith(prefix):
-                break
-            rows.append((address, cursor.value() if values else b""))
-            found = cursor.next()
+        if not found:
+            return []
+        rest = cursor.iternext(True, True) if values else zip(cursor.iternext(True, False), repeat(b""))  # noqa: B905, FBT003
+        rows = list(islice(rest, _BATCH))
+    if prefix and rows and not rows[-1][0].startswith(prefix):
+        rows = [row for row in rows if row[0].startswith(prefix)]
     return rows
 
 

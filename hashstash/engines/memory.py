@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import TYPE_CHECKING
 
@@ -43,6 +44,11 @@ class MemoryEngine(Engine):
 
     def location(self) -> str:
         return self._folder
+
+    @classmethod
+    def names_below(cls, folder: str) -> list[str]:
+        prefix = folder + os.sep
+        return sorted({name[len(prefix) :].split(os.sep)[0] for name in list(_stores) if name.startswith(prefix)})
 
     def swap(self, address: bytes, expected: WriteId | None, blob: bytes) -> bool:
         with _swap_lock:

@@ -16,17 +16,15 @@ from hashstash.errors import BadEntry, MissingDependency, NewerFormat, StashErro
 from hashstash.fingerprint import LiveFingerprint
 from hashstash.functions.call_key import CallBinder, CallKeyCodec
 from hashstash.key_codec import EncodedKey, StashFacts
-from hashstash.open import open_engine
+from hashstash.open import FUNCTIONS, below, open_engine
 from hashstash.registry import SERIALIZERS
-from hashstash.stash import HashStash, configured_below
+from hashstash.stash import HashStash
 from hashstash.store import MISSING, Store, WriteOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 logger = logging.getLogger(__name__)
-
-FOLDER = "stashed_result"
 
 
 @dataclass(frozen=True)
@@ -61,7 +59,7 @@ class Memo:
         self.function = function
         self.options = options
         self.live = LiveFingerprint(function)
-        config = configured_below(parent.config, _dbname(parent, function), is_function_stash=True)
+        config = below(parent.config, f"{FUNCTIONS}/{_name_of(function).replace('/', '%2F')}", is_function_stash=True)
         facts = StashFacts(open_engine(config))
         binder = CallBinder(function, ignore=options.ignore, key=options.key)
         self.keys = CallKeyCodec(binder, self.live, options.version, SERIALIZERS.load("hashstash"), facts.buffer_hash)
@@ -181,11 +179,6 @@ class Memo:
     def cache_info(self) -> CacheInfo:
         """Hits and misses in this process, and the number of stored results."""
         return CacheInfo(self._hits, self._misses, len(self.stash))
-
-
-def _dbname(parent: HashStash, function: Callable[..., Any]) -> str:
-    own = f"{FOLDER}/{_name_of(function).replace('/', '%2F')}"
-    return f"{parent.dbname}/{own}" if parent.dbname else own
 
 
 def _name_of(function: Callable[..., Any]) -> str:

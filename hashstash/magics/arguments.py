@@ -50,7 +50,7 @@ def cell_arguments(function: Function) -> Function:
     """Give a magic the flags of ``%%stash``, with help in its docstring; flags cannot be abbreviated."""
     for decorate in reversed(_CELL_ARGUMENTS):
         function = decorate(function)
-    function = magic_arguments("stash")(function)
+    function = magic_arguments("%stash")(function)
     function.parser.allow_abbrev = False  # type: ignore[attr-defined]
     return function
 

@@ -50,10 +50,9 @@ class StashMagics(Magics):  # type: ignore[misc]
     @cell_magic("stash")  # type: ignore[untyped-decorator]
     @arguments.cell_arguments
     def stash_cell(self, line: str, cell: str) -> Any:
-        """Remember this cell: it runs once, and its variables and outputs come back until something it depends on
-        changes.
+        """Remember this cell: it runs once; then its variables and outputs come back until something it uses changes.
 
-        Inputs are the cell's code, the variables and functions it uses (and what those use), files it reads, modules
+        Inputs are the cell's code, the variables and functions it uses (and what those use), files it reads, and modules
         of yours that it imports. Comments and formatting do not count. Errors are never stored.
         """
         run = self._start(line, cell)

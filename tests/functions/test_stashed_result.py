@@ -566,3 +566,17 @@ def test_arguments_that_code_brings_back_are_no_reason_to_sign_numbers(stash):
     f = stash.stashed_result(work)
     f(1)
     assert not f.stash.entries()[0].is_code
+
+
+def test_clearing_the_stash_forgets_the_results_of_its_functions(stash):
+    stash.run(work, 1)
+    stash.clear()
+    stash.run(work, 1)
+    assert len(calls) == 2
+
+
+def test_clearing_a_functions_stash_leaves_other_functions_alone(stash):
+    stash.run(work, 1)
+    stash.run(helper, 1)
+    work.stash.clear()
+    assert (len(work.stash), len(helper.stash)) == (0, 1)

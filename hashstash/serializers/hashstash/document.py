@@ -99,8 +99,9 @@ def plain_python() -> Iterator[None]:
 
 def write(value: Any) -> Encoded:
     """*value* as a plain document; :class:`NeedsGraph` if it is more than data, too deep, or holds itself."""
+    kind = type(value)
     try:
-        kinds = scan(value)
+        kinds = {kind} if kind in LEAVES else scan(value)
         if kinds <= JSON_LIKE and msgspec and not _plain_only:
             try:
                 return Encoded(_encode_json_like(value))
