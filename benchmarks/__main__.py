@@ -29,7 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
     print(f"ratios to {YARDSTICK} (with pickle) in the same round, below 1 is faster; '-': the system cannot do that\n")
     print(head(systems))
     missed = []
-    for row in run(options.only, systems, rounds=options.rounds or (3 if options.quick else 9), quick=options.quick):
+    for row in run(options.only, systems, rounds=options.rounds or (3 if options.quick else 5), quick=options.quick):
         print(line(row, systems), flush=True)
         if row.is_reached() is False:
             missed.append(f"{row.workload} {row.operation}")

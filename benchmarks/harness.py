@@ -89,7 +89,7 @@ def _measure(name: str, systems: list[str], rounds: int, root: str, *, quick: bo
             worker = stack.enter_context(_worker(arguments, root))
             if _answer(worker):
                 workers[system] = worker
-        for _ in range(rounds):
+        for _ in range(min(rounds, workload.most_rounds)):
             for system, worker in workers.items():
                 _add(rows, system, _ask(worker))
                 _add(rows, system, _in_new_process(system, name, root, flags))
@@ -108,10 +108,13 @@ def _folder(root: str, system: str) -> str:
 
 
 def _environment(root: str) -> dict[str, str]:
-    """No setting and no key of the user's takes part."""
+    """No setting and no key of the user's takes part, and compiled modules are kept as they are in any installation."""
     private = {f"XDG_{kind}_HOME": os.path.join(root, kind.lower()) for kind in ("CACHE", "STATE", "CONFIG")}
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("HASHSTASH_")}
-    return kept | private | {"PYTHONPATH": _PROJECT, "PYTHONHASHSEED": "0"}
+    left_out = ("HASHSTASH_", "PYTHONDONTWRITEBYTECODE")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
+    path = os.pathsep.join(filter(None, [_PROJECT, os.environ.get("PYTHONPATH")]))
+    compiled = os.path.join(root, "compiled")
+    return kept | private | {"PYTHONPATH": path, "PYTHONHASHSEED": "0", "PYTHONPYCACHEPREFIX": compiled}
 
 
 @contextmanager

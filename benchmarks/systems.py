@@ -4,8 +4,6 @@ All of them promise the same: what was written survives a killed process, and no
 that a system does not have raises :class:`Unsupported`, and the table shows a dash.
 """
 
-# ruff: noqa: ARG002  the methods of the base class only say that they are not there
-
 from __future__ import annotations
 
 import functools

@@ -13,14 +13,17 @@ import os
 import stat
 import struct
 import time
-from collections.abc import Iterator, Sequence
 from hashlib import blake2b
-from typing import NamedTuple
-from zlib import crc32
+from typing import TYPE_CHECKING, NamedTuple
 
-from hashstash.codec import Buffer
+from hashstash.checksum import crc32
 from hashstash.errors import CorruptEntry, StashFull
 from hashstash.paths import create_file, make_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from hashstash.codec import Buffer
 
 SMALLEST_BLOB = 32 * 1024
 YOUNGEST_ORPHAN = 3600.0
@@ -192,7 +195,7 @@ def _others_may_write(status: os.stat_result) -> bool:
 def _read_all(descriptor: int, size: int) -> bytearray:
     content = bytearray(size)
     rest = memoryview(content)
-    while len(rest):
+    while rest:
         count = os.readv(descriptor, [rest])
         if not count:
             raise CorruptEntry("the entry's blob file became shorter while it was read")

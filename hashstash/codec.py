@@ -11,12 +11,14 @@ A payload with buffers is laid out with each buffer at a multiple of 64 bytes, i
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from hashstash.entry import Flag
 from hashstash.errors import CorruptEntry, UnknownPlugin
 from hashstash.registry import COMPRESSORS, FILTERS, SERIALIZERS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
 
@@ -27,7 +29,9 @@ _SMALLEST_SAMPLE = 4 * 1024
 _MOST_SAMPLED = 8
 _WORTH_IT_DOCUMENT = 0.9
 _WORTH_IT_BUFFERS = 0.6
-_WORTH_IT_MAPPED = 0.3  # raw, a buffer is mapped in microseconds; it must shrink a lot to be worth decompressing each time
+_WORTH_IT_MAPPED = (
+    0.3  # raw, a buffer is mapped in microseconds; it must shrink a lot to be worth decompressing each time
+)
 _PARTS = struct.Struct("<2sHIQ")
 _MOST_BUFFERS = 1 << 20
 _ZEROS = bytes(ALIGNMENT)
@@ -194,7 +198,7 @@ class Codec:
 
     def _pays(self, encoded: Encoded, size: int, *, mapped: bool) -> bool:
         """Whether samples say that compressing the payload is worth its time."""
-        in_buffers = sum(map(len, map(memoryview, encoded.buffers))) if encoded.buffers else 0
+        in_buffers = sum(memoryview(buffer).nbytes for buffer in encoded.buffers) if encoded.buffers else 0
         if not in_buffers and size <= 4 * _SAMPLE:
             return True
         if 2 * in_buffers > size:
@@ -274,9 +278,13 @@ def _size_of_text(text: Buffer) -> int:
 
 def check_size(stored: int, raw_size: int, *, is_trusted: bool) -> None:
     """Raise CorruptEntry if a payload claims a size that nobody trusted may claim."""
-    limit = _LARGEST_OWN if is_trusted else _LARGEST_FOREIGN_BOMB if raw_size > _BOMB_RATIO * stored else _LARGEST_FOREIGN
+    limit = (
+        _LARGEST_OWN if is_trusted else _LARGEST_FOREIGN_BOMB if raw_size > _BOMB_RATIO * stored else _LARGEST_FOREIGN
+    )
     if raw_size > limit:
-        raise CorruptEntry(f"the entry claims {raw_size:,} bytes of content; at most {limit:,} are accepted from its writer")
+        raise CorruptEntry(
+            f"the entry claims {raw_size:,} bytes of content; at most {limit:,} are accepted from its writer"
+        )
 
 
 def needs_signature(payload: Payload) -> bool:

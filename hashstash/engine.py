@@ -9,12 +9,14 @@ from __future__ import annotations
 import os
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager
 from enum import Flag, auto
-from typing import Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from hashstash.locks import KeyLock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from contextlib import AbstractContextManager
 
 WriteId: TypeAlias = bytes
 """Eight bytes that no two writes share: the etag of a stored row."""
@@ -49,7 +51,7 @@ class Engine(ABC):
 
     name: ClassVar[str]
     """The plug-in's name, equal to its file's name."""
-    title: ClassVar[str]
+    title: str
     """The name in ``str(stash)``, such as ``LMDB``."""
     capabilities: Capability = Capability.NONE
     options: ClassVar[tuple[str, ...]] = ()
@@ -117,6 +119,9 @@ class Engine(ABC):
             if blob is not None:
                 yield address, blob
 
+    def ensure_writable(self) -> None:  # noqa: B027
+        """Raise ReadOnlyStash if every write would be refused, before anything is made ready for one."""
+
     def swap(self, address: bytes, expected: WriteId | None, blob: bytes) -> bool:
         """Store *blob* only if the row still carries the write id *expected*; return whether it was stored.
 
@@ -154,10 +159,10 @@ class Engine(ABC):
         """The directory for blob files, with the capability LOCAL_FILES; else ``None``."""
         return None
 
-    def sync(self) -> None:
+    def sync(self) -> None:  # noqa: B027
         """Make what was written so far survive a power loss, as far as the storage can."""
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027
         """Release handles. Closing twice is fine, and using the engine again opens it again."""
 
 
@@ -199,6 +204,9 @@ class EngineWrapper(Engine):
 
     def rows(self) -> Iterator[tuple[bytes, bytes]]:
         return self.inner.rows()
+
+    def ensure_writable(self) -> None:
+        self.inner.ensure_writable()
 
     def swap(self, address: bytes, expected: WriteId | None, blob: bytes) -> bool:
         return self.inner.swap(address, expected, blob)

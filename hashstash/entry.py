@@ -25,8 +25,9 @@ import struct
 import time
 from dataclasses import dataclass
 from enum import IntFlag
-from zlib import crc32
+from typing import Any
 
+from hashstash.checksum import crc32
 from hashstash.errors import CorruptEntry, NewerFormat
 
 FORMAT_VERSION = 1
@@ -62,6 +63,9 @@ class Flag(IntFlag):
 _BLOB_BIT = int(Flag.BLOB)
 
 
+NO_FLAGS = Flag(0)
+
+
 @dataclass(slots=True)
 class Entry:
     """One stored row, unpacked. ``payload`` is still compressed and serialized as the label says."""
@@ -71,7 +75,7 @@ class Entry:
     key: bytes
     payload: bytes | memoryview
     raw_size: int
-    flags: Flag = Flag(0)
+    flags: Flag = NO_FLAGS
     write_id: bytes = b""
     version: int = 1
     created_at: int = 0
@@ -107,7 +111,9 @@ class Entry:
         return body + _CRC.pack(crc32(body))
 
 
-def pack_plain(digest: bytes, label: bytes, key: bytes, document: bytes | bytearray | memoryview, raw_size: int) -> bytes:
+def pack_plain(
+    digest: bytes, label: bytes, key: bytes, document: bytes | bytearray | memoryview, raw_size: int
+) -> bytes:
     """The row of a small data value without policies: the same bytes as ``Entry(...).pack()``, without the object."""
     sizes = (1, len(key), len(document), raw_size)
     head = _HOT_WRITE(_START, len(label), next(_write_ids), *sizes, time.time_ns(), digest)
@@ -152,27 +158,30 @@ def unpack(blob: bytes, digest: bytes | None = None) -> Entry:
     if fields[0] != _MAGIC or not fields[1]:
         raise CorruptEntry("the row does not begin like an entry of hashstash")
     if fields[1] > FORMAT_VERSION:
-        raise NewerFormat(f"the entry has format {fields[1]}, this hashstash reads up to {FORMAT_VERSION}; upgrade hashstash")
+        raise NewerFormat(
+            f"the entry has format {fields[1]}, this hashstash reads up to {FORMAT_VERSION}; upgrade hashstash"
+        )
     return _unpack_checked(blob, fields, digest)
 
 
-def _unpack_checked(blob: bytes, fields: tuple[object, ...], digest: bytes | None) -> Entry:
-    _, _, flags, label_size, reserved, write_id, version, key_size, meta_size, reserved_too, stored, raw_size, *rest = fields
-    created, expires, seconds, found = rest
+def _unpack_checked(blob: bytes, fields: tuple[Any, ...], digest: bytes | None) -> Entry:
+    _, _, flags, label_size, reserved, write_id, version, key_size, meta_size, reserved_too, stored, raw_size = fields[
+        :12
+    ]
+    created, expires, seconds, found = fields[12:]
     if reserved or reserved_too:  # the one part of a row that a signature would not cover
         raise CorruptEntry("the entry's header has something where nothing belongs")
-    assert isinstance(flags, int)
-    ends = list(itertools.accumulate((label_size, key_size, meta_size, stored), initial=HEADER_SIZE))  # type: ignore[type-var]
+    ends = list(itertools.accumulate((label_size, key_size, meta_size, stored), initial=HEADER_SIZE))
     signature = SIGNATURE_SIZE if flags & Flag.SIGNED else 0
-    if ends[-1] + signature + 4 != len(blob):  # type: ignore[operator]
+    if ends[-1] + signature + 4 != len(blob):
         raise CorruptEntry("the sizes in the entry's header do not add up to its length")
     if digest is not None and found != digest:
         raise CorruptEntry("the row holds the entry of another key; it was copied there")
     label, key, metadata = (blob[begin:end] for begin, end in itertools.pairwise(ends[:4]))
     payload = memoryview(blob)[ends[3] : ends[4]]
-    signer, tag = blob[ends[4] : ends[4] + 8], blob[ends[4] + 8 : ends[4] + signature]  # type: ignore[operator]
-    return Entry(  # type: ignore[misc]
-        *(found, label, key, payload, raw_size, Flag(flags), write_id, version, created, expires, seconds, metadata),  # type: ignore[arg-type]
+    signer, tag = blob[ends[4] : ends[4] + 8], blob[ends[4] + 8 : ends[4] + signature]
+    return Entry(
+        *(found, label, key, payload, raw_size, Flag(flags), write_id, version, created, expires, seconds, metadata),
         signer=signer if signature else b"",
         tag=tag if signature else b"",
     )

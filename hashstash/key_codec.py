@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from hashstash.codec import Buffer, Serializer, pack_key, unpack_key
-from hashstash.engine import Engine
 from hashstash.errors import MissingDependency, ReadOnlyStash
-from hashstash.fingerprint import Fingerprinter
 from hashstash.keys import address_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hashstash.engine import Engine
 
 META_ADDRESS = b"stash"
 _NO_CONTEXT = b""
@@ -65,6 +67,8 @@ class PlainKeyCodec:
 
     def fingerprint(self, value: Any) -> bytes:
         """The digest of a value that is neither a scalar nor a built-in container."""
+        from hashstash.fingerprint import Fingerprinter  # slow to import, and most keys do without
+
         return Fingerprinter(buffer_hash=self._buffer_hash()).digest(value, "key")
 
     def address(self, key: Any) -> bytes:
@@ -107,7 +111,7 @@ class StashFacts:
         if data is None:
             return None
         name = str(json.loads(data[_META_HEAD:])["buffer_hash"])
-        if name == "xxh3_128" and Fingerprinter().buffer_hash != name:
+        if name == "xxh3_128" and _best_hash() != name:
             raise MissingDependency(
                 f"{self._engine.location()} hashes large keys with xxh3_128, which needs the package 'xxhash':"
                 " pip install 'hashstash[best]'"
@@ -115,13 +119,19 @@ class StashFacts:
         return name
 
     def _choose(self) -> str:
-        name = Fingerprinter().buffer_hash
+        name = _best_hash()
         data = bytes(_META_HEAD) + json.dumps({"buffer_hash": name}).encode()
         try:
             self._engine.section("meta").swap(META_ADDRESS, None, data)
         except (ReadOnlyStash, PermissionError):
             return name  # nothing will be written that another choice could miss
         return self._recorded() or name
+
+
+def _best_hash() -> str:
+    from hashstash.fingerprint import Fingerprinter
+
+    return Fingerprinter().buffer_hash
 
 
 _META_HEAD = 16

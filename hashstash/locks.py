@@ -12,9 +12,12 @@ import os
 import threading
 import time
 from hashlib import blake2b
-from types import TracebackType
+from typing import TYPE_CHECKING, Self
 
 from hashstash.paths import create_file, make_folder
+
+if TYPE_CHECKING:
+    from types import TracebackType
 
 try:
     import fcntl
@@ -91,11 +94,13 @@ class KeyLock:
         mutex.thread_lock.release()
         _leave(self.folder, self.name, mutex)
 
-    def __enter__(self) -> KeyLock:
+    def __enter__(self) -> Self:
         self.acquire()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.release()
 
 

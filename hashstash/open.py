@@ -7,9 +7,8 @@ import errno
 import importlib.util
 import os
 import warnings
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from hashstash.codec import Codec
@@ -20,11 +19,15 @@ from hashstash.paths import is_foreign, is_shared_mount, make_folder, original_n
 from hashstash.policies.size_limit import SizeLimit
 from hashstash.policies.time_to_live import TimeToLive, parse_duration
 from hashstash.policies.versions import Versions
-from hashstash.policy import Policy
 from hashstash.registry import COMPRESSORS, ENGINES, SERIALIZERS
 from hashstash.settings import load_settings
 from hashstash.store import Store
 from hashstash.trust import Trust
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from hashstash.policy import Policy
 
 DEFAULT_NAME = "default_stash"
 FILENAME = "data.db"
@@ -132,7 +135,7 @@ def namespace(name: str) -> str:
 
 
 def below(config: Config, name: str, **changes: Any) -> Config:
-    """The configuration of a stash in a namespace below that of *config*, in the same folder."""
+    """The configuration of the stash called *name* below the one of *config*."""
     inner = namespace(name)
     return replace(config, dbname=f"{config.dbname}/{inner}" if config.dbname else inner, **changes)
 
@@ -210,11 +213,6 @@ def folder_of(config: Config) -> str:
     return os.path.join(parent, found[0] if found else config.label, FILENAME)
 
 
-def below(config: Config, name: str, **changes: Any) -> Config:
-    """The configuration of the stash called *name* below the one of *config*."""
-    return replace(config, dbname=f"{config.dbname}/{name}" if config.dbname else name, **changes)
-
-
 def function_stashes(config: Config) -> list[Config]:
     """The configurations of the functions' stashes below the one of *config*."""
     parent = os.path.join(config.root_dir, *(safe_parts(config.dbname) if config.dbname else ()), FUNCTIONS)
@@ -229,7 +227,7 @@ def open_engine(config: Config) -> Engine:
         warnings.warn(
             f"{shown(config.root_dir)} belongs to or can be written by other users: their code entries are not decoded",
             RuntimeWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
     options = dict(config.engine_options)
     if "durable" in ENGINES.load(config.engine).settings:

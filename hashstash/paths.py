@@ -13,7 +13,9 @@ PRIVATE_FILE = 0o600
 _LONGEST_NAME = 120
 _PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
 _TYPED = ("/", "~", "./", "../")
-_SLOW_FILE_SYSTEMS = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "drvfs", "afs", "ceph", "lustre", "beegfs", "glusterfs"})
+_SLOW_FILE_SYSTEMS = frozenset(
+    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "drvfs", "afs", "ceph", "lustre", "beegfs", "glusterfs"}
+)
 
 
 def cache_root() -> str:

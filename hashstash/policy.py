@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from hashstash.engine import Engine
-from hashstash.entry import Entry
+if TYPE_CHECKING:
+    from hashstash.engine import Engine
+    from hashstash.entry import Entry
 
 
 class PolicyHost(Protocol):

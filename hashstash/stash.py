@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import dataclasses
-import os
-import shutil
-import tempfile
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, MutableMapping
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from hashstash.codec import Buffer, Encoded
 from hashstash.entries import EntryInfo, copy_entries, describe
-from hashstash.key_codec import KeyCodec
 from hashstash.loose import from_loose, key_from_loose, loose_key, to_loose
 from hashstash.open import Config, below, configure, function_stashes, open_store
 from hashstash.paths import shown
@@ -23,7 +16,12 @@ from hashstash.store import MISSING, Counts, Store, WriteOptions
 from hashstash.views import StashItems, StashKeys, StashValues, same_items
 
 if TYPE_CHECKING:
+    import os
+    from types import TracebackType
+
+    from hashstash.codec import Buffer, Encoded
     from hashstash.entry import Entry
+    from hashstash.key_codec import KeyCodec
     from hashstash.locks import KeyLock
 
 Default = TypeVar("Default")
@@ -58,16 +56,16 @@ class HashStash(MutableMapping[Any, Any]):
 
     __hash__ = None  # type: ignore[assignment]
 
-    def __init__(
+    def __init__(  # noqa: PLR0917
         self,
         root_dir: str | os.PathLike[str] | None = None,
         dbname: str | None = None,
         engine: str | None = None,
         serializer: str | None = None,
         compress: str | bool | None = None,
-        b64: bool = False,  # noqa: FBT001, FBT002
-        append_mode: bool = False,  # noqa: FBT001, FBT002
-        clear: bool = False,  # noqa: FBT001, FBT002
+        b64: bool = False,
+        append_mode: bool = False,
+        clear: bool = False,
         *,
         name: str | os.PathLike[str] | None = None,
         ttl: Any = None,
@@ -334,7 +332,7 @@ class HashStash(MutableMapping[Any, Any]):
         return None if entry is None else (entry, self.store.encoded_of(entry))
 
     def get_all(self, key: Any, default: Any = None, *, with_metadata: bool = False) -> list[Any] | Any:
-        """All versions of *key*, oldest first, or *default*; with metadata as dicts ``_version``, ``_timestamp`` (s), ``_value``."""
+        """All versions of *key*, oldest first, or *default*; with metadata as dicts of version, time and value."""
         entries = list(self.store.versions_of(key))
         if not entries:
             return [] if default is None else default
@@ -376,6 +374,9 @@ class HashStash(MutableMapping[Any, Any]):
     @contextlib.contextmanager
     def tmp(self) -> Iterator[HashStash]:
         """An empty stash with the same settings that is removed at the end of the ``with`` block."""
+        import shutil
+        import tempfile
+
         folder = tempfile.mkdtemp(prefix="hashstash-")
         stash = HashStash.from_config(dataclasses.replace(self._config, root_dir=folder, is_tmp=True))
         try:
@@ -435,7 +436,7 @@ class HashStash(MutableMapping[Any, Any]):
         return decorate(function, self, options)
 
     def options(self, **options: Any) -> Any:
-        """This stash with options for the calls that follow, as in ``stash.options(force=True).run(f, 1)``."""
+        """The stash with options for the calls that follow, as in ``stash.options(force=True).run(f, 1)``."""
         from hashstash.functions import CallOptions
 
         return CallOptions(self, options)
@@ -444,20 +445,26 @@ class HashStash(MutableMapping[Any, Any]):
 
     async def aget(self, key: Any, default: Any = None) -> Any:
         """:meth:`get` in a thread, so that the event loop goes on."""
-        return await asyncio.to_thread(self.get, key, default)
+        return await _in_thread(self.get, key, default)
 
     async def aset(self, key: Any, value: Any) -> None:
         """``stash[key] = value`` in a thread."""
-        await asyncio.to_thread(self.__setitem__, key, value)
+        await _in_thread(self.__setitem__, key, value)
 
     async def ahas(self, key: Any) -> bool:
         """``key in stash`` in a thread."""
-        return await asyncio.to_thread(self.__contains__, key)
+        return bool(await _in_thread(self.__contains__, key))
 
     async def arun(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         """:meth:`run` in a thread; an async function is awaited here and its result stored."""
-        result = await asyncio.to_thread(self.run, function, *args, **kwargs)
+        result = await _in_thread(self.run, function, *args, **kwargs)
         return await result if isinstance(result, Awaitable) else result
+
+
+async def _in_thread(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    import asyncio  # by whoever runs an event loop it has been imported already; for everybody else it would be slow
+
+    return await asyncio.to_thread(function, *args, **kwargs)
 
 
 def _pairs(source: Any) -> Iterable[tuple[Any, Any]]:

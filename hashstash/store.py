@@ -12,7 +12,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from hashstash import trust as trusting
 from hashstash.blobs import SMALLEST_BLOB, YOUNGEST_ORPHAN, BlobMissing, BlobStore, Reference
@@ -20,11 +20,13 @@ from hashstash.codec import Codec, Encoded, Payload, decoder_of, key_is_code, ne
 from hashstash.engine import WRITE_ID, Capability, Engine
 from hashstash.entry import Entry, Flag, new_write_id, pack_plain, plain_key, points_at_blob, unpack, unpack_plain
 from hashstash.errors import BadEntry, Conflict, CorruptEntry, NewerFormat, UntrustedEntry
-from hashstash.key_codec import EncodedKey, KeyCodec
 from hashstash.policies import versions
 from hashstash.policies.time_to_live import expiry
-from hashstash.policy import Policy
 from hashstash.trust import Trust
+
+if TYPE_CHECKING:
+    from hashstash.key_codec import EncodedKey, KeyCodec
+    from hashstash.policy import Policy
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +37,7 @@ _MOST_RETRIES = 50
 _EXPIRING = b"expiring"
 _BAD = "bad"
 _SHOWN_KEY = 80
-_BATCH_BYTES = 1 << 20
+_BATCH_BYTES = 8 << 20  # addresses are random, so that a small batch would rewrite half of a tree for each few rows
 
 
 @dataclass
@@ -234,7 +236,7 @@ class Store:
             for key, value in items:
                 encoded = self.codec.serializer.dumps(value)
                 encoded_key = self.keys.encode(key)
-                row = None if self._may_have_blobs else self._plain_row(encoded_key, encoded)
+                row = self._plain_row(encoded_key, encoded)
                 if row is None:
                     rows.pop(encoded_key.address, None)
                     self.write(encoded_key, self.payload_of(encoded))
@@ -248,10 +250,14 @@ class Store:
             self._put_rows(rows)
 
     def _put_rows(self, rows: dict[bytes, bytes]) -> None:
+        replaced = self.engine.get_many(rows) if self._may_have_blobs else ()
+        old = [row for row in replaced if row is not None and points_at_blob(row)]
         if rows:
             self.engine.put_many(rows.items())
-            self.counts.sets += len(rows)
-            self.counts.bytes_written += sum(map(len, rows.values()))
+        for row in old:
+            self._remove_blob(row)
+        self.counts.sets += len(rows)
+        self.counts.bytes_written += sum(map(len, rows.values()))
 
     def _plain_row(self, key: EncodedKey, encoded: Encoded) -> bytes | None:
         """The row of a small data value in a stash without rules for it; ``None`` if it takes the long way."""
@@ -274,6 +280,7 @@ class Store:
 
     def write(self, key: EncodedKey, payload: Payload, options: WriteOptions = _PLAIN_WRITE) -> Entry:
         """Store *payload* at *key*, through blob files, policies and signature."""
+        self.engine.ensure_writable()
         entry, blob_name = self._new_entry(key, payload, options)
         try:
             for _ in range(_MOST_RETRIES):
@@ -422,35 +429,37 @@ class Store:
 
     def all_keys(self) -> Iterator[Any]:
         """The keys of all entries, as :meth:`items` gives them."""
-        return self.each(self.key_of, lambda blob, _, __: self.keys.decode(plain_key(blob)))
+        return self.each(self.key_of, lambda key, _, __: self.keys.decode(key))
 
     def pairs(self) -> Iterator[tuple[Any, Any]]:
         """:meth:`items` without the entries."""
         return self.each(lambda entry: (self.key_of(entry), self.shown_value_of(entry)), self._plain_pair)
 
-    def _plain_pair(self, blob: bytes, label: bytes, document: bytes) -> tuple[Any, Any]:
-        return self.keys.decode(plain_key(blob)), self._loaders[label](document)
+    def _plain_pair(self, key: bytes, label: bytes, document: bytes) -> tuple[Any, Any]:
+        return self.keys.decode(key), self._loaders[label](document)
 
     def each(
         self, view: Callable[[Entry], Result], plain_view: Callable[[bytes, bytes, bytes], Result] | None = None
     ) -> Iterator[Result]:
         """What *view* makes of each entry; those that turn out bad on the way are left out, with one warning at the end.
 
-        *plain_view* makes the same of a plain row, its label and its document, or raises where it cannot.
+        *plain_view* makes the same of a plain row's encoded key, label and document, or raises where it cannot.
         """
         context = self.keys.context()
-        takes_plain = self._is_plain and not context
+        if context or not self._is_plain:
+            plain_view = None
         bad = 0
         for address, blob in self.engine.rows():
-            plain = unpack_plain(blob, address) if takes_plain and plain_view is not None else None
-            if plain is not None and plain_view is not None and not key_is_code(plain_key(blob)):
-                try:
-                    result = plain_view(blob, *plain)
-                except Exception:  # noqa: BLE001
-                    pass  # the long way can, or says what is wrong
-                else:
-                    yield result
-                    continue
+            if plain_view is not None and (plain := unpack_plain(blob, address)) is not None:
+                key = plain_key(blob)
+                if not key_is_code(key):
+                    try:
+                        result = plain_view(key, *plain)
+                    except Exception:  # noqa: BLE001
+                        pass  # the long way can, or says what is wrong
+                    else:
+                        yield result
+                        continue
             try:
                 entry = unpack(blob, address)
                 if entry.is_expired() or entry.metadata[: len(context)] != context:

@@ -12,15 +12,18 @@ import hmac
 import os
 import stat
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
 from hashlib import blake2b
+from typing import TYPE_CHECKING
 
 from hashstash.entry import Entry, Flag
 from hashstash.errors import StashError, TamperedEntry, UntrustedEntry
 from hashstash.paths import create_file, make_folder, state_root
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 KEY_SIZE = 32
 SIGNER_SIZE = 8
@@ -103,7 +106,7 @@ _keyrings: dict[tuple[str, str, str], Keyring] = {}
 
 
 def keyring() -> Keyring:
-    """This user's keys: ``HASHSTASH_KEY`` or the key file, which is made when it is missing, then ``HASHSTASH_TRUSTED_KEYS``.
+    """The keys of this user: ``HASHSTASH_KEY`` or the key file, which is made at need, then ``HASHSTASH_TRUSTED_KEYS``.
 
     Keys in the environment are 64 hexadecimal digits; several trusted ones are separated by commas.
     """
@@ -133,7 +136,10 @@ def _parse(text: str, where: str) -> bytes:
     except ValueError:
         key = b""
     if len(key) != KEY_SIZE:
-        raise StashError(f"{where} must hold {2 * KEY_SIZE} hexadecimal digits; make one with: python -c 'import secrets; print(secrets.token_hex(32))'")
+        raise StashError(
+            f"{where} must hold {2 * KEY_SIZE} hexadecimal digits; make one with:"
+            " python -c 'import secrets; print(secrets.token_hex(32))'"
+        )
     return key
 
 
@@ -147,7 +153,9 @@ def own_key(folder: str) -> bytes:
             _make_key(folder, path)
         except _BeingWritten:
             time.sleep(0.01)
-    raise StashError(f"{path} does not hold {KEY_SIZE} bytes; remove it, and entries signed before must be trusted anew")
+    raise StashError(
+        f"{path} does not hold {KEY_SIZE} bytes; remove it, and entries signed before must be trusted anew"
+    )
 
 
 class _BeingWritten(Exception):

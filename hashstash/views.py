@@ -64,7 +64,7 @@ _SHOWN = 10
 
 
 def _some(view: Any) -> str:
-    shown = []
+    shown: list[str] = []
     for number, item in enumerate(view):
         if number == _SHOWN:
             return "[" + ", ".join(shown) + ", ...]"

@@ -1,14 +1,32 @@
+import itertools
 import os
+from importlib.util import find_spec
 
 import pytest
 
 from hashstash import trust
 
+_numbers = itertools.count()
+_NOT_INSTALLED = {name for name in ("lmdb", "lz4") if find_spec(name) is None}
+
+
+def pytest_runtest_setup(item):
+    """Tests that are repeated for each engine or compressor leave out those whose package is missing."""
+    params = item.callspec.params.values() if hasattr(item, "callspec") else ()
+    missing = _NOT_INSTALLED.intersection(value for value in params if isinstance(value, str))
+    if missing:
+        pytest.skip(f"the package {missing.pop()} is not installed")
+
+
+@pytest.fixture(scope="session")
+def homes(tmp_path_factory):
+    return tmp_path_factory.mktemp("homes")
+
 
 @pytest.fixture(autouse=True)
-def private_home(tmp_path_factory, monkeypatch):
-    """Caches, keys and settings of every test lie in a folder of its own; returns that folder."""
-    home = tmp_path_factory.mktemp("home")
+def private_home(homes, monkeypatch):
+    """Caches, keys and settings of every test lie in a folder of its own, which is made at need; returns that folder."""
+    home = homes / str(next(_numbers))
     for name in [name for name in os.environ if name.startswith("HASHSTASH_")]:
         monkeypatch.delenv(name)
     for kind in ("CACHE", "STATE", "CONFIG"):

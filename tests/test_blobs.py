@@ -45,7 +45,10 @@ def noise(size=100_000, seed=0):
 # ---- files -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("pieces", [[b"one"], [b"one", bytearray(b"two"), memoryview(b"3")], [], [b""], [os.urandom(100_000)] * 3, [b"x"] * 2000])
+@pytest.mark.parametrize(
+    "pieces",
+    [[b"one"], [b"one", bytearray(b"two"), memoryview(b"3")], [], [b""], [os.urandom(100_000)] * 3, [b"x"] * 2000],
+)
 def test_what_is_written_is_mapped(store, pieces):
     reference = store.write(pieces)
     assert bytes(store.map(reference, is_signed=False)) == b"".join(pieces)
@@ -219,7 +222,15 @@ def test_many_arrays_in_one_value(stash):
     assert all((found[name] == value[name]).all() for name in value)
 
 
-@pytest.mark.parametrize("array", [np.zeros((0, 5)), np.zeros((300, 200))[::2, ::3], np.asfortranarray(noise(90_000).reshape(300, 300)), np.array(1.5)])
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.zeros((0, 5)),
+        np.zeros((300, 200))[::2, ::3],
+        np.asfortranarray(noise(90_000).reshape(300, 300)),
+        np.array(1.5),
+    ],
+)
 def test_arrays_of_any_layout(stash, array):
     stash["k"] = [array, noise()]
     assert stash["k"][0].shape == array.shape
@@ -249,7 +260,15 @@ def test_a_stash_that_was_opened_earlier_removes_it_as_well(opened):
     assert names(early) == set()
 
 
-@pytest.mark.parametrize("remove", [lambda stash: stash.pop("k"), lambda stash: stash.__delitem__("k"), lambda stash: stash.popitem(), lambda stash: stash.clear()])
+@pytest.mark.parametrize(
+    "remove",
+    [
+        lambda stash: stash.pop("k"),
+        lambda stash: stash.__delitem__("k"),
+        lambda stash: stash.popitem(),
+        lambda stash: stash.clear(),
+    ],
+)
 def test_removing_an_entry_removes_its_file_and_views_stay(stash, remove):
     stash["k"] = noise()
     view = stash["k"]

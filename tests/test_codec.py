@@ -20,7 +20,7 @@ from hashstash.codec import (
     unfilter,
     unpack_key,
 )
-from hashstash.compressors import lz4, zlib
+from hashstash.compressors import zlib
 from hashstash.entry import Flag
 from hashstash.errors import CorruptEntry, UnknownPlugin
 
@@ -43,7 +43,9 @@ def value_in(payload):
 
 @pytest.mark.parametrize("b64", [False, True])
 @pytest.mark.parametrize("compressor", COMPRESSORS)
-@pytest.mark.parametrize("value", ["", "short", TEXT, TEXT + "?", TEXT + "!!", list(range(2000)), random.Random(0).randbytes(5000)])
+@pytest.mark.parametrize(
+    "value", ["", "short", TEXT, TEXT + "?", TEXT + "!!", list(range(2000)), random.Random(0).randbytes(5000)]
+)
 def test_values_come_back_through_every_codec(compressor, b64, value):
     assert value_in(Codec("hashstash", compressor, b64=b64).encode(value)) == value
 
@@ -54,7 +56,10 @@ def test_buffers_come_back_through_every_codec(compressor, b64):
     codec = Codec("hashstash", compressor, b64=b64)
     encoded = Encoded(b"document" * 100, [bytes(10_000), b"a" * 777])
     found = read(codec.payload(encoded))
-    assert (bytes(found.document), [bytes(buffer) for buffer in found.buffers]) == (encoded.document, list(encoded.buffers))
+    assert (bytes(found.document), [bytes(buffer) for buffer in found.buffers]) == (
+        encoded.document,
+        list(encoded.buffers),
+    )
 
 
 @pytest.mark.parametrize("compressor", [name for name in COMPRESSORS if name != "raw"])
@@ -78,14 +83,15 @@ def test_noise_in_a_buffer_stays_raw_and_zeros_are_compressed():
 
 
 def test_what_a_compressor_cannot_hold_stays_raw(monkeypatch):
-    monkeypatch.setattr(lz4, "LARGEST_BLOCK", 1000)
+    pytest.importorskip("lz4")
+    monkeypatch.setattr("hashstash.compressors.lz4.LARGEST_BLOCK", 1000)
     payload = Codec("hashstash", "lz4").encode(TEXT)
     assert payload.label == b"hashstash"
     assert value_in(payload) == TEXT
 
 
 def test_b64_payloads_are_text():
-    payload = Codec("hashstash", "lz4", b64=True).encode(os.urandom(2000))
+    payload = Codec("hashstash", "zlib", b64=True).encode(os.urandom(2000))
     assert payload.join().isascii()
     assert payload.flags & Flag.B64
 
@@ -120,9 +126,11 @@ def test_buffers_begin_at_aligned_places(encoded):
     for piece in lay_out(encoded):
         starts.append(position)
         position += len(piece)
-    assert [start % ALIGNMENT for start, piece in zip(starts, lay_out(encoded), strict=True) if piece in encoded.buffers and len(piece)] == [
-        0 for buffer in encoded.buffers if len(buffer)
-    ]
+    assert [
+        start % ALIGNMENT
+        for start, piece in zip(starts, lay_out(encoded), strict=True)
+        if piece in encoded.buffers and len(piece)
+    ] == [0 for buffer in encoded.buffers if len(buffer)]
 
 
 @pytest.mark.parametrize("encoded", PARTS)
@@ -177,10 +185,10 @@ def test_every_truncation_of_a_payload_is_noticed(compressor, b64):
 
 
 @pytest.mark.parametrize("data", [b"====", b"=AAA", b"a b=", b"\xff" * 8, b"AAA", b"AA\nA"])
-@pytest.mark.parametrize("compressor", ["", "+zlib", "+lz4"])
+@pytest.mark.parametrize("compressor", ["raw", "zlib", "lz4"])
 def test_text_that_is_no_base64_is_noticed(data, compressor):
     with pytest.raises(CorruptEntry):
-        unfilter(b"hashstash" + compressor.encode(), data, 3, Flag.B64, is_trusted=True)
+        unfilter(b"hashstash+" + compressor.encode(), data, 3, Flag.B64, is_trusted=True)
 
 
 MIB = 1 << 20

@@ -42,7 +42,11 @@ def full_entry():
     )
 
 
-ROWS = {"plain": plain_row(), "full": full_entry().pack(), "empty": Entry(DIGEST, b"", b"", b"", 0, write_id=bytes(8)).pack()}
+ROWS = {
+    "plain": plain_row(),
+    "full": full_entry().pack(),
+    "empty": Entry(DIGEST, b"", b"", b"", 0, write_id=bytes(8)).pack(),
+}
 
 
 @pytest.fixture(params=ROWS)
@@ -73,7 +77,9 @@ def test_packing_again_gives_the_same_row(row):
 def test_the_short_and_the_long_way_of_packing_agree():
     row = plain_row()
     entry = unpack(row)
-    same = Entry(DIGEST, b"hashstash", b"\x00key", b"the payload", 11, write_id=entry.write_id, created_at=entry.created_at)
+    same = Entry(
+        DIGEST, b"hashstash", b"\x00key", b"the payload", 11, write_id=entry.write_id, created_at=entry.created_at
+    )
     assert same.pack() == row
 
 
@@ -83,12 +89,24 @@ def test_the_short_and_the_long_way_of_unpacking_agree():
     assert unpack_plain(row, DIGEST)[:2] == (entry.label, entry.payload)
 
 
-@given(st.binary(max_size=20), st.binary(max_size=20), st.binary(max_size=200), st.binary(max_size=20), st.floats(allow_nan=False))
+@given(
+    st.binary(max_size=20),
+    st.binary(max_size=20),
+    st.binary(max_size=200),
+    st.binary(max_size=20),
+    st.floats(allow_nan=False),
+)
 @settings(max_examples=50, deadline=None)
 def test_any_content_comes_back(label, key, payload, metadata, seconds):
     entry = Entry(DIGEST, label, key, payload, len(payload), write_id=bytes(8), metadata=metadata, seconds=seconds)
     found = unpack(entry.pack())
-    assert (found.label, found.key, bytes(found.payload), found.metadata, found.seconds) == (label, key, payload, metadata, seconds)
+    assert (found.label, found.key, bytes(found.payload), found.metadata, found.seconds) == (
+        label,
+        key,
+        payload,
+        metadata,
+        seconds,
+    )
 
 
 def test_every_flipped_bit_is_noticed(row):
@@ -164,7 +182,9 @@ def test_a_newer_format_says_upgrade(row):
         unpack(newer, DIGEST)
 
 
-@pytest.mark.parametrize("position, size", [(5, 1), (20, 4), (24, 4), (32, 8)], ids=["label", "key", "metadata", "payload"])
+@pytest.mark.parametrize(
+    "position, size", [(5, 1), (20, 4), (24, 4), (32, 8)], ids=["label", "key", "metadata", "payload"]
+)
 @pytest.mark.parametrize("value", [b"\xff" * 8, b"\x01" + bytes(7)])
 def test_a_size_that_lies_is_noticed_behind_a_good_checksum(row, position, size, value):
     bad = changed(row, position, value[:size])
@@ -196,7 +216,9 @@ def test_the_short_way_leaves_flagged_rows_to_the_long_way(flag):
 
 
 def test_the_short_way_leaves_expiring_rows_to_the_long_way():
-    assert unpack_plain(Entry(DIGEST, b"hashstash", b"", b"", 0, write_id=bytes(8), expires_at=1).pack(), DIGEST) is None
+    assert (
+        unpack_plain(Entry(DIGEST, b"hashstash", b"", b"", 0, write_id=bytes(8), expires_at=1).pack(), DIGEST) is None
+    )
 
 
 def test_expiry_is_from_its_instant_on():

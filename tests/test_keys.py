@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hashstash import HashStash, keys
 from hashstash.errors import VolatileKey
 from hashstash.fingerprint import Fingerprinter
-from hashstash.keys import address_of, canonical
+from hashstash.keys import canonical
 
 HERE = pathlib.Path(__file__).parent
 GOLDEN = json.loads((HERE / "golden_keys.json").read_text())
@@ -110,7 +110,9 @@ def test_types_are_told_apart(family):
     assert len({address(key) for key in family}) == len(family)
 
 
-@pytest.mark.parametrize("wrap", [lambda key: (key,), lambda key: [key], lambda key: {"k": key}, lambda key: {"k": [(key,)]}])
+@pytest.mark.parametrize(
+    "wrap", [lambda key: (key,), lambda key: [key], lambda key: {"k": key}, lambda key: {"k": [(key,)]}]
+)
 def test_types_are_told_apart_at_any_depth(wrap):
     family = [1, 1.0, True, "1", b"1", (1,), [1]]
     assert len({address(wrap(key)) for key in family}) == len(family)
@@ -253,7 +255,9 @@ def test_frames_are_keyed_by_content():
 # ---- what cannot be a key --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind, key", [("generator", (i for i in ())), ("lock", threading.Lock()), ("iterator", iter([1]))])
+@pytest.mark.parametrize(
+    "kind, key", [("generator", (i for i in ())), ("lock", threading.Lock()), ("iterator", iter([1]))]
+)
 @pytest.mark.parametrize("wrap", [lambda key: key, lambda key: ("a", {"b": [key]})], ids=["itself", "inside"])
 def test_volatile_state_is_refused_with_a_type_error_that_names_it(kind, key, wrap):
     with pytest.raises(VolatileKey, match=kind) as caught:
@@ -302,7 +306,10 @@ def test_a_key_of_the_deepest_kind_in_a_deep_call_is_refused_and_not_a_crash():
 
 def _interpreter(version):
     """An interpreter of that version that runs, or None."""
-    candidates = [shutil.which(f"python{version}"), *pathlib.Path.home().glob(f".pyenv/versions/{version}.*/bin/python")]
+    candidates = [
+        shutil.which(f"python{version}"),
+        *pathlib.Path.home().glob(f".pyenv/versions/{version}.*/bin/python"),
+    ]
     check = f"import sys; sys.exit('%d.%d' % sys.version_info[:2] != {version!r})"
     for candidate in filter(None, candidates):
         if subprocess.run([candidate, "-S", "-c", check], capture_output=True, timeout=60).returncode == 0:

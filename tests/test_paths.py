@@ -8,7 +8,22 @@ from hypothesis import strategies as st
 from hashstash import paths
 from hashstash.errors import UnsafeName
 
-NAMES = ["plain", "v1.0", "with space", "ünïcode", "日本", "\ud800", "a%2Fb", "@history", "x" * 500, "é" * 200, "-", "...", "a\nb", ".hidden"]
+NAMES = [
+    "plain",
+    "v1.0",
+    "with space",
+    "ünïcode",
+    "日本",
+    "\ud800",
+    "a%2Fb",
+    "@history",
+    "x" * 500,
+    "é" * 200,
+    "-",
+    "...",
+    "a\nb",
+    ".hidden",
+]
 LEAVING = ["..", ".", "../up", "a/../b", "a/..", "nul\0", "a/nul\0", "a/./b"]
 
 
@@ -124,7 +139,9 @@ def test_folders_and_files_are_private_under_any_umask(tmp_path, umask):
         os.close(paths.create_file(str(folder / "file")))
     finally:
         os.umask(before)
-    modes = [stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "a", tmp_path / "a" / "b", folder, folder / "file")]
+    modes = [
+        stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "a", tmp_path / "a" / "b", folder, folder / "file")
+    ]
     assert modes == [0o700, 0o700, 0o700, 0o600]
 
 

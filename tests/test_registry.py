@@ -1,6 +1,6 @@
 import pytest
 
-from hashstash.errors import UnknownPlugin
+from hashstash.errors import MissingDependency, UnknownPlugin
 from hashstash.registry import COMPRESSORS, ENGINES, FILTERS, SERIALIZERS, Registry
 
 ALL = [ENGINES, SERIALIZERS, COMPRESSORS, FILTERS]
@@ -19,9 +19,12 @@ def test_every_file_is_a_plugin(registry, known):
     assert known <= set(registry.names())
 
 
-@pytest.mark.parametrize("registry", ALL, ids=lambda registry: registry.kind)
-def test_a_plugin_is_called_like_its_file(registry):
-    assert {name: registry.load(name).name for name in registry.names()} == {name: name for name in registry.names()}
+@pytest.mark.parametrize("registry, name", [(registry, name) for registry in ALL for name in registry.names()])
+def test_a_plugin_is_called_like_its_file(registry, name):
+    try:
+        assert registry.load(name).name == name
+    except MissingDependency as error:
+        pytest.skip(str(error))
 
 
 def test_an_alias_is_the_same_plugin():

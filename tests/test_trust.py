@@ -249,9 +249,18 @@ def test_every_changed_byte_of_a_signed_row_is_noticed_behind_a_good_checksum():
 @pytest.mark.parametrize(
     "level, is_signed, is_code, is_accepted",
     [
-        *((Trust.MINE, *row) for row in [(True, True, True), (True, False, True), (False, True, False), (False, False, True)]),
-        *((Trust.STRICT, *row) for row in [(True, True, True), (True, False, True), (False, True, False), (False, False, False)]),
-        *((Trust.ALL, *row) for row in [(True, True, True), (True, False, True), (False, True, True), (False, False, True)]),
+        *(
+            (Trust.MINE, *row)
+            for row in [(True, True, True), (True, False, True), (False, True, False), (False, False, True)]
+        ),
+        *(
+            (Trust.STRICT, *row)
+            for row in [(True, True, True), (True, False, True), (False, True, False), (False, False, False)]
+        ),
+        *(
+            (Trust.ALL, *row)
+            for row in [(True, True, True), (True, False, True), (False, True, True), (False, False, True)]
+        ),
     ],
 )
 def test_trust_levels(monkeypatch, level, is_signed, is_code, is_accepted):
@@ -456,7 +465,16 @@ def pickled(value):
 def plant(stash, key, label, payload, raw_size, flags, stored_key=None, **fields):
     """Put a row that nobody signed where *key* is looked for."""
     encoded = stash.store.keys.encode(key)
-    entry = Entry(encoded.address, label, encoded.data if stored_key is None else stored_key, payload, raw_size, flags, bytes(8), **fields)
+    entry = Entry(
+        encoded.address,
+        label,
+        encoded.data if stored_key is None else stored_key,
+        payload,
+        raw_size,
+        flags,
+        bytes(8),
+        **fields,
+    )
     stash.store.engine.put(encoded.address, entry.pack())
 
 

@@ -13,6 +13,7 @@ import select
 import sys
 import time
 from contextlib import contextmanager
+from html import unescape
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
@@ -72,6 +73,9 @@ class Recorder:
         if self.started_children:
             for stream in (sys.stdout, sys.stderr):
                 _drain_pipe(stream)
+        for event in self.events:
+            if event[0] == "display" and WIDGET_VIEW in event[1]:
+                event[1]["text/plain"] = _last_text(event[1])
         inline = sys.modules.get("matplotlib_inline.backend_inline")
         if inline is not None and inline.flush_figures in self.shell.events.callbacks["post_execute"]:
             inline.flush_figures()
@@ -177,7 +181,7 @@ def replay(shell: Shell, events: Iterable[Event], *, is_trusted: bool) -> int:
         elif kind == "display":
             data, metadata, transient, is_update = content
             shown = showable(data, is_trusted=is_trusted)
-            hidden += len(shown) < len(data)
+            hidden += len(shown) < len(static_data(data))
             if shown:
                 _publish(shell, shown, metadata, transient, is_update=is_update)
         elif kind == "clear":
@@ -203,6 +207,23 @@ def _publish(shell: Shell, data: Any, metadata: Any, transient: dict[str, Any], 
 def showable(data: dict[str, Any], *, is_trusted: bool) -> dict[str, Any]:
     data = static_data(data)
     return data if is_trusted else {mime: content for mime, content in data.items() if mime in SAFE_MIMES}
+
+
+def _last_text(data: dict[str, Any]) -> str:
+    """How a widget looks now, as text: a progress bar as it ended."""
+    widgets = sys.modules.get("ipywidgets.widgets.widget")
+    known = getattr(widgets, "_instances", None) or getattr(getattr(widgets, "Widget", None), "widgets", {})
+    widget = known.get(data[WIDGET_VIEW].get("model_id"))
+    first = str(data.get("text/plain", ""))
+    if widget is None:
+        return first
+    try:
+        return repr(widget)
+    except ReferenceError:  # the bar itself is gone, the texts beside it are not
+        texts = [
+            unescape(str(part.value)).strip() for part in widget.children if type(part).__name__.startswith("HTML")
+        ]
+        return " ".join(filter(None, texts)) or first
 
 
 def _drain_pipe(stream: Any) -> None:

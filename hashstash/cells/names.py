@@ -11,7 +11,7 @@ read.
 from __future__ import annotations
 
 import ast
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hashstash.cells import scopes
 from hashstash.cells.expressions import Expressions
@@ -57,7 +57,7 @@ class _Statements(Expressions):
             self.visit_all((*node.decorator_list, *node.bases, *(keyword.value for keyword in node.keywords)))
         outer, methods = self.deferred, list[FunctionNode]()
         self.deferred = methods
-        with self.inside(scopes.class_scope(node)):
+        with self.inside(Scope("function", scopes.type_parameters(node))), self.inside(scopes.class_scope(node)):
             self.visit_all(node.body)
         self.deferred = outer
         self.bind(node.name)
@@ -93,6 +93,11 @@ class _Statements(Expressions):
         if node.value is not None:
             self.visit(node.value)
             self.visit(node.target)
+
+    def visit_TypeAlias(self, node: Any) -> None:
+        with self.inside(Scope("function", scopes.type_parameters(node))), self.guarded():
+            self.visit(node.value)
+        self.visit(node.name)
 
     def visit_Import(self, node: ast.Import) -> None:
         for alias in node.names:

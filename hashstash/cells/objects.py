@@ -9,10 +9,11 @@ stored as a :class:`Change` of that very object.
 from __future__ import annotations
 
 import array
+import functools
 import sys
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
-from types import FunctionType, MethodType, ModuleType
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -29,7 +30,9 @@ _INTERNAL = frozenset({
 """Attributes that the interpreter, pickle or warnings write for themselves."""
 
 
-_STATE_METHODS = ("__reduce_ex__", "__reduce__", "__getstate__")
+_WRAPPERS = (type, FunctionType, MethodType, ModuleType, property, staticmethod, classmethod, functools.partial)
+"""What cannot change in place, or only in ways that looking shows; what they wrap is looked at by itself."""
+_STATELESS = frozenset({object, int, float, complex, str, bytes, tuple, frozenset})
 
 
 class CannotRestore(Exception):
@@ -65,11 +68,15 @@ def content_of(value: Any) -> Content | None:
 
 def is_opaque(value: Any) -> bool:
     """Whether looking at the object does not show all of its state: it has state of its own in C."""
-    if isinstance(value, type | FunctionType | MethodType | ModuleType) or content_of(value) is not None:
+    if isinstance(value, _WRAPPERS) or content_of(value) is not None:
         return False
     if _is_data_frame(value) or not hasattr(value, "__dict__"):
-        return True
-    return any(getattr(type(value), name) is not getattr(object, name) for name in _STATE_METHODS)
+        return not _slots(type(value)) or _is_data_frame(value)
+    return any(_has_state_in_c(base) for base in type(value).__mro__)
+
+
+def _has_state_in_c(kind: type) -> bool:
+    return kind not in _STATELESS and isinstance(vars(kind).get("__new__"), BuiltinFunctionType)
 
 
 def change(value: Any, before: State) -> dict[str, Any] | None:
@@ -129,6 +136,8 @@ def apply(value: Any, changed: dict[str, Any]) -> None:
     if "frame" in changed:
         value._update_inplace(changed["frame"])  # noqa: SLF001 - what pandas' own inplace= methods call
         value.attrs = dict(changed["frame"].attrs)
+        if value.ndim == 1:
+            value.name = changed["frame"].name
     if "generator" in changed:
         value.bit_generator.state = changed["generator"]
     if "state" in changed:

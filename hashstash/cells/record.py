@@ -6,13 +6,15 @@ never from its text alone: functions may bind names and change objects too.
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hashstash.cells import objects
+from hashstash.cells import leftovers, objects
+from hashstash.cells.compare import Comparison
 from hashstash.cells.facts import (
     Facts,
     environment_digest,
@@ -40,6 +42,8 @@ if TYPE_CHECKING:
     from hashstash.codec import Encoded
     from hashstash.fingerprint import Walk
 
+logger = logging.getLogger(__name__)
+
 RESULT = "the last value"
 _VERIFIED_BYTES = 1 << 20
 """Larger data is not decoded again to see that it comes back equal."""
@@ -50,6 +54,14 @@ _USES_DIRECTORY = frozenset(
 
 class NotStored(Exception):
     """The run cannot be recorded; the text says why, in words for the user."""
+
+
+class NotEqual(NotStored):
+    """A value does not come back as it was."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"`{name}` would not come back equal (use -x {name})")
+        self.name = name
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,16 +91,15 @@ class Run:
         facts = _facts(self, effects)
         surroundings = Surroundings.look().changes_since(self.before.surroundings, is_seeded=self._is_seeded())
         result = _where(self.value, effects)
-        roots = {**effects.bound, **effects.changes, **({RESULT: self.value} if result == "stored" else {})}
-        encoded, shown = self._encode(roots, effects, result)
+        encoded, inexact, shown = self._encode(effects, result)
         walks = _walks(effects.bound, effects.fingerprinter)
-        _verify(encoded, roots, effects, self.before)
         options = self.before.options
         record = Record(
             code=self.before.cell.text,
             facts=facts,
             seconds=self.seconds,
-            variables={name: None if walk.volatile else walk.digest for name, walk in walks.items()},
+            variables=dict.fromkeys(effects.leftovers) | _digests(walks, inexact),
+            leftovers=effects.leftovers,
             deleted=effects.deleted,
             missing=effects.missing,
             changes_objects=bool(effects.changes),
@@ -104,18 +115,24 @@ class Run:
     def _is_seeded(self) -> bool:
         return not SEEDING.isdisjoint(self.before.names.attributes | self.before.callees.calls)
 
-    def _encode(self, roots: dict[str, Any], effects: Effects, result: str) -> tuple[Encoded, Any]:
-        """The roots as one graph; a last value that cannot be stored is kept as it looks."""
+    def _encode(self, effects: Effects, result: str) -> tuple[Encoded, set[str], Any]:
+        """Everything as one graph; a last value that cannot be stored is kept as it looks."""
+        roots = {**effects.bound, **effects.changes}
+        if result == "stored":
+            try:
+                encoded, inexact = self._encoded({**roots, RESULT: self.value}, effects)
+                if RESULT not in inexact:
+                    return encoded, inexact, None
+            except (UnsupportedValue, NotStored) as error:
+                logger.debug("the last value is kept as it looks: %s", error)
         try:
-            return effects.dump(roots), None
-        except UnsupportedValue as error:
-            if result != "stored":
-                raise NotStored(_advice(error)) from error
-        rest = {name: value for name, value in roots.items() if name != RESULT}
-        try:
-            return effects.dump(rest), self.before.looks(self.value)
+            return *self._encoded(roots, effects), self.before.looks(self.value) if result == "stored" else None
         except UnsupportedValue as error:
             raise NotStored(_advice(error)) from error
+
+    def _encoded(self, roots: dict[str, Any], effects: Effects) -> tuple[Encoded, set[str]]:
+        encoded = effects.dump(roots)
+        return encoded, _verify(encoded, roots, effects, self.before)
 
 
 class Effects:
@@ -129,6 +146,10 @@ class Effects:
         self.now = self.before.current_variables()
         options, names = self.before.options, list(self._touched_names())
         self.bound = {name: self.before.inputs.namespace[name] for name in names if options.keeps(name)}
+        descriptions = {name: leftovers.describe(value) for name, value in self.bound.items()}
+        self.leftovers = {name: description for name, description in descriptions.items() if description is not None}
+        for name in self.leftovers:
+            del self.bound[name]
         gone = sorted((self.before.variables.keys() | self.before.names.surely_unbound) - self.now.keys())
         self.deleted = tuple(name for name in gone if options.keeps(name))
         self.missing = tuple(name for name in (*names, *gone) if not options.keeps(name))
@@ -194,6 +215,10 @@ def _walks(variables: dict[str, Any], fingerprinter: Fingerprinter) -> dict[str,
     return {name: fingerprinter.walk(value, name) for name, value in variables.items()}
 
 
+def _digests(walks: dict[str, Walk], inexact: set[str]) -> dict[str, bytes | None]:
+    return {name: None if walk.volatile or name in inexact else walk.digest for name, walk in walks.items()}
+
+
 def _where(value: Any, effects: Effects) -> str:
     """Where the last value is found again on a hit."""
     if value is None:
@@ -202,19 +227,26 @@ def _where(value: Any, effects: Effects) -> str:
     return f"variable {names[0]}" if names else "stored"
 
 
-def _verify(encoded: Encoded, roots: dict[str, Any], effects: Effects, before: Before) -> None:
-    """Decode what was encoded and compare: that loading succeeds is not enough."""
+def _verify(encoded: Encoded, roots: dict[str, Any], effects: Effects, before: Before) -> set[str]:
+    """Decode what was encoded and compare: that loading succeeds is not enough.
+
+    Returns the names whose values come back only as well as the pickling of their own library promises.
+    """
     size = len(encoded.document) + sum(memoryview(part).nbytes for part in encoded.buffers)
     if size > _VERIFIED_BYTES and not encoded.is_code:
-        return
+        return set()
     try:
         loaded = load_roots(encoded, resolve=before.inputs.resolve, namespace=before.inputs.namespace)
     except (BadEntry, UnsupportedValue) as error:
         raise NotStored(_advice(error)) from error
+    comparison = Comparison(effects.fingerprinter)
+    inexact = set()
     for name, value in loaded.items():
-        original, again = effects.fingerprinter.walk(roots[name], name), effects.fingerprinter.walk(value, name)
-        if not original.volatile and original.digest != again.digest:
-            raise NotStored(f"`{name}` would not come back equal (use -x {name})")
+        if not comparison.is_same(roots[name], value):
+            inexact.add(name)
+            if not comparison.is_as_promised(roots[name], value):
+                raise NotEqual(name)
+    return inexact
 
 
 def _advice(error: Exception) -> str:

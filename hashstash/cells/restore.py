@@ -6,7 +6,7 @@ import importlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hashstash.cells import objects, surroundings
+from hashstash.cells import leftovers, objects, surroundings
 from hashstash.cells.capture import StoredResult, replay, showable
 from hashstash.cells.objects import CannotRestore
 from hashstash.cells.record import RESULT, joint_sharing
@@ -127,7 +127,11 @@ class Restorer:
         namespace.update(self._bindings(values, names))
 
     def _bindings(self, values: dict[str, Any], names: list[str]) -> Iterator[tuple[str, Any]]:
-        return ((name, values[name]) for name in names if name in values)
+        for name in names:
+            if name in self.record.leftovers:
+                yield name, leftovers.make(self.record.leftovers[name])
+            elif name in values:
+                yield name, values[name]
 
     def _result(self, values: dict[str, Any], outputs: Outputs, *, is_trusted: bool) -> Any:
         where, _, name = self.record.result.partition(" ")

@@ -40,6 +40,8 @@ class Record:
     deleted: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     """Names that were bound or changed, and not stored because the user said so."""
+    leftovers: dict[str, list[Any]] = field(default_factory=dict)
+    """Names that were left bound to a closed file, a finished thread -> its description."""
     changes_objects: bool = False
     """Whether objects that existed before were changed in place."""
     sharing: bytes = b""

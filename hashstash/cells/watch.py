@@ -33,6 +33,9 @@ _OWN_READERS = (
     "hashstash.",
 )
 """Modules that open files for the interpreter or for us: imports are facts of another kind."""
+_HELPERS = frozenset(
+    {"io", "_pyio", "tokenize", "pathlib", "codecs", "os", "posixpath", "ntpath", "glob", "zipfile", "contextlib"}
+)
 _RUNS_CELLS = "hashstash.cells.cell"
 _BOOKKEEPING = frozenset({".cache", ".config", ".local", ".ipynb_checkpoints", "__pycache__"})
 
@@ -137,13 +140,16 @@ def _hear(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 def _is_for_the_interpreter(frame: FrameType | None) -> bool:
-    for _depth in range(3):
-        module = str(frame.f_globals.get("__name__", "")) if frame is not None else _RUNS_CELLS
-        if module == _RUNS_CELLS:
-            return False
+    """Whether the code that opens is the interpreter's or ours; helpers of the library pass the question on to their
+    caller.
+    """
+    while frame is not None:
+        module = str(frame.f_globals.get("__name__", ""))
         if module.startswith(_OWN_READERS):
-            return True
-        frame = frame.f_back if frame is not None else None
+            return module != _RUNS_CELLS
+        if module.partition(".")[0] not in _HELPERS:
+            return False
+        frame = frame.f_back
     return False
 
 

@@ -36,6 +36,7 @@ _LARGEST_MAP_SIZE = 1 << 44
 _MOST_READERS = 1024
 _MOST_SECTIONS = 16
 _BATCH = 1000
+_WRITE_BATCH = 50_000
 _SYNC_EVERY = 3.0
 _QUIET = 0.001
 _LONGEST_WAIT = 30.0
@@ -344,8 +345,8 @@ class LmdbEngine(Engine):
 
     def put_many(self, rows: Iterable[tuple[bytes, bytes]]) -> None:
         items = sorted(rows, key=itemgetter(0))  # the last one of an address stays the last
-        for start in range(0, len(items), _BATCH):
-            self._put_batch(items[start : start + _BATCH])
+        for start in range(0, len(items), _WRITE_BATCH):
+            self._put_batch(items[start : start + _WRITE_BATCH])
 
     def _put_batch(self, rows: list[tuple[bytes, bytes]]) -> None:
         def write(transaction: Any) -> None:
@@ -450,7 +451,7 @@ def _batch(transaction: Any, *, start: bytes, after: bool, prefix: bytes, values
             found = cursor.next()
         if not found:
             return []
-        rest = cursor.iternext(True, True) if values else zip(cursor.iternext(True, False), repeat(b""))  # noqa: B905, FBT003
+        rest = cursor.iternext(True, True) if values else zip(cursor.iternext(True, False), repeat(b""))
         rows = list(islice(rest, _BATCH))
     if prefix and rows and not rows[-1][0].startswith(prefix):
         rows = [row for row in rows if row[0].startswith(prefix)]

@@ -269,7 +269,8 @@ def _write_text(walker: Walker, array: Any, width: int) -> None:
     if len(array) == 0:
         return
     offsets = numpy.frombuffer(offsets_buffer, dtype=f"<i{width}")[array.offset : array.offset + len(array) + 1]
-    arrays.write_content(walker, (offsets - offsets[0]).astype("<i8"))
+    ends = offsets - offsets[0] if offsets[0] else offsets
+    arrays.write_content(walker, ends.astype("<i8", copy=False))
     content = memoryview(b"") if data is None else memoryview(data).cast("B")
     walker.buffer(content[int(offsets[0]) : int(offsets[-1])])
 

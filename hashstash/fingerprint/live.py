@@ -120,7 +120,10 @@ class Guards:
         for mapping, size in self.sizes:
             if len(mapping) != size:
                 return False
-        return all(cell_contents(cell) is value for cell, value in self.cells)
+        for cell, value in self.cells:  # no generator, which would cost as much as all of the above  # noqa: SIM110
+            if cell_contents(cell) is not value:
+                return False
+        return True
 
 
 def _is_told_by_identity(value: Any) -> bool:

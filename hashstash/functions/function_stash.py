@@ -9,6 +9,7 @@ import logging
 import time
 import warnings
 import weakref
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -22,7 +23,7 @@ from hashstash.stash import HashStash
 from hashstash.store import MISSING, Store, WriteOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 logger = logging.getLogger(__name__)
 
@@ -85,7 +86,7 @@ class Memo:
             if found is not MISSING:
                 self._hits += 1
                 return found
-        with self.store.engine.lock(address.hex()):
+        with self._single_flight(address):
             found = MISSING if self.options.force else self._look_up(address)
             if found is not MISSING:
                 self._hits += 1
@@ -119,6 +120,16 @@ class Memo:
             del self._running[address]
             done.set_result(None)
 
+    @contextmanager
+    def _single_flight(self, address: bytes) -> Iterator[None]:
+        """Hold the lock of this result; where none can be had, computing twice is better than not at all."""
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(self.store.engine.lock(address.hex()))
+            except OSError as error:  # a read-only folder, a full disk, too many open files in a deep recursion
+                logger.debug("no lock for %s: %s", address.hex(), error)
+            yield
+
     def _call_plainly(self, args: tuple[Any, ...], kwargs: dict[str, Any], error: Exception) -> Any:
         """Run without the stash: the arguments do not fit, which the call itself says best, or cannot be hashed."""
         if isinstance(error, VolatileKey):
@@ -131,7 +142,7 @@ class Memo:
             return self.store.load_at(address)
         except MissingDependency:
             raise
-        except BadEntry as error:
+        except (BadEntry, OSError) as error:
             self._warn(f"is computed anew: {error}")
             return MISSING
 

@@ -15,6 +15,7 @@ from hashstash.cells.rows import Rows
 from hashstash.cells.run import CellRun, NothingStored, Report, run_cell, run_cell_async
 from hashstash.errors import MissingDependency, StashError, UnknownPlugin, UnsafeName
 from hashstash.magics import arguments, manage, status
+from hashstash.settings import load_settings
 from hashstash.stash import HashStash
 
 if TYPE_CHECKING:
@@ -40,8 +41,10 @@ class StashMagics(Magics):  # type: ignore[misc]
 
     def __init__(self, shell: Any) -> None:
         super().__init__(shell)
-        chosen = os.environ.get("HASHSTASH_STATUS", "")
-        if chosen in status.LEVELS:
+        chosen = load_settings().status
+        if chosen and chosen not in status.LEVELS:
+            raise StashError(f"the setting status is {chosen!r}; known: {', '.join(status.LEVELS)}")
+        if chosen:
             self.status = chosen
         self.reports: dict[str, Report] = {}
         self._known_kind = "", "plain"

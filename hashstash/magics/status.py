@@ -47,19 +47,20 @@ def _headline(report: Report) -> str:
 
 def _hit_parts(report: Report) -> list[str]:
     saved = report.run_seconds - report.restore_seconds
-    gain = f"saved {seconds(saved)}" if saved > 0 else "no time saved, the cell is quick"
+    gain = f"saved {seconds(saved)}" if saved > 0 else "no time saved"
     return [
         "hit",
         _variables(report),
         size(report.size),
         f"{gain} (restored in {seconds(report.restore_seconds)})",
         f"stored {age(report.created_at)}",
-        *(
-            [f"{report.hidden_displays} displays left out, since nobody you trust made them"]
-            if report.hidden_displays
-            else []
-        ),
+        *_hidden(report.hidden_displays),
     ]
+
+
+def _hidden(count: int) -> list[str]:
+    displays = "1 display" if count == 1 else f"{count} displays"
+    return [f"{displays} left out, since nobody you trust made them"] if count else []
 
 
 def _details(report: Report) -> list[str]:

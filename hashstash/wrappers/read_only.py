@@ -24,6 +24,9 @@ class ReadOnlyWrapper(EngineWrapper):
     def _refuse(self) -> NoReturn:
         raise ReadOnlyStash(f"{self.location()} was opened read-only; open it without read_only=True to change it")
 
+    def ensure_writable(self) -> None:
+        self._refuse()
+
     def put(self, address: bytes, blob: bytes) -> None:
         self._refuse()
 

@@ -14,6 +14,7 @@ import json
 import os
 import queue
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -56,7 +57,11 @@ class Kernel:
     """One kernel process and a client to it."""
 
     def __init__(self, python: str, folder: Path, variables: dict[str, str]) -> None:
-        kept = {k: v for k, v in os.environ.items() if not k.startswith(("XDG_", "HASHSTASH", "PYTEST", "PYTHONHASHSEED", "COV"))}
+        kept = {
+            k: v
+            for k, v in os.environ.items()
+            if not k.startswith(("XDG_", "HASHSTASH", "PYTEST", "PYTHONHASHSEED", "COV"))
+        }
         own = {"COUNTER_FILE": folder / "count.txt", "HOME": folder, "PYTHONPATH": PROJECT, "IPYTHONDIR": folder / ".ipython",
                "MPLCONFIGDIR": folder / ".mpl", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}  # fmt: skip
         self.manager = KernelManager(kernel_name="python3")
@@ -124,6 +129,10 @@ class Kernel:
         }
 
 
+class SetupFailed(Exception):
+    """A setup cell raised, so that the scenario says nothing about the stashed cell."""
+
+
 class Scenario:
     """One scenario while it runs; ``problems`` says what was not as expected."""
 
@@ -137,11 +146,16 @@ class Scenario:
         self.text = data["cell"]
 
     def run(self) -> list[str]:
-        self.kernel = self._start(self.data.get("env"))
+        try:
+            self.kernel = self._start(self.data.get("env"))
+        except SetupFailed as error:
+            return [str(error)]
         try:
             self._step("first", self.data["first"], self.data)
             for position, step in enumerate(self.data["then"]):
                 self._then(f"step {position + 1}", step)
+        except SetupFailed as error:
+            self.problems.append(str(error))
         except queue.Empty:
             self.problems.append("the kernel did not answer in time")
         finally:
@@ -155,7 +169,7 @@ class Scenario:
             answer = kernel.run(code)
             if answer.error:
                 kernel.stop()
-                raise RuntimeError(f"{self.data['id']}: setup failed: {answer.error}\n{answer.traceback}")
+                raise SetupFailed(f"setup failed: {answer.error}\n{answer.traceback}")
         return kernel
 
     def _then(self, label: str, step: dict[str, Any]) -> None:
@@ -222,7 +236,9 @@ class Scenario:
             if not any(mime in data for data in answer.data()):
                 self.problems.append(f"{label}: nothing of type {mime}")
         if "order" in expected:
-            shown = [f"{kind}:{content['text/plain'] if kind == 'data' else content}" for kind, content in answer.events]
+            shown = [
+                f"{kind}:{content['text/plain'] if kind == 'data' else content}" for kind, content in answer.events
+            ]
             self._expect(label, "order", shown, expected["order"])
 
     def _check_variables(self, label: str, expected: dict[str, Any]) -> None:
@@ -268,6 +284,13 @@ def reason_to_skip(scenario: dict[str, Any], ipython: tuple[int, ...]) -> str | 
     return f"needs IPython {needed}" if ipython < (needed,) else None
 
 
+def ipython_version(python: str | Path) -> tuple[int, ...]:
+    """The version of IPython that this interpreter has."""
+    code = "import IPython; print(*IPython.version_info[:2])"
+    answer = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True)
+    return tuple(map(int, answer.stdout.split()))
+
+
 def run(scenario: dict[str, Any], python: str = sys.executable) -> list[str]:
     """What was not as expected; a kernel that did not answer is tried a second time, for the sake of busy machines."""
     problems = Scenario(scenario, python).run()
@@ -283,7 +306,9 @@ def main() -> int:
     parser.add_argument("--python", default=sys.executable)
     parser.add_argument("--jobs", type=int, default=2)
     chosen = parser.parse_args()
+    version = ipython_version(chosen.python)
     scenarios = [s for s in load(chosen.file) if not chosen.ids or any(part in s["id"] for part in chosen.ids)]
+    scenarios = [scenario for scenario in scenarios if not reason_to_skip(scenario, version)]
     with ThreadPoolExecutor(chosen.jobs) as pool:
         results = list(pool.map(lambda scenario: run(scenario, chosen.python), scenarios))
     for scenario, problems in zip(scenarios, results, strict=True):

@@ -100,6 +100,8 @@ READS = {
     "async for": ("async for v in agen():\n    y = v", "agen"),
     "await": ("y = await f(x)", "f x"),
     "type parameters": ("def f[T](v: T) -> T:\n    return v", ""),
+    "generic class": ("class C[T](B[T]):\n    x: T\n    def m(self) -> T:\n        return k\ny = C()", "B k"),
+    "type alias": ("type X[T] = list[T] | K\ny = 1", "K"),
     "eval of a constant": ("y = eval('a + b')", "a b"),
     "exec of a constant": ("exec('v = a')\ny = v", "a"),
     "globals item": ("y = globals()['const']", "const"),
@@ -112,7 +114,7 @@ READS = {
 
 @pytest.mark.parametrize("code, expected", READS.values(), ids=READS.keys())
 def test_reads(code: str, expected: str) -> None:
-    if "f[T]" in code and not hasattr(ast, "TypeAlias"):
+    if "[T]" in code and not hasattr(ast, "TypeAlias"):
         pytest.skip("type parameters are syntax of Python 3.12")
     assert reads(code) == set(expected.split())
 
@@ -144,7 +146,8 @@ def test_computed_names_read_everything(code: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "code", ["y = vars(o)", "y = dir(o)", "def f():\n    return locals()\ny = f()", "y = df.eval('a+b')", "y = re.compile(p)"]
+    "code",
+    ["y = vars(o)", "y = dir(o)", "def f():\n    return locals()\ny = f()", "y = df.eval('a+b')", "y = re.compile(p)"],
 )
 def test_harmless_namesakes_do_not_read_everything(code: str) -> None:
     assert not names(code).reads_everything
@@ -207,7 +210,14 @@ def test_bound(code: str, sure: str, touched: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "code", ["os.environ['MODE']", "os.environ.get('MODE', 1)", "os.getenv('MODE')", "'MODE' in os.environ", "environ.pop('MODE')"]
+    "code",
+    [
+        "os.environ['MODE']",
+        "os.environ.get('MODE', 1)",
+        "os.getenv('MODE')",
+        "'MODE' in os.environ",
+        "environ.pop('MODE')",
+    ],
 )
 def test_environment_variables_that_are_asked_for(code: str) -> None:
     assert names(code).environment == {"MODE"}

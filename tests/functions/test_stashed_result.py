@@ -580,3 +580,16 @@ def test_clearing_a_functions_stash_leaves_other_functions_alone(stash):
     stash.run(helper, 1)
     work.stash.clear()
     assert (len(work.stash), len(helper.stash)) == (0, 1)
+
+
+def test_where_no_lock_can_be_made_the_call_still_runs_and_is_stored(tmp_path):
+    stash = HashStash(tmp_path, engine="pairtree")
+    f = stash.stashed_result(work)
+    folder = f.stash.store.engine.lock_folder()
+    import os
+
+    os.makedirs(os.path.dirname(folder), exist_ok=True)
+    with open(folder, "w"):  # a file where the folder of the locks should be
+        pass
+    assert (f(1), f(1)) == (25, 25)
+    assert len(calls) == 1

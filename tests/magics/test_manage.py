@@ -54,6 +54,8 @@ def test_clear_older_keeps_young_records(filled):
     assert "0 records removed" in filled.status()
 
 
-@pytest.mark.parametrize("line", ["nonsense", "ls a b", "clear", "clear ../up", "clear one --older", "clear one --older soon", "why nobody"])
+@pytest.mark.parametrize(
+    "line", ["nonsense", "ls a b", "clear", "clear ../up", "clear one --older", "clear one --older soon", "why nobody"]
+)
 def test_a_wrong_command_is_a_usage_error(session, line):
     assert isinstance(session.fail(f"%stash {line}"), UsageError)

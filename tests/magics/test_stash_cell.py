@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import threading
 import warnings
 
 import pytest
 from IPython.core.error import UsageError
+
+from hashstash.errors import StashError
 
 
 def test_second_run_is_a_hit(session):
@@ -54,7 +57,7 @@ def test_status_levels(session, level, lines):
 
 @pytest.mark.parametrize(
     "line, part",
-    [("--nonsense", "--nonsense"), ("a b", "b"), ("--ttl soon", "--ttl"), ("-o 1x", "1x"), ("--forc", "--forc"), ("../up", "up"),
+    [("--nonsense", "--nonsense"), ("a b", "b"), ("--ttl soon", "--ttl"), ("-o 1x", "1x"), ("--forc", "--forc"), ("../up", ".."),
      ("--engine nosuch", "nosuch"), ("--compress nosuch", "nosuch"), ("--files --no-files", "--no-files"), ("-f -r", "--read")],
 )  # fmt: skip
 def test_a_wrong_line_is_a_usage_error_and_runs_nothing(session, line, part):
@@ -92,7 +95,7 @@ def test_an_error_propagates_and_is_not_stored(session):
 
 def test_traceback_starts_at_the_cell(session):
     error = session.fail("%%stash t\nx = 1\n1 / 0")
-    text = "\n".join(error._render_traceback_())
+    text = re.sub(r"\x1b\[[\d;]*m", "", "\n".join(error._render_traceback_()))
     assert "1 / 0" in text
     assert "run_cell_magic" not in text
     assert "hashstash" not in text
@@ -180,7 +183,7 @@ def test_help(session, capsys):
 def completions(session, line: str) -> list[str]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", PendingDeprecationWarning)  # IPython's own name for the synchronous way
-        return session.shell.complete(line.split()[-1], line)[1]
+        return session.shell.complete(line.rsplit(maxsplit=1)[-1], line)[1]
 
 
 def test_completion(session):
@@ -208,3 +211,19 @@ def test_a_failing_store_keeps_the_results_and_warns_once(session, monkeypatch):
 
 def _disk_full(*_arguments):
     raise OSError(28, "No space left on device")
+
+
+def test_the_environment_chooses_the_status(session, monkeypatch):
+    monkeypatch.setenv("HASHSTASH_STATUS", "none")
+    session.shell.run_line_magic("reload_ext", "hashstash")
+    session.run("%%stash t\ny = 1")
+    assert session.status() == ""
+
+
+def test_an_unknown_status_is_named_when_loading(session, monkeypatch):
+    monkeypatch.setenv("HASHSTASH_STATUS", "loud")
+    session.shell.run_line_magic("unload_ext", "hashstash")
+    with pytest.raises(StashError, match="loud"):
+        session.shell.run_line_magic("load_ext", "hashstash")
+    monkeypatch.setenv("HASHSTASH_STATUS", "line")
+    session.shell.run_line_magic("load_ext", "hashstash")

@@ -1,0 +1,150 @@
+"""One object's own state: seen before and after, put back into the same object."""
+
+from __future__ import annotations
+
+import array
+from collections import Counter, OrderedDict, defaultdict, deque
+
+import pytest
+
+from hashstash.cells import objects
+from hashstash.cells.objects import CannotRestore
+
+
+class Plain:
+    pass
+
+
+class Slotted:
+    __slots__ = ("__hidden", "v")
+
+    def __init__(self, v):
+        self.v = v
+        self.__hidden = v
+
+
+class Both(list):
+    pass
+
+
+def counter():
+    n = 0
+
+    def count(*, step=1):
+        nonlocal n
+        n += step
+        return n
+
+    return count
+
+
+def set_attribute(value):
+    value.v = 5
+
+
+def delete_attribute(value):
+    del value.v
+
+
+CASES = {
+    "list": (lambda: [1, 2], lambda v: v.append(3)),
+    "list reordered": (lambda: [1, 2], lambda v: v.reverse()),
+    "dict": (lambda: {"a": 1}, lambda v: v.update(b=2)),
+    "dict reordered": (lambda: {"a": 1, "b": 2}, lambda v: v.update(a=v.pop("a"))),
+    "ordered dict": (lambda: OrderedDict(a=1, b=2), lambda v: v.move_to_end("a")),
+    "default dict": (lambda: defaultdict(list), lambda v: v["k"]),
+    "counter": (lambda: Counter("a"), lambda v: v.update("ab")),
+    "set": (lambda: {1}, lambda v: v.add(2)),
+    "deque": (lambda: deque([1], maxlen=3), lambda v: v.appendleft(0)),
+    "bytearray": (lambda: bytearray(b"ab"), lambda v: v.append(99)),
+    "array": (lambda: array.array("i", [1]), lambda v: v.append(2)),
+    "attribute": (Plain, set_attribute),
+    "slot": (lambda: Slotted(1), set_attribute),
+    "slot deleted": (lambda: Slotted(1), delete_attribute),
+    "list with attributes": (lambda: Both([1]), lambda v: (v.append(2), set_attribute(v))),
+    "class": (lambda: type("C", (), {"v": 1}), set_attribute),
+    "class attribute deleted": (lambda: type("C", (), {"v": 1}), delete_attribute),
+    "function attribute": (counter, set_attribute),
+    "closure": (counter, lambda v: v()),
+    "keyword default": (counter, lambda v: v.__kwdefaults__.update(step=7)),
+}
+
+
+@pytest.mark.parametrize("make, mutate", CASES.values(), ids=CASES.keys())
+def test_a_change_is_seen_and_repeated_on_an_equal_object(make, mutate):
+    value, other = make(), make()
+    before = objects.look(value)
+    mutate(value)
+    change = objects.change(value, before)
+    objects.check(other, change)
+    objects.apply(other, change)
+    assert objects.look(other) == objects.look(value)
+    assert objects.change(other, before) is not None
+
+
+@pytest.mark.parametrize("make", [case[0] for case in CASES.values()], ids=CASES.keys())
+def test_no_change_is_none(make):
+    value = make()
+    assert objects.change(value, objects.look(value)) is None
+
+
+def test_replacing_an_item_by_an_equal_one_is_a_change():
+    value = [[1]]
+    before = objects.look(value)
+    value[0] = [1]
+    assert objects.change(value, before) is not None
+
+
+def test_an_item_that_changed_inside_is_no_change_of_the_list():
+    value = [[1]]
+    before = objects.look(value)
+    value[0].append(2)
+    assert objects.change(value, before) is None
+
+
+@pytest.mark.parametrize("value", [[1], {"a": 1}, Plain(), counter, Plain, {1}])
+def test_python_objects_show_all_of_their_state(value):
+    assert not objects.is_opaque(value)
+
+
+@pytest.mark.parametrize("value", [iter([1]), object(), 5, memoryview(b"a"), ValueError("a")])
+def test_objects_with_state_in_c_are_opaque(value):
+    assert objects.is_opaque(value)
+
+
+def test_an_array_is_filled_in_place():
+    numpy = pytest.importorskip("numpy")
+    value, other = numpy.zeros(3), numpy.zeros(3)
+    value[1] = 5
+    view = other[1:]
+    objects.apply(other, objects.whole(value))
+    assert view.tolist() == [5, 0]
+
+
+def test_an_array_of_another_shape_is_refused():
+    numpy = pytest.importorskip("numpy")
+    with pytest.raises(CannotRestore, match="shape"):
+        objects.check(numpy.zeros(2), objects.whole(numpy.zeros(3)))
+
+
+def test_a_frame_is_filled_in_place():
+    pandas = pytest.importorskip("pandas")
+    value, other = pandas.DataFrame({"a": [1, 2]}), pandas.DataFrame({"a": [1, 2]})
+    value["b"] = ["x", "y"]
+    value.attrs["k"] = 1
+    objects.apply(other, objects.whole(value))
+    pandas.testing.assert_frame_equal(other, value)
+    assert other.attrs == {"k": 1}
+
+
+def test_a_random_generator_goes_on_from_the_recorded_state():
+    numpy = pytest.importorskip("numpy")
+    value, other = numpy.random.default_rng(1), numpy.random.default_rng(1)
+    value.random(10)
+    objects.apply(other, objects.whole(value))
+    assert other.random() == value.random()
+
+
+def test_what_cannot_be_repeated_is_named():
+    with pytest.raises(CannotRestore, match="object"):
+        objects.whole(object())
