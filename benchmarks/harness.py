@@ -53,9 +53,13 @@ class Row:
         return (high - low) / 2 / median(rounds)
 
     def ratio(self, system: str) -> float | None:
-        """The median over the rounds of the system's time by the yardstick's in the same round."""
+        """The median over the rounds of the system's time by the yardstick's in the same round.
+
+        Time over a bare interpreter is a difference, which noise can turn negative: such a round gives no ratio.
+        """
         pairs = list(zip(self.rounds.get(system, ()), self.rounds.get(YARDSTICK, ()), strict=False))
-        return median(own / yardstick for own, yardstick in pairs) if pairs else None
+        ratios = [own / yardstick for own, yardstick in pairs if min(own, yardstick) > 0]
+        return median(ratios) if ratios else None
 
     def is_reached(self, system: str = OursLmdb.name) -> bool | None:
         """Whether *system*, one of ours, reached the target; ``None`` where there is none."""

@@ -100,6 +100,7 @@ class Store:
         self._needs_head = self.append or any(policy.needs_head for policy in self.policies)
         self._is_plain = not self.policies and not self.append and self.trust is not Trust.STRICT
         self._loaders = _Loaders()
+        self._seen_bad: set[bytes] = set()
 
     # ---- reading -------------------------------------------------------------------------------------------------
 
@@ -162,7 +163,7 @@ class Store:
                 trusting.check(found, self._namespace_of(found), self.trust)
             return found
         except BadEntry as error:
-            raise self._explained(error, key) from error
+            raise self._explained(error, key, address) from error
 
     def value_of(self, entry: Entry, key: Any = MISSING) -> Any:
         """The decoded value of a checked entry."""
@@ -170,7 +171,7 @@ class Store:
             encoded = self.encoded_of(entry)
             return decoder_of(entry.label).serializer.loads(encoded)
         except BadEntry as error:
-            raise self._explained(error, key) from error
+            raise self._explained(error, key, entry.digest) from error
 
     def encoded_of(self, entry: Entry) -> Encoded:
         """The serialized value of a checked entry, decompressed; its large buffers are mapped from their file."""
@@ -205,8 +206,10 @@ class Store:
     def _namespace_of(self, entry: Entry) -> str:
         return "" if entry.flags & Flag.LOOSE else self.namespace
 
-    def _explained(self, error: BadEntry, key: Any) -> BadEntry:
+    def _explained(self, error: BadEntry, key: Any, address: bytes | None) -> BadEntry:
         """*error* with the key and the place; the error's own text says why and what to do."""
+        if address is not None and not isinstance(error, UntrustedEntry):
+            self._seen_bad.add(address)
         what = "an entry" if key is MISSING else f"the entry of {_short(key)}"
         return type(error)(f"{what} in {self.engine.location()}: {error}")
 
@@ -221,6 +224,8 @@ class Store:
             self.write(encoded_key, self.payload_of(encoded))
             return
         address = encoded_key.address
+        if self._seen_bad:
+            self._keep_bad_rows((address,))
         old = self.engine.get(address) if self._may_have_blobs else None
         self.engine.put(address, row)
         if old is not None and points_at_blob(old):
@@ -249,7 +254,16 @@ class Store:
         finally:
             self._put_rows(rows)
 
+    def _keep_bad_rows(self, addresses: Iterable[bytes]) -> None:
+        """Copy aside what could not be read, before it is overwritten; only what this object has seen to be bad."""
+        for address in self._seen_bad.intersection(addresses):
+            self._seen_bad.discard(address)
+            row = self.engine.get(address)
+            if row is not None:
+                self.engine.section(_BAD).put(address, row)
+
     def _put_rows(self, rows: dict[bytes, bytes]) -> None:
+        self._keep_bad_rows(rows)
         replaced = self.engine.get_many(rows) if self._may_have_blobs else ()
         old = [row for row in replaced if row is not None and points_at_blob(row)]
         if rows:
@@ -281,6 +295,7 @@ class Store:
     def write(self, key: EncodedKey, payload: Payload, options: WriteOptions = _PLAIN_WRITE) -> Entry:
         """Store *payload* at *key*, through blob files, policies and signature."""
         self.engine.ensure_writable()
+        self._keep_bad_rows((key.address,))
         entry, blob_name = self._new_entry(key, payload, options)
         try:
             for _ in range(_MOST_RETRIES):
@@ -519,7 +534,7 @@ class Store:
         try:
             newest = unpack(head, address).version
         except BadEntry as error:
-            raise self._explained(error, key) from error
+            raise self._explained(error, key, address) from error
         for row in (*versions.older_rows(self.engine, address, newest), head):
             entry = self.open_row(address, row, key)
             if entry is not None:

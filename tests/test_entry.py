@@ -257,6 +257,7 @@ def test_the_write_id_stands_where_engines_look_for_it():
     assert full_entry().pack()[WRITE_ID] == b"writeid8"
 
 
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_a_forked_child_makes_other_write_ids():
     read, write = os.pipe()

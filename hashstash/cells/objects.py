@@ -57,13 +57,20 @@ class Content(NamedTuple):
 
 def look(value: Any) -> State:
     """The object's own state now."""
-    content = content_of(value)
-    return State(content.read(value) if content else None, _attributes(value))
+    content = _content_of_type(type(value))
+    if content is None:
+        return State(None, _attributes(value))
+    return State(content.read(value), {} if type(value) in _WITHOUT_ATTRIBUTES else _attributes(value))
 
 
 def content_of(value: Any) -> Content | None:
     """How to handle the items of *value*, if it is a container that can be refilled."""
-    return next((content for kind, content in _CONTENTS if isinstance(value, kind)), None)
+    return _content_of_type(type(value))
+
+
+def _content_of_type(kind: type) -> Content | None:
+    exact = _EXACT_CONTENTS.get(kind)
+    return exact or next((content for base, content in _CONTENTS if issubclass(kind, base)), None)
 
 
 def is_opaque(value: Any) -> bool:
@@ -87,6 +94,8 @@ def change(value: Any, before: State) -> dict[str, Any] | None:
     changed: dict[str, Any] = {}
     if content is not None and not content.is_same(before.content, now.content):
         changed["content"] = now.content
+    if not now.attributes and not before.attributes:
+        return changed or None
     new = {name: part for name, part in now.attributes.items() if before.attributes.get(name, _MISSING) is not part}
     gone = sorted(set(before.attributes) - set(now.attributes))
     if new:
@@ -284,3 +293,5 @@ _CONTENTS: list[tuple[type, Content]] = [
     (bytearray, Content(bytes, _equal, _write_bytes)),
     (array.array, Content(array.array.tobytes, _equal, _write_array)),
 ]
+_EXACT_CONTENTS = dict(_CONTENTS)
+_WITHOUT_ATTRIBUTES = frozenset({list, dict, set, bytearray, deque, array.array})

@@ -67,7 +67,12 @@ class _Environment:
         self._open(map_size)
 
     def _open(self, map_size: int) -> None:
-        options = {"max_dbs": _MOST_SECTIONS, "max_readers": _MOST_READERS, "max_spare_txns": 8, "mode": PRIVATE_FILE}
+        options: dict[str, Any] = {
+            "max_dbs": _MOST_SECTIONS,
+            "max_readers": _MOST_READERS,
+            "max_spare_txns": 8,
+            "mode": PRIVATE_FILE,
+        }
         self._reject_cut_off()
         self.read_only = os.path.isdir(self.folder) and not os.access(self.folder, os.W_OK)
         try:

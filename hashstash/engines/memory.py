@@ -60,8 +60,8 @@ class MemoryEngine(Engine):
 
     def clear(self) -> None:
         self._rows.clear()
-        for section in self._sections:
-            section.clear()
+        for name in [name for name in list(_stores) if name.startswith(f"{self._folder}@")]:
+            _stores[name].clear()  # whichever object has made it
 
     def count(self) -> int:
         return len(self._rows)

@@ -15,12 +15,14 @@ if TYPE_CHECKING:
 
 _LOW_WATER = 0.9
 _CHECK_EVERY = 16
+_SMALL = 64
 
 
 class SizeLimit(Policy):
-    """At most *max_entries* entries and *max_size* bytes, checked at one write in sixteen or when an entry is large.
+    """At most *max_entries* entries and *max_size* bytes. What goes first is what was written first.
 
-    The limits may be exceeded by some sixteen entries in between. What goes first is what was written first.
+    The number of entries is exact. The size is exact in a stash of up to 64 entries; in a larger one every entry must be
+    looked at to add it up, so that it is checked at one write in sixteen. A large stash is shrunk to nine tenths at once.
     """
 
     def __init__(self, *, max_size: int | None = None, max_entries: int | None = None) -> None:
@@ -36,34 +38,30 @@ class SizeLimit(Policy):
         return entry
 
     def after_write(self, host: PolicyHost, address: bytes) -> None:
-        exact = self.max_entries is not None and self.max_entries < 4 * _CHECK_EVERY
-        if exact or self.max_size is not None or random.randrange(_CHECK_EVERY) == 0:
+        count = host.engine.count()
+        has_too_many = self.max_entries is not None and count > self.max_entries
+        adds_up = self.max_size is not None and (count <= _SMALL or random.randrange(_CHECK_EVERY) == 0)
+        if has_too_many or adds_up:
             self._shrink(host, address)
 
     def _shrink(self, host: PolicyHost, newest: bytes) -> None:
-        if not self._is_over(host.engine):
-            return
         rows = sorted(_ages(host.engine))
         total, count = sum(size for _, size, _ in rows), len(rows)
+        if self._fits(total, count, 1.0):
+            return
+        share = 1.0 if count <= _SMALL else _LOW_WATER
         for _, size, address in rows:
-            if self._fits(total, count):
+            if self._fits(total, count, share):
                 return
             if address != newest:
                 host.evict(address)
                 total, count = total - size, count - 1
 
-    def _is_over(self, engine: Engine) -> bool:
-        if self.max_entries is not None and engine.count() > self.max_entries:
-            return True
-        return self.max_size is not None and sum(size for _, size, _ in _ages(engine)) > self.max_size
-
-    def _fits(self, total: int, count: int) -> bool:
-        entries = (
-            self.max_entries is None
-            or count <= max(1, round(_LOW_WATER * self.max_entries))
-            or (self.max_entries < 4 * _CHECK_EVERY and count <= self.max_entries)
-        )
-        return entries and (self.max_size is None or total <= self.max_size)
+    def _fits(self, total: int, count: int, share: float) -> bool:
+        """Whether so much is at most *share* of the limits."""
+        if self.max_entries is not None and count > share * self.max_entries:
+            return False
+        return self.max_size is None or total <= share * self.max_size
 
 
 def _ages(engine: Engine) -> list[tuple[int, int, bytes]]:

@@ -49,9 +49,8 @@ def newest_kept(engine: Engine, address: bytes) -> int:
 
 def older_rows(engine: Engine, address: bytes, version: int) -> Iterator[bytes]:
     """The rows that came before *version* of the entry at *address*, oldest first."""
-    history = engine.section(HISTORY)
-    for number in range(1, version):
-        blob = history.get(history_address(address, number))
+    for row in _kept_below(engine, address, version):
+        blob = engine.section(HISTORY).get(row)
         if blob is not None:
             yield blob
 
@@ -60,10 +59,14 @@ def forget(engine: Engine, address: bytes, version: int) -> list[bytes]:
     """Remove the history below *version*; returns the rows that were removed."""
     history = engine.section(HISTORY)
     removed = []
-    for number in range(1, version):
-        row = history_address(address, number)
+    for row in _kept_below(engine, address, version):
         blob = history.get(row)
-        if blob is not None:
-            history.delete(row)
+        if blob is not None and history.delete(row):
             removed.append(blob)
     return removed
+
+
+def _kept_below(engine: Engine, address: bytes, version: int) -> list[bytes]:
+    """The addresses of what there really is below *version*, in order: a head may claim any number."""
+    limit = history_address(address, version)
+    return sorted(row for row in engine.section(HISTORY).scan(address) if row < limit)

@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -302,20 +302,29 @@ def run(scenario: dict[str, Any], python: str = sys.executable) -> list[str]:
 def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("file", type=Path)
-    parser.add_argument("ids", nargs="*")
-    parser.add_argument("--python", default=sys.executable)
+    parser.add_argument("ids", nargs="*", help="parts of ids; all scenarios without any")
+    parser.add_argument("--python", default=sys.executable, help="whose kernels to use")
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--json", action="store_true", help="one line [id, problems] per scenario, as it ends")
     chosen = parser.parse_args()
     version = ipython_version(chosen.python)
     scenarios = [s for s in load(chosen.file) if not chosen.ids or any(part in s["id"] for part in chosen.ids)]
     scenarios = [scenario for scenario in scenarios if not reason_to_skip(scenario, version)]
     with ThreadPoolExecutor(chosen.jobs) as pool:
-        results = list(pool.map(lambda scenario: run(scenario, chosen.python), scenarios))
-    for scenario, problems in zip(scenarios, results, strict=True):
-        for problem in problems:
-            print(f"{scenario['id']}: {problem}")
-    print(f"{sum(not problems for problems in results)} of {len(scenarios)} as expected")
-    return int(any(results))
+        futures = {pool.submit(run, scenario, chosen.python): scenario["id"] for scenario in scenarios}
+        results = {
+            futures[future]: _report(futures[future], future.result(), chosen.json) for future in as_completed(futures)
+        }
+    if not chosen.json:
+        print(f"{sum(not problems for problems in results.values())} of {len(scenarios)} as expected")
+    return int(any(results.values()))
+
+
+def _report(scenario_id: str, problems: list[str], as_json: bool) -> list[str]:
+    lines = [json.dumps([scenario_id, problems])] if as_json else [f"{scenario_id}: {problem}" for problem in problems]
+    for line in lines:
+        print(line, flush=True)
+    return problems
 
 
 if __name__ == "__main__":

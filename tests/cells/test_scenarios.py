@@ -1,13 +1,15 @@
 """The scenarios, in real kernels: this interpreter's, and those of the Colab set if its environment is there.
 
-All kernels that the chosen tests need are run two at a time, ahead of the tests that look at them.
+One driver process per interpreter runs all chosen scenarios, two kernels at a time, ahead of the tests that look at them.
 """
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
 import sys
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator
 from importlib import util
 from pathlib import Path
 
@@ -29,44 +31,65 @@ SCENARIOS = {
 }
 COLAB = Path(os.environ.get("HASHSTASH_COLAB_PYTHON", HERE.parents[1] / ".venv-colab" / "bin" / "python"))
 PYTHONS = {"here": Path(sys.executable), "colab": COLAB}
-JOBS = 2
 
 pytestmark = pytest.mark.slow
 
 
+class Results:
+    """The problems of each scenario on one interpreter, as a driver process tells them."""
+
+    def __init__(self, python: Path, scenarios: list[dict], folder: Path) -> None:
+        chosen = folder / "chosen.json"
+        chosen.write_text(json.dumps({"scenarios": scenarios}), encoding="utf-8")
+        command = [sys.executable, str(HERE / "driver.py"), str(chosen), "--json", "--python", str(python)]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, encoding="utf-8")
+        self.lines: Iterator[str] = iter(self.process.stdout)
+        self.found: dict[str, list[str]] = {}
+
+    def __getitem__(self, scenario_id: str) -> list[str]:
+        while scenario_id not in self.found:
+            name, problems = json.loads(next(self.lines, '["", []]'))
+            assert name, f"the driver ended with {self.process.wait()} before it told about {scenario_id}"
+            self.found[name] = problems
+        return self.found[scenario_id]
+
+    def close(self) -> None:
+        self.process.terminate()
+        self.process.wait(timeout=30)
+        self.process.stdout.close()
+
+
 @pytest.fixture(scope="session")
-def ipython_versions():
+def versions():
     return {name: driver.ipython_version(python) for name, python in PYTHONS.items() if python.exists()}
 
 
-@pytest.fixture(scope="session")
-def results(request, ipython_versions):
-    """The problems of each chosen scenario, by interpreter and id, as futures."""
-    chosen = [
+@pytest.fixture(scope="session", params=PYTHONS)
+def results(request, versions, tmp_path_factory):
+    """The results of the chosen scenarios on one interpreter; ``None`` if it is not there."""
+    where = request.param
+    if where not in versions:
+        yield None
+        return
+    tests = [
         item.callspec.params for item in request.session.items if getattr(item, "originalname", "") == "test_scenario"
     ]
-    with ThreadPoolExecutor(JOBS) as pool:
-        futures: dict[tuple[str, str], Future] = {}
-        for parameters in chosen:
-            where, scenario = parameters["where"], SCENARIOS[parameters["scenario_id"]]
-            if where in ipython_versions and not driver.reason_to_skip(scenario, ipython_versions[where]):
-                futures[where, scenario["id"]] = pool.submit(driver.run, scenario, str(PYTHONS[where]))
-        yield futures
-        pool.shutdown(cancel_futures=True)
+    chosen = [SCENARIOS[parameters["scenario_id"]] for parameters in tests if parameters["results"] == where]
+    results = Results(PYTHONS[where], chosen, tmp_path_factory.mktemp("scenarios"))
+    results.version = versions[where]
+    yield results
+    results.close()
 
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("scenario_id", SCENARIOS)
-@pytest.mark.parametrize("where", PYTHONS)
-def test_scenario(where, scenario_id, results, ipython_versions):
-    if where not in ipython_versions:
-        pytest.skip(
-            f"no interpreter of the {where} set at {PYTHONS[where].name}; make it, or set HASHSTASH_COLAB_PYTHON"
-        )
-    reason = driver.reason_to_skip(SCENARIOS[scenario_id], ipython_versions[where])
+def test_scenario(results, scenario_id):
+    if results is None:
+        pytest.skip("no environment .venv-colab; make it, or set HASHSTASH_COLAB_PYTHON")
+    reason = driver.reason_to_skip(SCENARIOS[scenario_id], results.version)
     if reason:
         pytest.skip(reason)
-    problems = results[where, scenario_id].result()
+    problems = results[scenario_id]
     assert not problems, "\n".join([SCENARIOS[scenario_id]["why"], *problems])
 
 

@@ -288,3 +288,33 @@ def test_every_truncated_file_of_pairtree_is_noticed(tmp_path):
         os.truncate(path, size)
         with pytest.raises(CorruptEntry):
             stash["k"]
+
+
+# ---- writing over it -------------------------------------------------------------------------------------------------
+
+OVERWRITES = {
+    "[]": lambda stash: stash.__setitem__("bad", "new"),
+    "update": lambda stash: stash.update(bad="new"),
+    "set_many": lambda stash: stash.set_many({"bad": "new", "other": 1}),
+    "put": lambda stash: stash.put("bad", "new", seconds=1.0),
+}
+
+
+@pytest.mark.parametrize("overwrite", OVERWRITES.values(), ids=OVERWRITES)
+def test_it_may_be_written_over_and_its_bytes_are_kept_aside(damaged, overwrite):
+    stash, row, error = damaged
+    with pytest.raises(error):
+        stash["bad"]
+    overwrite(stash)
+    assert stash["bad"] == "new"
+    kept = stash.store.engine.section("bad").get(stash.store.keys.address("bad"))
+    assert kept == (None if error is UntrustedEntry else row)
+
+
+def test_what_is_kept_aside_is_neither_counted_nor_listed(damaged):
+    stash, _, error = damaged
+    with pytest.raises(error):
+        stash["bad"]
+    stash["bad"] = "new"
+    assert len(stash) == 3
+    assert dict(stash.items()) == {"good": 1, "bad": "new", "better": [2]}
