@@ -252,3 +252,16 @@ class SectionTable:
 
     def __iter__(self) -> Iterator[Engine]:
         return iter(list(self._made.values()))
+
+
+def section_folder(folder: str, name: str) -> str:
+    """Where an engine in *folder* keeps the section called *name*."""
+    return os.path.join(folder, "@" + name)
+
+
+def sections_in(folder: str) -> list[str]:
+    """The sections that were ever made by an engine in *folder*."""
+    try:
+        return [entry.name[1:] for entry in os.scandir(folder) if entry.name.startswith("@")]
+    except FileNotFoundError:
+        return []

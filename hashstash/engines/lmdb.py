@@ -17,7 +17,7 @@ from itertools import islice, repeat
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from hashstash.engine import WRITE_ID, Capability, Engine, SectionTable, WriteId
+from hashstash.engine import WRITE_ID, Capability, Engine, SectionTable, WriteId, section_folder, sections_in
 from hashstash.errors import CorruptEntry, MissingDependency, StashFull
 from hashstash.paths import PRIVATE_FILE, make_folder
 
@@ -34,7 +34,6 @@ Result = TypeVar("Result")
 FIRST_MAP_SIZE = 1 << 30
 _LARGEST_MAP_SIZE = 1 << 44
 _MOST_READERS = 1024
-_MOST_SECTIONS = 16
 _BATCH = 1000
 _WRITE_BATCH = 50_000
 _SYNC_EVERY = 3.0
@@ -42,7 +41,7 @@ _QUIET = 0.001
 _LONGEST_WAIT = 30.0
 _MOST_IDLE = 32
 _FORK_SAFE_SINCE = 3
-_ROWS = b"rows"
+_DATA = "data.mdb"
 
 
 class _Environment:
@@ -62,17 +61,11 @@ class _Environment:
         self.gate = threading.RLock()
         self.is_dirty = False
         self._env: Any = None
-        self.main: Any = None
-        self._handles: dict[bytes, Any] = {}
+        self.rows: Any = None
         self._open(map_size)
 
     def _open(self, map_size: int) -> None:
-        options: dict[str, Any] = {
-            "max_dbs": _MOST_SECTIONS,
-            "max_readers": _MOST_READERS,
-            "max_spare_txns": 8,
-            "mode": PRIVATE_FILE,
-        }
+        options: dict[str, Any] = {"max_readers": _MOST_READERS, "max_spare_txns": 8, "mode": PRIVATE_FILE}
         self._reject_cut_off()
         self.read_only = os.path.isdir(self.folder) and not os.access(self.folder, os.W_OK)
         try:
@@ -89,30 +82,15 @@ class _Environment:
             raise CorruptEntry(
                 f"{self.folder} is no LMDB environment that can be opened ({error}); move it aside"
             ) from error
-        self.main = self._env.open_db(None)
+        self.rows = self._env.open_db(None)
         self.begin = self._env.begin
 
     def _reject_cut_off(self) -> None:
         """Reading pages behind the end of a file that was cut off would kill the interpreter with a bus error."""
-        path = os.path.join(self.folder, "data.mdb")
+        path = os.path.join(self.folder, _DATA)
         size = os.path.getsize(path) if os.path.exists(path) else 0
         if 0 < size < 8192:
             raise CorruptEntry(f"{path} is cut off: {size} bytes; move it aside")
-
-    def handle(self, name: bytes) -> Any:
-        """The database called *name*, or ``None`` if it does not exist and cannot be made."""
-        found = self._handles.get(name)
-        if found is None:
-            with self.gate:
-                try:
-                    found = self._env.open_db(name, create=not self.read_only)
-                except (lmdb.NotFoundError, lmdb.ReadonlyError):
-                    return None
-                except lmdb.MapResizedError:
-                    self.adopt_size()
-                    found = self._env.open_db(name)
-                self._handles[name] = found
-        return found
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[Any]:
@@ -224,19 +202,16 @@ class LmdbEngine(Engine):
     options = ("map_size",)
     settings = ("durable",)
 
-    def __init__(
-        self, folder: str, *, durable: bool = False, map_size: int = FIRST_MAP_SIZE, _section: bytes = _ROWS
-    ) -> None:
+    def __init__(self, folder: str, *, durable: bool = False, map_size: int = FIRST_MAP_SIZE) -> None:
         self._folder = folder
         self._durable = durable
         self._map_size = map_size
-        self._section = _section
         self._environment: _Environment | None = None
         self._running: list[None] = []
-        self._handle: Any = None
         self._generation = -1
+        # Sections are environments of their own: a named database in this one would cost each write a page more.
         self._sections = SectionTable(
-            lambda name: LmdbEngine(folder, durable=durable, map_size=map_size, _section=b"@" + name.encode())
+            lambda name: LmdbEngine(section_folder(folder, name), durable=durable, map_size=map_size)
         )
 
     def _open(self) -> _Environment:
@@ -244,19 +219,21 @@ class LmdbEngine(Engine):
         if self._environment is None or self._generation != _generation:
             with _table_lock:
                 environment = _acquire(self._folder, self._map_size, durable=self._durable)
-                self._handle = environment.handle(self._section)
                 self._running = environment.running
                 self._environment, self._generation = environment, _generation
-        elif self._handle is None:
-            self._handle = self._environment.handle(self._section)
         return self._environment
+
+    def _existing(self) -> _Environment | None:
+        """The environment, unless there is none yet: reading makes nothing."""
+        is_open = self._environment is not None and self._generation == _generation
+        return self._open() if is_open or os.path.exists(os.path.join(self._folder, _DATA)) else None
 
     def get(self, address: bytes) -> bytes | None:
         running = self._running
         running.append(None)
         try:
             begin = self._environment.begin  # type: ignore[union-attr]
-            transaction = begin(self._handle)  # type: ignore[misc]
+            transaction = begin()  # type: ignore[misc]
             try:
                 return transaction.get(address)  # type: ignore[no-any-return]
             finally:
@@ -268,16 +245,16 @@ class LmdbEngine(Engine):
         return self._read(lambda transaction: transaction.get(address))
 
     def _read(self, read: Callable[[Any], Result]) -> Result | None:
-        """What *read* gives for a read transaction; ``None`` if the section does not exist."""
+        """What *read* gives for a read transaction; ``None`` if nothing was ever written."""
         while True:
-            environment = self._open()
-            if self._handle is None:
+            environment = self._existing()
+            if environment is None:
                 return None
             environment.running.append(None)
             try:
                 begin = environment.begin
                 if begin is not None:
-                    with begin(db=self._handle) as transaction:
+                    with begin() as transaction:
                         return read(transaction)
             except lmdb.MapResizedError:
                 resized = True
@@ -306,7 +283,7 @@ class LmdbEngine(Engine):
             try:
                 begin = environment.begin
                 if begin is not None:
-                    with begin(db=self._handle, write=True) as transaction:
+                    with begin(write=True) as transaction:
                         result = write(transaction)
                     environment.is_dirty = True
                     if _syncer is None and not self._durable:
@@ -330,7 +307,7 @@ class LmdbEngine(Engine):
         running.append(None)
         try:
             environment = self._environment
-            transaction = environment.begin(self._handle, None, True)  # type: ignore[union-attr, misc]
+            transaction = environment.begin(None, None, True)  # type: ignore[union-attr, misc]
             try:
                 transaction.put(address, blob)
                 transaction.commit()
@@ -400,32 +377,34 @@ class LmdbEngine(Engine):
         return self._write(write)
 
     def clear(self) -> None:
-        environment = self._open()
-        sections = self.section_names() if self._section == _ROWS else []
-        for name in [self._section, *(b"@" + section.encode() for section in sections)]:
-            handle = environment.handle(name)
-            self._write(lambda transaction, handle=handle: transaction.drop(handle, delete=False))  # type: ignore[misc]
+        environment = self._existing()
+        if environment is not None:
+            self._write(lambda transaction: transaction.drop(environment.rows, delete=False))
+        for name in self.section_names():
+            self.section(name).clear()
 
     def section(self, name: str) -> Engine:
         return self._sections[name]
 
+    def section_names(self) -> list[str]:
+        return sections_in(self._folder)
+
     def location(self) -> str:
         return self._folder
 
-    def section_names(self) -> list[str]:
-        main = self._open().main
-        names = self._read(lambda transaction: _names(transaction, main)) or []
-        return [name[1:].decode() for name in names if name.startswith(b"@")]
-
     def count(self) -> int:
-        return self._read(lambda transaction: int(transaction.stat(self._handle)["entries"])) or 0
+        return int(self._statistics().get("entries", 0))
 
     def size_bytes(self) -> int:
-        def pages(transaction: Any) -> int:
-            stat = transaction.stat(self._handle)
-            return int(stat["psize"] * (stat["branch_pages"] + stat["leaf_pages"] + stat["overflow_pages"]))
+        stat = self._statistics()
+        pages = sum(stat.get(kind, 0) for kind in ("branch_pages", "leaf_pages", "overflow_pages"))
+        return pages * stat.get("psize", 0)
 
-        return self._read(pages) or 0
+    def _statistics(self) -> dict[str, int]:
+        environment = self._existing()
+        if environment is None:
+            return {}
+        return self._read(lambda transaction: transaction.stat(environment.rows)) or {}
 
     def lock_folder(self) -> str:
         return os.path.join(self._folder, "locks")
@@ -434,7 +413,9 @@ class LmdbEngine(Engine):
         return os.path.join(self._folder, "blobs")
 
     def sync(self) -> None:
-        self._open().sync()
+        environment = self._existing()
+        if environment is not None:
+            environment.sync()
 
     def close(self) -> None:
         with _table_lock:
@@ -461,11 +442,6 @@ def _batch(transaction: Any, *, start: bytes, after: bool, prefix: bytes, values
     if prefix and rows and not rows[-1][0].startswith(prefix):
         rows = [row for row in rows if row[0].startswith(prefix)]
     return rows
-
-
-def _names(transaction: Any, main: Any) -> list[bytes]:
-    with transaction.cursor(db=main) as cursor:
-        return list(cursor.iternext(keys=True, values=False))
 
 
 def _start_syncer() -> None:

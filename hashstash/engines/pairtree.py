@@ -11,7 +11,7 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from hashstash.engine import Capability, Engine, SectionTable
+from hashstash.engine import Capability, Engine, SectionTable, section_folder, sections_in
 from hashstash.errors import StashFull
 from hashstash.paths import create_file, make_folder
 
@@ -37,7 +37,7 @@ class PairtreeEngine(Engine):
         self._drafts = os.path.join(folder, "tmp")
         self._prefix = folder + os.sep
         self._counts: dict[str, tuple[int, int]] = {}
-        self._sections = SectionTable(lambda name: PairtreeEngine(os.path.join(folder, "@" + name), durable=durable))
+        self._sections = SectionTable(lambda name: PairtreeEngine(section_folder(folder, name), durable=durable))
         self._remove_abandoned()
 
     def get(self, address: bytes) -> bytes | None:
@@ -164,10 +164,7 @@ class PairtreeEngine(Engine):
             self.section(name).clear()
 
     def section_names(self) -> list[str]:
-        try:
-            return [entry.name[1:] for entry in os.scandir(self._folder) if entry.name.startswith("@")]
-        except FileNotFoundError:
-            return []
+        return sections_in(self._folder)
 
     def lock_folder(self) -> str:
         return os.path.join(self._folder, "locks")

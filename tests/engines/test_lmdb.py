@@ -21,7 +21,7 @@ class TestLmdb(EngineContract):
 
     def raw_get(self, engine, address):
         env = lmdb_engine._environments[os.path.realpath(engine.location())]._env
-        with env.begin(db=env.open_db(b"rows")) as transaction, transaction.cursor() as cursor:
+        with env.begin() as transaction, transaction.cursor() as cursor:
             return cursor.value() if cursor.set_key(address) else None
 
 
