@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import gzip
 import zlib as deflate
 from typing import TYPE_CHECKING
 
-from hashstash.compressors.zlib import inflate
+from hashstash.compressors._stream import inflate
+from hashstash.compressors.zlib import Deflated
 
 if TYPE_CHECKING:
     from hashstash.codec import Buffer
@@ -21,9 +23,9 @@ class Gzip:
         """Return *data* compressed."""
         return gzip.compress(data, 6, mtime=0)
 
-    def decode(self, data: Buffer, raw_size: int) -> bytes:
+    def decode(self, data: Buffer, raw_size: int) -> Buffer:
         """Return the original *raw_size* bytes, and never inflate more than those."""
-        return inflate("gzip", data, raw_size, 16 + deflate.MAX_WBITS)
+        return inflate("gzip", functools.partial(Deflated, 16 + deflate.MAX_WBITS), data, raw_size, deflate.error)
 
 
 PLUGIN = Gzip()

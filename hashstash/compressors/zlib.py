@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import zlib
 from typing import TYPE_CHECKING
 
-from hashstash.errors import CorruptEntry
+from hashstash.compressors._stream import inflate
 
 if TYPE_CHECKING:
     from hashstash.codec import Buffer
@@ -20,23 +21,33 @@ class Zlib:
         """Return *data* compressed."""
         return zlib.compress(data, 1)
 
-    def decode(self, data: Buffer, raw_size: int) -> bytes:
+    def decode(self, data: Buffer, raw_size: int) -> Buffer:
         """Return the original *raw_size* bytes, and never inflate more than those."""
-        return inflate("zlib", data, raw_size, zlib.MAX_WBITS)
+        return inflate("zlib", functools.partial(Deflated, zlib.MAX_WBITS), data, raw_size, zlib.error)
 
 
-def inflate(name: str, data: Buffer, raw_size: int, window: int) -> bytes:
-    """The *raw_size* bytes that *data*, one whole deflate stream, stands for; *window* says which header it has."""
-    stream = zlib.decompressobj(window)
-    try:
-        raw = stream.decompress(data, raw_size + 1)  # one more than promised, to see whether there is more
-    except zlib.error as error:
-        raise CorruptEntry(f"a stored payload is no {name} stream ({error}); delete the entry") from error
-    if len(raw) != raw_size or not stream.eof or stream.unused_data:
-        raise CorruptEntry(
-            f"a stored {name} payload does not hold the {raw_size} bytes that it should; delete the entry"
-        )
-    return raw
+class Deflated:
+    """A deflate stream; *window* says which header it has."""
+
+    def __init__(self, window: int) -> None:
+        self._stream = zlib.decompressobj(window)
+        self.needs_input = True
+
+    @property
+    def eof(self) -> bool:
+        """Whether the end of the stream was met."""
+        return self._stream.eof
+
+    @property
+    def unused_data(self) -> bytes:
+        """What was fed beyond the end of the stream."""
+        return self._stream.unused_data
+
+    def decompress(self, data: Buffer, max_length: int) -> bytes:
+        """Feed *data*, and give out at most *max_length* bytes."""
+        piece = self._stream.decompress(data or self._stream.unconsumed_tail, max_length)
+        self.needs_input = not self._stream.unconsumed_tail and len(piece) < max_length
+        return piece
 
 
 PLUGIN = Zlib()

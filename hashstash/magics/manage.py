@@ -91,12 +91,12 @@ def list_stashes(magics: StashMagics) -> Table:
     rows = []
     for name in stash_names(magics):
         records = [record for _code, record in magics.open(name).all()]
-        newest = max((record.created_at for record in records), default=0.0)
+        if not records:
+            continue  # cleared
+        newest = max(record.created_at for record in records)
         total = sum(record.size for record in records)
         runs = sum(record.seconds for record in records)
-        rows.append(
-            [name, str(len(records)), status.size(total), status.seconds(runs), status.age(newest) if records else ""]
-        )
+        rows.append([name, str(len(records)), status.size(total), status.seconds(runs), status.age(newest)])
     title = (
         f"{len(rows)} stash{'es' if len(rows) != 1 else ''}"
         if rows
@@ -108,7 +108,7 @@ def list_stashes(magics: StashMagics) -> Table:
 def _ls(magics: StashMagics, words: list[str]) -> Table:
     if not words:
         return list_stashes(magics)
-    name = _one_name(words, "ls")
+    name = _known(magics, _one_name(words, "ls"))
     records = sorted((record for _code, record in magics.open(name).all()), key=lambda record: -record.created_at)
     rows = [
         [
@@ -151,7 +151,7 @@ def _clear(magics: StashMagics, words: list[str]) -> None:
             raise UsageError("%stash clear: --older needs a time, such as 7d")
         older = arguments.duration(words[position + 1], "--older")
         del words[position : position + 2]
-    name = _one_name(words, "clear")
+    name = _known(magics, _one_name(words, "clear"))
     removed = magics.open(name).remove(older_than=older)
     status.publish(
         magics.shell, [f"stash {name}: {removed} record{'s' if removed != 1 else ''} removed"], command="clear"
@@ -162,6 +162,16 @@ def _one_name(words: list[str], action: str) -> str:
     if len(words) != 1 or words[0].startswith("-"):
         raise UsageError(f"%stash {action} takes one stash name, not {' '.join(words) or 'nothing'}")
     return words[0]
+
+
+def _known(magics: StashMagics, name: str) -> str:
+    """*name*, if there is a stash of it: looking must not make one."""
+    names = stash_names(magics)
+    if name not in names:
+        raise UsageError(
+            f"there is no stash named {name!r}; {'known: ' + ', '.join(names) if names else 'there is none yet'}"
+        )
+    return name
 
 
 COMMANDS: dict[str, Callable[[StashMagics, list[str]], Any]] = {"ls": _ls, "why": _why, "clear": _clear}

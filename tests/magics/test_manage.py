@@ -59,3 +59,15 @@ def test_clear_older_keeps_young_records(filled):
 )
 def test_a_wrong_command_is_a_usage_error(session, line):
     assert isinstance(session.fail(f"%stash {line}"), UsageError)
+
+
+@pytest.mark.parametrize("line", ["%stash ls nosuch", "%stash clear nosuch"])
+def test_an_unknown_stash_is_named_and_not_made(filled, line):
+    with pytest.raises(UsageError, match="no stash named 'nosuch'; known: one, two/deep"):
+        filled.run(line)
+    assert len(filled.run("%stash").rows) == 2
+
+
+def test_a_stash_that_was_cleared_is_not_listed(filled):
+    filled.run("%stash clear one")
+    assert [row[0] for row in filled.run("%stash").rows] == ["two/deep"]
