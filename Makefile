@@ -22,7 +22,7 @@ $(VENV)/lab: $(VENV)/installed
 demo: $(VENV)/installed
 	$(BIN)/python scripts/demo.py
 
-## make test: install, lint, run all tests, the versions of Colab, and README.ipynb
+## make test: install, lint, run all tests, those with Colab's versions, and README.ipynb
 test: lint
 	@sh scripts/make_colab.sh $(COLAB)
 	$(PYTEST)

@@ -32,7 +32,15 @@ SCENARIOS = {
 COLAB = Path(os.environ.get("HASHSTASH_COLAB_PYTHON", HERE.parents[1] / ".venv-colab" / "bin" / "python"))
 PYTHONS = {"here": Path(sys.executable), "colab": COLAB}
 
+EVERYTHING = bool(os.environ.get("HASHSTASH_ALL_SCENARIOS"))
+SAMPLES = {scenario["id"] for scenario in driver.load(HERE / "scenarios" / "samples.json")}
+
 pytestmark = pytest.mark.slow
+
+
+def is_wanted(where: str, scenario: dict) -> bool:
+    """The plain ones of our own run on one interpreter, unless everything is asked for: each takes a kernel or two."""
+    return EVERYTHING or where == "here" or scenario["id"] in SAMPLES or scenario["level"] != "core"
 
 
 class Results:
@@ -45,6 +53,7 @@ class Results:
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, encoding="utf-8")
         self.lines: Iterator[str] = iter(self.process.stdout)
         self.found: dict[str, list[str]] = {}
+        self.where = self.version = ""
 
     def __getitem__(self, scenario_id: str) -> list[str]:
         while scenario_id not in self.found:
@@ -75,8 +84,9 @@ def results(request, versions, tmp_path_factory):
         item.callspec.params for item in request.session.items if getattr(item, "originalname", "") == "test_scenario"
     ]
     chosen = [SCENARIOS[parameters["scenario_id"]] for parameters in tests if parameters["results"] == where]
+    chosen = [scenario for scenario in chosen if is_wanted(where, scenario)]
     results = Results(PYTHONS[where], chosen, tmp_path_factory.mktemp("scenarios"))
-    results.version = versions[where]
+    results.where, results.version = where, versions[where]
     yield results
     results.close()
 
@@ -86,6 +96,8 @@ def results(request, versions, tmp_path_factory):
 def test_scenario(results, scenario_id):
     if results is None:
         pytest.skip("no environment .venv-colab; make it, or set HASHSTASH_COLAB_PYTHON")
+    if not is_wanted(results.where, SCENARIOS[scenario_id]):
+        pytest.skip("runs on the other interpreter; with HASHSTASH_ALL_SCENARIOS=1 on both")
     reason = driver.reason_to_skip(SCENARIOS[scenario_id], results.version)
     if reason:
         pytest.skip(reason)
