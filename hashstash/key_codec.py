@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from hashstash.codec import Buffer, Serializer, pack_key, unpack_key
-from hashstash.errors import MissingDependency, ReadOnlyStash
+from hashstash.errors import CorruptEntry, MissingDependency, ReadOnlyStash
 from hashstash.keys import address_of
 
 if TYPE_CHECKING:
@@ -110,7 +110,12 @@ class StashFacts:
         data = self._engine.section("meta").get(META_ADDRESS)
         if data is None:
             return None
-        name = str(json.loads(data[_META_HEAD:])["buffer_hash"])
+        try:
+            name = str(json.loads(data[_META_HEAD:])["buffer_hash"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise CorruptEntry(
+                f"{self._engine.location()} does not say any more how it hashes large keys; move it aside, or clear it"
+            ) from error
         if name == "xxh3_128" and _best_hash() != name:
             raise MissingDependency(
                 f"{self._engine.location()} hashes large keys with xxh3_128, which needs the package 'xxhash':"

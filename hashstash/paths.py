@@ -38,6 +38,8 @@ def config_root() -> str:
 
 def resolve_root(root: str | os.PathLike[str], base: str | None = None) -> str:
     """The absolute folder of *root*: a path as the user typed it, or a name (``a/b`` allowed) under the cache root."""
+    if not isinstance(root, (str, os.PathLike)):
+        raise TypeError(f"the folder of a stash is a name or a path, not {root!r}")
     text = os.fspath(root)
     if not isinstance(text, str) or not text or "\0" in text:
         raise UnsafeName(f"{root!r} cannot be the folder of a stash; give a name or a path without NUL")

@@ -488,8 +488,8 @@ class Store:
                 continue
             yield result
         if bad:
-            what = "1 entry" if bad == 1 else f"{bad} entries"
-            text = f"{self.engine.location()}: {what} cannot be read and were left out; reading the key says why"
+            what = "1 entry that cannot be read was" if bad == 1 else f"{bad} entries that cannot be read were"
+            text = f"{self.engine.location()}: {what} left out; reading the key says why"
             warnings.warn(text, RuntimeWarning, stacklevel=2)
 
     def key_of(self, entry: Entry) -> Any:

@@ -47,7 +47,13 @@ def own_cache(folder: str | None = None) -> Iterator[str]:
 
 def run(notebook: Any, folder: Path = ROOT) -> list[CellTime]:
     """Execute *notebook* in place in a new kernel and return what each code cell took."""
-    client = NotebookClient(notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(folder)}})
+    client = NotebookClient(
+        notebook,
+        timeout=600,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(folder)}},
+        extra_arguments=["--IPKernelApp.log_level=ERROR"],  # it warns of its own loopback connection
+    )
     times = []
     with client.setup_kernel():
         number = 0

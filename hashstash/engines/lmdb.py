@@ -42,6 +42,8 @@ _LONGEST_WAIT = 30.0
 _MOST_IDLE = 32
 _FORK_SAFE_SINCE = 3
 _DATA = "data.mdb"
+_NO_ROOM = ("No space left", "Disk quota", "Input/output error")
+"""What the system says in an error of the library when a write does not fit."""
 
 
 class _Environment:
@@ -82,8 +84,25 @@ class _Environment:
             raise CorruptEntry(
                 f"{self.folder} is no LMDB environment that can be opened ({error}); move it aside"
             ) from error
+        self._fill_up()
         self.rows = self._env.open_db(None)
         self.begin = self._env.begin
+
+    def _fill_up(self) -> None:
+        """Make a file that was cut off as long as its pages say: reading behind its end would kill the interpreter.
+
+        What is missing reads as empty pages then, which the library reports as damage. A file may be a little too short without
+        any damage, where its last pages are free.
+        """
+        path = os.path.join(self.folder, _DATA)
+        info, page = self._env.info(), self._env.stat()["psize"]
+        needed = (info["last_pgno"] + 1) * page
+        if os.path.getsize(path) >= needed:
+            return
+        if self.read_only:
+            self._env.close()
+            raise CorruptEntry(f"{path} is cut off: it should have {needed} bytes; move it aside")
+        os.truncate(path, needed)
 
     def _reject_cut_off(self) -> None:
         """Reading pages behind the end of a file that was cut off would kill the interpreter with a bus error."""
@@ -258,6 +277,8 @@ class LmdbEngine(Engine):
                         return read(transaction)
             except lmdb.MapResizedError:
                 resized = True
+            except (lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.PanicError) as error:
+                raise CorruptEntry(f"{self._folder} is damaged ({error}); move it aside") from error
             else:
                 resized = False
             finally:
@@ -293,8 +314,12 @@ class LmdbEngine(Engine):
                 full_at = environment.map_size()
             except lmdb.MapResizedError:
                 resized = True
-            except lmdb.DiskError as error:
-                raise StashFull(28, f"no room to write to {self._folder}; free some, or clear a stash") from error
+            except (lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.PanicError) as error:
+                raise CorruptEntry(f"{self._folder} is damaged ({error}); move it aside") from error
+            except lmdb.Error as error:
+                if isinstance(error, lmdb.DiskError) or any(sign in str(error) for sign in _NO_ROOM):
+                    raise StashFull(28, f"no room to write to {self._folder}; free some, or clear a stash") from error
+                raise
             finally:
                 environment.running.pop()
             if full_at:

@@ -99,6 +99,8 @@ def _walk_globals(walker: Walker, function: types.FunctionType) -> None:
         walker.names.update(names)
         walker.is_dynamic |= reads.is_dynamic
         return
+    if reads.is_dynamic:
+        names = sorted({*names, *_readable_names(walker, namespace)})
     for name in names:
         value = namespace.get(name, MISSING)
         if walker.namespace is None and _is_record(function, name, value):
@@ -113,6 +115,16 @@ def _walk_globals(walker: Walker, function: types.FunctionType) -> None:
         else:
             walker.mark("global", name)
             walker.bound(f" -> {name}", value)
+
+
+def _readable_names(walker: Walker, namespace: dict[str, Any]) -> list[str]:
+    """What a function that computes names while it runs may read: every global of the user's own."""
+    if walker.guards is not None:
+        walker.guards.sizes.append((namespace, len(namespace)))
+    return [name for name in list(namespace) if not name.startswith("_") and name not in _SHELL_NAMES]
+
+
+_SHELL_NAMES = frozenset({"In", "Out", "exit", "quit", "get_ipython", "open"})
 
 
 def _is_record(function: types.FunctionType, name: str, value: Any) -> bool:

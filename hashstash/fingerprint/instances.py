@@ -191,6 +191,8 @@ def _walk_reduced(walker: Walker, value: Any) -> None:
     walker.walk(reduced[0])
     walker.all(reduced[1])
     rest = [*reduced[2:], None, None, None]
+    if isinstance(value, BaseException) and not rest[0]:
+        rest[0] = None  # looking at an exception's attributes gives it an empty dict
     walk_state(walker, rest[0])
     walker.all([] if rest[1] is None else list(rest[1]))
     walker.all([] if rest[2] is None else [part for pair in rest[2] for part in pair])

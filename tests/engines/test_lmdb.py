@@ -86,3 +86,23 @@ def test_what_is_no_environment_is_said_so(tmp_path):
     (tmp_path / "data.mdb").write_bytes(b"something else" * 10_000)
     with pytest.raises(CorruptEntry, match="no LMDB environment"):
         LmdbEngine(str(tmp_path)).get(ADDRESS)
+
+
+@pytest.mark.parametrize("size", [8192, 12000, 40_000])
+def test_reading_a_file_that_lost_its_end_raises_and_does_not_kill(tmp_path, size):
+    engine = LmdbEngine(str(tmp_path))
+    for number in range(500):
+        engine.put(number.to_bytes(16, "big"), row("x" * 200))
+    engine.close()
+    os.truncate(tmp_path / "data.mdb", size)
+    code = (
+        "from hashstash.engines.lmdb import LmdbEngine; from hashstash.errors import CorruptEntry\n"
+        f"engine = LmdbEngine({str(tmp_path)!r}); bad = 0\n"
+        "for number in range(500):\n"
+        "    try: engine.get(number.to_bytes(16, 'big'))\n"
+        "    except CorruptEntry: bad += 1\n"
+        "print(bad)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 0

@@ -593,3 +593,17 @@ def test_where_no_lock_can_be_made_the_call_still_runs_and_is_stored(tmp_path):
         pass
     assert (f(1), f(1)) == (25, 25)
     assert len(calls) == 1
+
+
+def test_a_function_that_computes_names_depends_on_every_global(stash, monkeypatch):
+    def apply(name, x):
+        return globals()[name](x)
+
+    def evaluate(expression):
+        return eval(expression)
+
+    monkeypatch.setitem(globals(), "scale", lambda x: x * 10)
+    assert (stash.run(apply, "scale", 2), stash.run(evaluate, "scale(3)")) == (20, 30)
+    monkeypatch.setitem(globals(), "scale", lambda x: x * 1000)
+    assert (stash.run(apply, "scale", 2), stash.run(evaluate, "scale(3)")) == (2000, 3000)
+    assert stash.run(apply, "scale", 2) == 2000

@@ -126,7 +126,7 @@ def test_iterating_skips_it_and_warns_once_with_the_count(damaged):
     if error is UntrustedEntry:
         assert "foreign" in repr(stash.items())
         return
-    with pytest.warns(RuntimeWarning, match="1 entry cannot be read") as caught:
+    with pytest.warns(RuntimeWarning, match="1 entry that cannot be read") as caught:
         assert dict(stash.items()) == {"good": 1, "better": [2]}
     assert len(caught) == 1
     assert row_of(stash) == row
@@ -137,7 +137,7 @@ def test_values_skip_it_too(damaged):
     if error is UntrustedEntry:
         assert len(list(stash.values())) == 3
         return
-    with pytest.warns(RuntimeWarning, match="1 entry cannot be read") as caught:
+    with pytest.warns(RuntimeWarning, match="1 entry that cannot be read") as caught:
         assert sorted(map(str, stash.values())) == ["1", "[2]"]
     assert caught[0].filename == __file__
 
@@ -190,7 +190,7 @@ def test_several_are_counted(stash):
     for number in range(3):
         address = stash.store.keys.address(number)
         stash.store.engine.put(address, b"bad")
-    with pytest.warns(RuntimeWarning, match="3 entries cannot be read"):
+    with pytest.warns(RuntimeWarning, match="3 entries that cannot be read"):
         assert dict(stash.items()) == {3: 3, 4: 4}
 
 
