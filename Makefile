@@ -3,9 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 COLAB := .venv-colab
+BARE := .venv-bare
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: demo test test-fast test-colab readme lab lint format bench clean help
+.PHONY: demo test test-fast test-colab test-bare readme lab lint format bench clean help
 
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
@@ -27,6 +28,7 @@ test: lint
 	@sh scripts/make_colab.sh $(COLAB)
 	$(PYTEST)
 	@$(MAKE) --no-print-directory test-colab
+	@$(MAKE) --no-print-directory test-bare
 	@$(MAKE) --no-print-directory readme
 
 ## make test-fast: the tests without kernels and servers
@@ -37,6 +39,14 @@ test-colab: $(VENV)/installed
 	@if [ -x $(COLAB)/bin/python ]; then \
 		$(COLAB)/bin/python -m pytest -q -m "not slow and not browser and not server"; \
 	else echo "the tests with Colab's versions are skipped: no Python 3.13 was found"; fi
+
+$(BARE)/installed: pyproject.toml scripts/make_environment.sh
+	sh scripts/make_environment.sh $(PYTHON) $(BARE) pytest pytest-timeout hypothesis -e .
+	touch $@
+
+## make test-bare: the tests in an environment without any optional package
+test-bare: $(BARE)/installed
+	$(BARE)/bin/python -m pytest -q
 
 readme: $(VENV)/installed
 	$(BIN)/python scripts/check_readme.py
@@ -61,5 +71,5 @@ bench: $(VENV)/installed
 
 ## make clean: remove environments and caches of the tools
 clean:
-	rm -rf $(VENV) $(COLAB) .build .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
+	rm -rf $(VENV) $(COLAB) $(BARE) .build .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

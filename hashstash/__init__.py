@@ -10,14 +10,31 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hashstash import errors
     from hashstash.functions import stashed_result
-    from hashstash.loose import decode, deserialize, encode, serialize
+    from hashstash.loose import Decoder, Deserializer, Encoder, Serializer, decode, deserialize, encode, serialize
     from hashstash.stash import HashStash
 
 __version__ = "2.0.0.dev0"
 
-__all__ = ["HashStash", "__version__", "decode", "deserialize", "encode", "errors", "serialize", "stashed_result"]
+__all__ = [
+    "Decoder",
+    "Deserializer",
+    "Encoder",
+    "HashStash",
+    "Serializer",
+    "__version__",
+    "decode",
+    "deserialize",
+    "encode",
+    "errors",
+    "serialize",
+    "stashed_result",
+]
 
 _HOMES = {
+    "Decoder": "hashstash.loose",
+    "Deserializer": "hashstash.loose",
+    "Encoder": "hashstash.loose",
+    "Serializer": "hashstash.loose",
     "HashStash": "hashstash.stash",
     "decode": "hashstash.loose",
     "deserialize": "hashstash.loose",

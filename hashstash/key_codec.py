@@ -58,18 +58,19 @@ def _no_fingerprint(_: Any) -> bytes:
 
 
 class PlainKeyCodec:
-    """Keys as they are: any object whose content can be hashed."""
+    """Keys as they are: any object whose content can be hashed. With ``paths="content"``, paths count by what they lead to."""
 
-    def __init__(self, serializer: Serializer, buffer_hash: Callable[[], str]) -> None:
+    def __init__(self, serializer: Serializer, buffer_hash: Callable[[], str], *, paths: str = "path") -> None:
         self._serializer = serializer
         self._buffer_hash = buffer_hash
+        self._paths = paths
         self._loads_plain: Callable[[Any], Any] | None = getattr(serializer, "loads_plain", None)
 
     def fingerprint(self, value: Any) -> bytes:
         """The digest of a value that is neither a scalar nor a built-in container."""
         from hashstash.fingerprint import Fingerprinter  # slow to import, and most keys do without
 
-        return Fingerprinter(buffer_hash=self._buffer_hash()).digest(value, "key")
+        return Fingerprinter(buffer_hash=self._buffer_hash(), paths=self._paths).digest(value, "key")
 
     def address(self, key: Any) -> bytes:
         if type(key) is str and len(key) <= _LONGEST_REMEMBERED:

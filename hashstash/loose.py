@@ -5,12 +5,15 @@ from __future__ import annotations
 import time
 from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hashstash import trust as trusting
 from hashstash.codec import Buffer, Codec, Payload, decoder_of, key_is_code, needs_signature, unfilter
 from hashstash.entry import Entry, Flag, new_write_id, unpack
 from hashstash.errors import CorruptEntry, UntrustedEntry
+from hashstash.open import compressor_name
+from hashstash.registry import COMPRESSORS, SERIALIZERS
 from hashstash.trust import Trust
 
 if TYPE_CHECKING:
@@ -79,16 +82,89 @@ def serialize(value: Any, serializer: str = "hashstash") -> bytes:
     return to_loose(Codec(serializer, "raw").encode(value))
 
 
-def deserialize(data: Buffer | str, serializer: str = "hashstash") -> Any:  # noqa: ARG001 - as serialize has it
+def deserialize(data: Buffer | str, serializer: str = "hashstash") -> Any:
     """The value that :func:`serialize` was given; the data itself says which serializer wrote it."""
+    SERIALIZERS.load(serializer)
     return from_loose(data)
 
 
-def encode(value: Any, compress: str = "lz4", *, b64: bool = True, serializer: str = "hashstash") -> bytes:
-    """*value* serialized and compressed, as base64 text by default."""
-    return to_loose(Codec(serializer, compress).encode(value), b64=b64)
+def encode(value: Any, compress: str | bool = True, b64: bool = True, *, serializer: str = "hashstash") -> bytes:
+    """*value* serialized and compressed, as base64 text by default; ``True`` is lz4 where it is installed, else zlib."""
+    return to_loose(Codec(serializer, _compressor_name(compress)).encode(value), b64=b64)
 
 
-def decode(data: Buffer | str) -> Any:
-    """The value that :func:`encode` was given."""
+def decode(data: Buffer | str, compress: str | bool = True, b64: bool = True) -> Any:  # noqa: ARG001
+    """The value that :func:`encode` was given; the data itself says how it was compressed and whether it is text."""
+    _compressor_name(compress)
     return from_loose(data)
+
+
+@dataclass(frozen=True, slots=True)
+class Serializer:
+    """:func:`serialize` with its argument kept: ``Serializer("pickle").serialize(value)``, or called like a function."""
+
+    serializer: str = "hashstash"
+
+    def __post_init__(self) -> None:
+        SERIALIZERS.load(self.serializer)
+
+    def serialize(self, value: Any) -> bytes:
+        """*value* as self-describing bytes."""
+        return serialize(value, self.serializer)
+
+    __call__ = serialize
+
+
+@dataclass(frozen=True, slots=True)
+class Deserializer:
+    """:func:`deserialize` as an object: ``Deserializer().deserialize(data)``, or called like a function."""
+
+    serializer: str = "hashstash"
+
+    def __post_init__(self) -> None:
+        SERIALIZERS.load(self.serializer)
+
+    def deserialize(self, data: Buffer | str) -> Any:
+        """The value in *data*, whichever serializer wrote it."""
+        return deserialize(data, self.serializer)
+
+    __call__ = deserialize
+
+
+@dataclass(frozen=True, slots=True)
+class Encoder:
+    """:func:`encode` with its arguments kept: ``Encoder("zstd", b64=False).encode(value)``, or called like a function."""
+
+    compress: str | bool = True
+    b64: bool = True
+    serializer: str = "hashstash"
+
+    def __post_init__(self) -> None:
+        Codec(self.serializer, _compressor_name(self.compress))
+
+    def encode(self, value: Any) -> bytes:
+        """*value* serialized and compressed."""
+        return encode(value, self.compress, self.b64, serializer=self.serializer)
+
+    __call__ = encode
+
+
+@dataclass(frozen=True, slots=True)
+class Decoder:
+    """:func:`decode` as an object: ``Decoder().decode(data)``, or called like a function."""
+
+    compress: str | bool = True
+    b64: bool = True
+
+    def __post_init__(self) -> None:
+        _compressor_name(self.compress)
+
+    def decode(self, data: Buffer | str) -> Any:
+        """The value in *data*, however it was encoded."""
+        return decode(data, self.compress, self.b64)
+
+    __call__ = decode
+
+
+def _compressor_name(name: str | bool) -> str:
+    return compressor_name(name) if isinstance(name, bool) else str(COMPRESSORS.load(name).name)

@@ -57,8 +57,9 @@ PARAMETERS = (
         "ttl",
         "max_size",
     ),
-    *("max_entries", "durability", "trust", "read_only"),
+    *("max_entries", "durability", "trust", "read_only", "paths"),
 )
+_PATHS = ("path", "content")
 _DURABILITIES = ("process", "power", "none")
 _WITHOUT_FILES = frozenset({"memory"})
 
@@ -80,6 +81,7 @@ class Config:
     durability: str = "process"
     trust: str = "mine"
     read_only: bool = False
+    paths: str = "path"
     is_function_stash: bool = False
     is_tmp: bool = False
     engine_options: Mapping[str, Any] = field(default_factory=dict)
@@ -117,7 +119,7 @@ def configure(
         dbname=None if dbname is None else namespace(dbname),
         engine=name,
         serializer=_serializer_name(serializer or settings.serializer),
-        compress=_compressor_name(compress if compress is not None else settings.compress),
+        compress=compressor_name(compress if compress is not None else settings.compress),
         ttl=None if ttl is None else parse_duration(ttl),
         durability=durability,
         trust=_trust(trust).value,
@@ -143,6 +145,8 @@ def below(config: Config, name: str, **changes: Any) -> Config:
 def _is_valid(name: str, value: Any) -> bool:
     if name in ("max_size", "max_entries") and value is not None and (type(value) is not int or value < 1):
         raise ValueError(f"{name}={value!r}; it is a positive whole number, or None for no limit")
+    if name == "paths" and value not in _PATHS:
+        raise ValueError(f"paths={value!r}; it is one of {', '.join(map(repr, _PATHS))}")
     return True
 
 
@@ -169,7 +173,8 @@ def _serializer_name(name: str | None) -> str:
     return str(SERIALIZERS.load(name or "hashstash").name)
 
 
-def _compressor_name(name: str | bool | None) -> str:
+def compressor_name(name: str | bool | None) -> str:
+    """The compressor that *name* stands for: ``True`` and ``None`` are the best that is installed, ``False`` is none."""
     if name is None or name is True:
         return "lz4" if _is_importable("lz4") else "zlib"
     return str(COMPRESSORS.load("raw" if name is False else name).name)
@@ -256,7 +261,7 @@ def open_store(config: Config, keys: KeyCodec | None = None) -> Store:
     engine = open_engine(config)
     codec = Codec(config.serializer, config.compress, b64=config.b64)
     if keys is None:
-        keys = PlainKeyCodec(SERIALIZERS.load("hashstash"), StashFacts(engine).buffer_hash)
+        keys = PlainKeyCodec(SERIALIZERS.load("hashstash"), StashFacts(engine).buffer_hash, paths=config.paths)
     store = Store(
         engine=engine,
         codec=codec,

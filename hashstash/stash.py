@@ -49,7 +49,8 @@ class HashStash(MutableMapping[Any, Any]):
     stash first. *ttl*: seconds, a timedelta or ``"7d"`` until entries are over. *max_size* (bytes), *max_entries*: what was
     written first is removed beyond them. *durability*: ``process`` survives a killed process, ``power`` also a power loss
     (slower), ``none`` promises nothing. *trust*: whose code entries are decoded, ``mine``, ``strict`` (and data only if signed)
-    or ``all`` (everybody's: whoever can write here can then run code in this process).
+    or ``all`` (everybody's: whoever can write here can then run code in this process). *paths*: whether a ``Path`` in a key, or
+    among the arguments of a function, counts as the ``path`` that it is, or by the ``content`` of the file or folder there.
 
     Keys are type-strict: ``1``, ``1.0`` and ``True`` are three keys; equal dicts in any order are one.
     """
@@ -74,6 +75,7 @@ class HashStash(MutableMapping[Any, Any]):
         durability: str = "process",
         trust: str = "mine",
         read_only: bool = False,
+        paths: str = "path",
         **engine_options: Any,
     ) -> None:
         if name is not None and root_dir is not None:
@@ -92,6 +94,7 @@ class HashStash(MutableMapping[Any, Any]):
             durability=durability,
             trust=trust,
             read_only=read_only,
+            paths=paths,
             engine_options=engine_options,
         )
         self._open(config)

@@ -7,7 +7,14 @@ import pytest
 from hashstash import trust
 
 _numbers = itertools.count()
-_NOT_INSTALLED = {name for name in ("lmdb", "lz4") if find_spec(name) is None}
+_PACKAGES = {
+    "lmdb": ["lmdb"],
+    "lz4": ["lz4"],
+    "blosc": ["blosc2", "blosc"],
+    "zstd": ["zstandard", "compression"],
+    "jsonpickle": ["jsonpickle"],
+}
+_NOT_INSTALLED = {name for name, packages in _PACKAGES.items() if not any(map(find_spec, packages))}
 
 
 def pytest_runtest_setup(item):
@@ -15,7 +22,7 @@ def pytest_runtest_setup(item):
     params = item.callspec.params.values() if hasattr(item, "callspec") else ()
     missing = _NOT_INSTALLED.intersection(value for value in params if isinstance(value, str))
     if missing:
-        pytest.skip(f"the package {missing.pop()} is not installed")
+        pytest.skip(f"the package for {missing.pop()} is not installed")
 
 
 @pytest.fixture(scope="session")

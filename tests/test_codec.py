@@ -24,7 +24,7 @@ from hashstash.compressors import zlib
 from hashstash.entry import Flag
 from hashstash.errors import CorruptEntry, UnknownPlugin
 
-COMPRESSORS = ["raw", "zlib", "gzip", "bz2", "lz4"]
+COMPRESSORS = ["raw", "zlib", "gzip", "bz2", "lz4", "blosc", "zstd"]
 TEXT = "all work and no play makes jack a dull boy " * 100
 PARTS = [
     Encoded(b"document", [b"one", bytearray(b"two" * 100), memoryview(b"x")]),

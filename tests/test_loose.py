@@ -1,9 +1,16 @@
+from importlib.util import find_spec
+
 import pytest
 
-from hashstash import decode, deserialize, encode, serialize
-from hashstash.errors import BadEntry, CorruptEntry, UnknownPlugin, UnsupportedValue
+from hashstash import Decoder, Deserializer, Encoder, Serializer, decode, deserialize, encode, serialize
+from hashstash.entry import unpack
+from hashstash.errors import BadEntry, CorruptEntry, UnknownPlugin, UnsupportedValue, UntrustedEntry
 
 VALUES = [None, 1, "x" * 5000, {"a": [1, (2, {3})], "b": b"\0"}, [1.5, float("inf")], len]
+
+
+def label_of(frame):
+    return bytes(unpack(frame).label)
 
 
 @pytest.mark.parametrize("serializer", ["hashstash", "pickle"])
@@ -19,14 +26,13 @@ def test_the_data_itself_says_which_serializer_wrote_it():
 
 
 @pytest.mark.parametrize("b64", [True, False])
-@pytest.mark.parametrize("compress", ["raw", "zlib", "gzip", "bz2", "lz4"])
+@pytest.mark.parametrize("compress", ["raw", "zlib", "gzip", "bz2", "lz4", "blosc", "zstd"])
 @pytest.mark.parametrize("value", VALUES)
 def test_what_is_encoded_comes_back(value, compress, b64):
     assert decode(encode(value, compress, b64=b64)) == value
 
 
 def test_encoded_values_are_text_and_small():
-    pytest.importorskip("lz4")
     data = encode("x" * 5000)
     assert data.isascii()
     assert len(data) < 500
@@ -72,3 +78,61 @@ def test_unknown_names_are_refused(name):
 def test_what_cannot_be_serialized_is_named():
     with pytest.raises(UnsupportedValue, match="generator"):
         serialize(i for i in ())
+
+
+def test_lz4_is_the_default_where_it_is_installed():
+    best = "zlib" if find_spec("lz4") is None else "lz4"
+    assert label_of(encode("x" * 5000, b64=False)) == f"hashstash+{best}".encode()
+
+
+def test_nothing_is_compressed_with_false():
+    assert label_of(encode("x" * 5000, False, False)) == b"hashstash"
+
+
+def test_the_data_itself_says_how_it_was_encoded():
+    assert decode(encode({1}, "bz2", False), "zlib", True) == {1}
+
+
+@pytest.mark.parametrize("value", VALUES)
+def test_the_classes_keep_their_arguments(value):
+    encoder, serializer = Encoder("zlib", b64=False, serializer="pickle"), Serializer("pickle")
+    assert label_of(encoder.encode("x" * 5000)) == b"pickle+zlib"
+    assert label_of(serializer.serialize("x")) == b"pickle"
+    assert Decoder("zlib", b64=False).decode(encoder.encode(value)) == value
+    assert Deserializer("pickle").deserialize(serializer.serialize(value)) == value
+
+
+@pytest.mark.parametrize("value", VALUES)
+def test_the_classes_have_the_defaults_of_the_functions(value):
+    assert deserialize(Serializer().serialize(value)) == Deserializer().deserialize(serialize(value)) == value
+    assert decode(Encoder().encode(value)) == Decoder().decode(encode(value)) == value
+
+
+def test_objects_of_the_classes_can_be_called():
+    assert Deserializer()(Serializer()([1])) == Decoder()(Encoder()([1])) == [1]
+
+
+def test_objects_with_equal_arguments_are_equal():
+    assert Encoder("zlib") == Encoder("zlib") != Encoder("gzip")
+    assert len({Serializer(), Serializer("hashstash"), Serializer("pickle")}) == 2
+
+
+@pytest.mark.parametrize("kind", [Encoder, Decoder, Serializer, Deserializer])
+@pytest.mark.parametrize("name", ["nope", "", None, 5])
+def test_the_classes_refuse_unknown_names_at_once(kind, name):
+    with pytest.raises(UnknownPlugin, match="known:"):
+        kind(name)
+
+
+def test_unknown_names_are_refused_when_reading_too():
+    with pytest.raises(UnknownPlugin, match="did you mean 'zlib'"):
+        decode(encode(1, "zlib"), "zlip")
+    with pytest.raises(UnknownPlugin):
+        deserialize(serialize(1), "pickel")
+
+
+@pytest.mark.parametrize("kind", [Encoder, Serializer])
+def test_strangers_code_is_not_decoded(kind, somebody_else):
+    data = kind()(len)
+    with somebody_else, pytest.raises(UntrustedEntry):
+        Decoder()(data)

@@ -7,7 +7,20 @@ import pytest
 import hashstash
 from hashstash import HashStash
 
-NAMES = ["HashStash", "__version__", "decode", "deserialize", "encode", "errors", "serialize", "stashed_result"]
+NAMES = [
+    "Decoder",
+    "Deserializer",
+    "Encoder",
+    "Serializer",
+    "HashStash",
+    "__version__",
+    "decode",
+    "deserialize",
+    "encode",
+    "errors",
+    "serialize",
+    "stashed_result",
+]
 
 
 def test_star_exports_the_public_names_and_nothing_else():

@@ -10,8 +10,8 @@ ALL = [ENGINES, SERIALIZERS, COMPRESSORS, FILTERS]
     "registry, known",
     [
         (ENGINES, {"pairtree", "lmdb", "memory"}),
-        (SERIALIZERS, {"hashstash", "pickle"}),
-        (COMPRESSORS, {"raw", "zlib", "gzip", "bz2", "lz4"}),
+        (SERIALIZERS, {"hashstash", "pickle", "jsonpickle"}),
+        (COMPRESSORS, {"raw", "zlib", "gzip", "bz2", "lz4", "blosc", "zstd"}),
         (FILTERS, {"b64"}),
     ],
 )

@@ -20,7 +20,7 @@ ONE_GO = 1 << 20
 """Results up to this size are inflated by one call."""
 _FED = 64 * 1024
 _SUSPICIOUS = 16 * ONE_GO
-_RATIO = 200
+_RATIO = 16
 
 
 class Stream(Protocol):

@@ -7,15 +7,13 @@ that this module would not write, such as lazy ones or ones that leave memory as
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hashstash.errors import CorruptEntry, MissingDependency
 
 if TYPE_CHECKING:
     from hashstash.codec import Buffer
 
-blosc: Any
-blosc2: Any
 try:
     import blosc2
 except ImportError:
@@ -27,6 +25,8 @@ except ImportError:
 if blosc is None and blosc2 is None:
     raise MissingDependency("the blosc compressor needs the package 'blosc2': pip install 'hashstash[blosc]'")
 
+ERRORS = (RuntimeError, ValueError) if blosc is None else (RuntimeError, ValueError, blosc.blosc_extension.error)
+"""What the packages raise for bytes that are no chunk."""
 LARGEST_CHUNK = 2**31 - 1 - 32
 """What one chunk can hold; larger data is kept raw."""
 LEVEL = 5
@@ -36,6 +36,7 @@ _SAMPLE = 16 * 1024
 _HEADER = struct.Struct("<BBBBIII")  # format, format of LZ4, flags, item size, raw size, block size, size of the chunk
 _FORMAT_1, _FORMAT_2 = 2, 5
 _LZ4 = 1
+_COPIED = 2
 _BITSHUFFLE = 4
 _FILTERS = {bytes((0, 0, 0, 0, 0, shuffle, _LZ4, 0)) + bytes(7) for shuffle in (0, 1)}
 _CONTENT = (0x00, 0x10)  # ordinary, or nothing but zeros
@@ -60,7 +61,7 @@ class Blosc:
         _check(data, raw_size)
         try:
             raw: bytes = blosc2.decompress2(data, nthreads=1) if blosc2 else blosc.decompress(data)
-        except (RuntimeError, ValueError, *([] if blosc is None else [blosc.blosc_extension.error])) as error:
+        except ERRORS as error:
             raise CorruptEntry(f"a stored payload is no Blosc chunk ({error}); delete the entry") from error
         if len(raw) != raw_size:
             raise _wrong_size(raw_size)
@@ -90,14 +91,16 @@ def _check(data: Buffer, raw_size: int) -> None:
     version, _, flags, item_size, raw, block, size = _HEADER.unpack_from(view)
     if raw != raw_size or size != len(view):
         raise _wrong_size(raw_size)
-    if flags >> 5 != _LZ4 or item_size not in ITEM_SIZES or block > max(raw, 1):
+    if not (flags >> 5 == _LZ4 or flags & _COPIED) or item_size not in ITEM_SIZES or block > max(raw, 1):
         raise CorruptEntry("a stored payload is a Blosc chunk that hashstash does not write; delete the entry")
-    if version == _FORMAT_2 and (len(view) < 32 or view[16:31] not in _FILTERS or view[31] not in _CONTENT):
+    if version == _FORMAT_2 and (len(view) < 32 or bytes(view[16:31]) not in _FILTERS or view[31] not in _CONTENT):
         raise CorruptEntry("a stored payload is a Blosc chunk that hashstash does not write; delete the entry")
     if version not in {_FORMAT_1, _FORMAT_2} or (version == _FORMAT_1 and flags & _BITSHUFFLE):
         raise CorruptEntry("a stored payload is a Blosc chunk of an unknown format; delete the entry")
     if version == _FORMAT_2 and blosc2 is None:
-        raise MissingDependency("a stored payload was written by 'blosc2', which 'blosc' cannot read: pip install blosc2")
+        raise MissingDependency(
+            "a stored payload was written by 'blosc2', which 'blosc' cannot read: pip install blosc2"
+        )
 
 
 def _wrong_size(raw_size: int) -> CorruptEntry:

@@ -6,7 +6,7 @@ The payload is one frame that tells its size. Python 3.14 has Zstandard in its l
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hashstash.compressors._stream import inflate
 from hashstash.errors import CorruptEntry, MissingDependency
@@ -14,8 +14,6 @@ from hashstash.errors import CorruptEntry, MissingDependency
 if TYPE_CHECKING:
     from hashstash.codec import Buffer
 
-standard: Any
-zstandard: Any
 try:
     from compression import zstd as standard
 except ImportError:
@@ -61,7 +59,9 @@ def _size_in_library(data: Buffer) -> int | None:
 
 
 def _inflate_by_library(data: Buffer, raw_size: int) -> Buffer:
-    window = min(max(_SMALLEST_WINDOW, raw_size.bit_length()), standard.DecompressionParameter.window_log_max.bounds()[1])
+    window = min(
+        max(_SMALLEST_WINDOW, raw_size.bit_length()), standard.DecompressionParameter.window_log_max.bounds()[1]
+    )
     options = {standard.DecompressionParameter.window_log_max: window}
     start = functools.partial(standard.ZstdDecompressor, options=options)
     return inflate("zstd", start, data, raw_size, standard.ZstdError)

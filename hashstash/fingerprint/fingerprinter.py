@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from hashstash.fingerprint.packages import Pin
+    from hashstash.fingerprint.walker import Handler
 
 _DEEP = 100_000
 _recursion = threading.Lock()
@@ -58,11 +59,13 @@ class Fingerprinter:
         namespace: Mapping[str, Any] | None = None,
         buffer_hash: str | None = None,
         share_leaves: bool = True,
+        paths: str = "path",
     ) -> None:
         self.pin: Pin = pin
         self.namespace = namespace
         self.buffer_hash = buffer_hash or default_buffer_hash()
         self._hasher = buffer_hasher(self.buffer_hash)
+        self._handler_for = handler_for if paths == "path" else _content_handlers(self.buffer_hash)
         self._leaves: dict[int, tuple[Any, bytes]] | None = {} if share_leaves else None
 
     def walk(self, value: Any, label: str = "value") -> Walk:
@@ -93,7 +96,15 @@ class Fingerprinter:
         return function_parts(function, lambda value: self.walk(value).digest)
 
     def _walker(self) -> Walker:
-        return Walker(handler_for, pin=self.pin, namespace=self.namespace, hasher=self._hasher, leaves=self._leaves)
+        return Walker(
+            self._handler_for, pin=self.pin, namespace=self.namespace, hasher=self._hasher, leaves=self._leaves
+        )
+
+
+def _content_handlers(buffer_hash: str) -> Callable[[type], Handler]:
+    from hashstash.fingerprint.contents import content_handlers  # few stashes look into files
+
+    return content_handlers(buffer_hash)
 
 
 def finished(make_walker: Callable[[], Walker], labelled: Sequence[tuple[str, Any]]) -> Walker:

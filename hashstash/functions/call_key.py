@@ -68,10 +68,12 @@ class CallKeyCodec:
         version: object,
         serializer: Serializer,
         buffer_hash: Callable[[], str],
+        *,
+        paths: str = "path",
     ) -> None:
         self.binder = binder
         self._live = live
-        self._plain = PlainKeyCodec(serializer, buffer_hash)
+        self._plain = PlainKeyCodec(serializer, buffer_hash, paths=paths)
         self._serializer = serializer
         self._token = address_of(version, self._plain.fingerprint) if version is not None else b""
 

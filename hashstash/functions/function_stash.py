@@ -63,7 +63,8 @@ class Memo:
         config = below(parent.config, f"{FUNCTIONS}/{_name_of(function).replace('/', '%2F')}", is_function_stash=True)
         facts = StashFacts(open_engine(config))
         binder = CallBinder(function, ignore=options.ignore, key=options.key)
-        self.keys = CallKeyCodec(binder, self.live, options.version, SERIALIZERS.load("hashstash"), facts.buffer_hash)
+        serializer = SERIALIZERS.load("hashstash")
+        self.keys = CallKeyCodec(binder, self.live, options.version, serializer, facts.buffer_hash, paths=config.paths)
         self.stash = HashStash.from_config(config, self.keys)
         self.store: Store = self.stash.store
         self._plain_count = binder.plain_count
@@ -203,7 +204,7 @@ _memos: weakref.WeakKeyDictionary[Callable[..., Any], dict[Any, Memo]] = weakref
 
 def memo_of(function: Callable[..., Any], parent: HashStash, options: MemoOptions) -> Memo:
     """The one memory of *function* in *parent* with these options, kept as long as the function lives."""
-    place = (parent.path, parent.dbname, repr(options), options.key, options.if_)
+    place = (parent.path, parent.dbname, parent.config.paths, repr(options), options.key, options.if_)
     try:
         known = _memos.setdefault(function, {})
     except TypeError:

@@ -290,3 +290,9 @@ def test_a_hook_stands_for_the_state(digest):
 
     assert digest(Handle("a")) == digest(Handle("a"))
     assert digest(Handle("a")) != digest(Handle("b"))
+
+
+def test_looking_at_the_attributes_of_an_exception_is_not_a_change(digest):
+    looked_at = OSError(2, "no such file")
+    assert looked_at.__dict__ == {}
+    assert digest(looked_at) == digest(OSError(2, "no such file"))

@@ -12,7 +12,7 @@ from hashstash.paths import cache_root
 from hashstash.registry import ENGINES
 
 ALL_ENGINES = ["pairtree", "lmdb", "memory"]
-COMPRESSORS = ["raw", "zlib", "gzip", "bz2", "lz4"]
+COMPRESSORS = ["raw", "zlib", "gzip", "bz2", "lz4", "blosc", "zstd"]
 
 
 # ---- where it lies ---------------------------------------------------------------------------------------------------
@@ -306,6 +306,15 @@ def test_compression_makes_rows_smaller(opened, compress):
     stash["k"] = "all work and no play " * 500
     (info,) = stash.entries()
     assert (info.size < info.raw_size / 3) == (compress != "raw")
+
+
+@pytest.mark.parametrize("compress", COMPRESSORS)
+def test_the_listing_says_what_was_chosen_for_each_entry(opened, compress):
+    stash = opened(compress=compress)
+    packed = "hashstash" if compress == "raw" else f"hashstash+{compress}"
+    stash.update({"text": "the same words " * 500, "short": "x" * 300, "noise": os.urandom(300_000)})
+    chosen = {info.key: (info.codec, info.raw_size) for info in stash.entries()}
+    assert chosen == {"text": (packed, 7503), "short": ("hashstash", 303), "noise": ("hashstash", 300_005)}
 
 
 def test_b64_values_are_text_in_the_row(opened):

@@ -42,6 +42,7 @@ class Reader:
         self._actions = actions
         self._resolve = resolve
         self._memory: dict[int, Buffer] = {}
+        self._used: set[int] = set()
 
     def run(self, operations: object) -> None:
         """Carry out all *operations*."""
@@ -101,21 +102,29 @@ class Reader:
         return value
 
     def buffer(self, place: object) -> Buffer:
-        """The bytes that an operation refers to."""
-        if type(place) is bytes:
-            return place
-        if type(place) is not int or not 0 <= place < len(self._buffers):
-            raise malformed("it refers to a buffer that is not there")
-        return self._buffers[place]
+        """The bytes that an operation refers to, which no other operation does."""
+        data = self._find_buffer(place)
+        if type(place) is int:
+            if place in self._used:  # else a few bytes for each use would ask for a copy of the whole buffer
+                raise malformed("two values refer to one buffer")
+            self._used.add(place)
+        return data
 
     def memory(self, place: object) -> Buffer:
         """The buffer as writable memory, which is the same one whenever it is asked for."""
-        data = self.buffer(place)
+        data = self._find_buffer(place)
         if not memoryview(data).readonly:
             return data
         if id(data) not in self._memory:
             self._memory[id(data)] = bytearray(data)
         return self._memory[id(data)]
+
+    def _find_buffer(self, place: object) -> Buffer:
+        if type(place) is bytes:
+            return place
+        if type(place) is not int or not 0 <= place < len(self._buffers):
+            raise malformed("it refers to a buffer that is not there")
+        return self._buffers[place]
 
     def resolve(self, token: Any) -> object:
         """The live object that *token* stands for."""

@@ -260,6 +260,7 @@ class _Reader:
         self._buffers = buffers
         self._nesting = 0
         self._loose = 0
+        self._used: set[int] = set()
 
     def finish(self, value: Any) -> Any:
         if self._loose:
@@ -298,6 +299,9 @@ class _Reader:
             return buffer
         if type(buffer) is not _Place or not 0 <= buffer < len(self._buffers):
             raise CorruptEntry("a stored value names a buffer that is not there; delete the entry")
+        if buffer in self._used:  # else a few bytes for each use would ask for a copy of the whole buffer
+            raise CorruptEntry("a stored value names a buffer twice; delete the entry")
+        self._used.add(buffer)
         self._loose -= 1
         return self._buffers[buffer]
 

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 SIMPLE = re.compile(r"[<>|](?:[biufcSUV]\d{1,10}|[mM]8(?:\[\d{0,18}[a-zA-Z]{1,2}\])?|[qQgG])")
 StringDType: Any = getattr(getattr(np, "dtypes", None), "StringDType", ())
+LARGEST_PADDED = 64 << 20
+MOST_PADDING = 200
+"""An array with fields may take this much memory, or so many times what its fields do, for gaps between them."""
 SCALARS = frozenset(np.sctypeDict.values()) | {np.record}
 
 
@@ -151,9 +154,11 @@ def _unpack_objects(dtype: Any, shape: tuple[int, ...], order: Any, elements: An
         raise CorruptEntry("a stored array of objects is malformed; delete the entry")
     if dtype.kind == "O":
         flat = np.fromiter(values, dtype, len(values))
-    else:
+    elif StringDType and isinstance(dtype, StringDType):
         flat = np.array(values, dtype) if values else np.empty(0, dtype)
-    if dtype.subdtype is not None or flat.ndim != 1:
+    else:  # such as text of a fixed width, of which a few bytes here could ask for any amount of memory
+        raise CorruptEntry("a stored array of objects has elements of another type; delete the entry")
+    if flat.ndim != 1:
         raise CorruptEntry("a stored array of objects is malformed; delete the entry")
     return flat.reshape(shape, order=order)
 
@@ -165,6 +170,8 @@ def _unpack_columns(dtype: Any, shape: tuple[int, ...], order: Any, columns: Any
             raise CorruptEntry(f"the field {name!r} of a stored array is malformed; delete the entry")
     if not names:
         raise CorruptEntry("a stored array of objects has no fields; delete the entry")
+    if math.prod(shape) * dtype.itemsize > max(LARGEST_PADDED, MOST_PADDING * sum(column.nbytes for column in columns)):
+        raise CorruptEntry("a stored array claims far more memory than its fields fill; delete the entry")
     array = np.empty(shape, dtype, order)
     for name, column in zip(names, columns, strict=True):
         array[name] = column

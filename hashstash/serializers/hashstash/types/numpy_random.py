@@ -30,8 +30,21 @@ def _unpack_bits(meta: Any) -> Any:
     if seed is not None and type(seed) is not SeedSequence:
         raise CorruptEntry("a stored random generator has a malformed seed; delete the entry")
     generator = BIT_GENERATORS[name](0 if seed is None else seed)
-    generator.state = expect(dict, state)
+    generator.state = _checked(expect(dict, state))
     return generator
+
+
+POSITIONS = {"pos": 624, "buffer_pos": 4}
+"""The largest position in a generator's buffer: numpy believes what it is told, and would read behind the buffer's end."""
+
+
+def _checked(state: dict[str, Any]) -> dict[str, Any]:
+    for part in (state, state.get("state")):
+        for name, largest in POSITIONS.items():
+            position = part.get(name, 0) if type(part) is dict else 0
+            if not 0 <= int(position) <= largest:
+                raise CorruptEntry("a stored random generator points outside of its buffer; delete the entry")
+    return state
 
 
 def _unpack_generator(meta: Any) -> Any:
@@ -60,7 +73,7 @@ def _pack_legacy(value: Any) -> dict[str, Any]:
 
 def _unpack_legacy(meta: Any) -> Any:
     generator = np.random.RandomState(0)
-    generator.set_state(expect(dict, meta))
+    generator.set_state(_checked(expect(dict, meta)))
     return generator
 
 

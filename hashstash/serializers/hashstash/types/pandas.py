@@ -59,7 +59,8 @@ def _unpack_frame(meta: Any) -> Any:
     expect(pd.Index, index)
     expect(pd.Index, columns)
     pairs = [items(block, 2) for block in expect(list, blocks)]
-    if sorted(place for places, _ in pairs for place in expect(list, places)) != list(range(len(columns))):
+    claimed = [place for places, _ in pairs for place in expect(list, places)]
+    if len(claimed) != len(columns) or sorted(claimed) != list(range(len(columns))):
         raise CorruptEntry("a stored frame does not hold each of its columns once; delete the entry")
     built = [_unpack_block(places, values, len(index)) for places, values in pairs]
     frame = create_dataframe_from_blocks(built, index=index, columns=columns)

@@ -1,0 +1,73 @@
+"""What any supported Python writes into a stash, functions and classes included, any other one reads."""
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
+VERSIONS = ("3.11", "3.12", "3.13")
+PACKAGES = ("numpy", "pandas")
+ENVIRONMENTS = (".venv", ".venv-colab")
+LEAST = 250
+
+
+def runs(python, *modules):
+    script = "".join(f"import {module};" for module in modules)
+    return subprocess.run([python, "-c", script], capture_output=True, check=False).returncode == 0
+
+
+def interpreter(version):
+    installed = sorted(map(str, Path("~/.pyenv/versions").expanduser().glob(f"{version}.*/bin/python")))
+    for candidate in filter(None, (*reversed(installed), shutil.which(f"python{version}"))):
+        if runs(candidate):
+            return candidate
+    pytest.skip(f"Python {version} is not installed")
+
+
+def environment(name):
+    python = str(ROOT / name / "bin" / "python")
+    if not Path(python).exists() or not runs(python, *PACKAGES):
+        pytest.skip(f"there is no {name} with {' and '.join(PACKAGES)}")
+    return python
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """Writes with one Python and reads with another; each writes once."""
+    folder = tmp_path_factory.mktemp("portable")
+    settings = {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", "HASHSTASH_KEY": "5a" * 32}
+    settings |= {f"XDG_{kind}_HOME": str(folder / kind) for kind in ("CACHE", "STATE", "CONFIG")}
+
+    def call(python, *arguments):
+        command = [python, str(HERE / "corpus.py"), *arguments]
+        done = subprocess.run(command, env={**os.environ, **settings}, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def write_and_read(writer, reader, packages=()):
+        root = folder / writer.strip("/").replace("/", "-") / "-".join(("with", *packages))
+        if not root.exists():
+            call(writer, "write", str(root), *packages)
+        return json.loads(call(reader, "read", str(root), *packages))
+
+    return write_and_read
+
+
+@pytest.mark.parametrize("reader", VERSIONS)
+@pytest.mark.parametrize("writer", VERSIONS)
+def test_each_version_reads_what_each_wrote(run, writer, reader):
+    found = run(interpreter(writer), interpreter(reader))
+    assert found["wrong"] == {}
+    assert found["read"] >= LEAST
+
+
+@pytest.mark.parametrize("writer, reader", [ENVIRONMENTS, ENVIRONMENTS[::-1]])
+def test_numpy_and_pandas_of_other_versions_read_it(run, writer, reader):
+    found = run(environment(writer), environment(reader), PACKAGES)
+    assert found["wrong"] == {}
+    assert found["read"] >= LEAST
