@@ -540,18 +540,21 @@ class Store:
             if entry is not None:
                 yield entry
 
-    def trust_all(self) -> int:
-        """Sign every foreign code entry with this user's key, so that it is decoded from now on; return how many."""
+    def trust_all(self, *, everything: bool = False) -> int:
+        """Sign every foreign code entry with this user's key, so that it is decoded from now on; return how many.
+
+        With *everything*, data entries too: what a signature permits beyond decoding is up to whoever reads them.
+        """
         signed = 0
         for engine in (self.engine, self.engine.section(versions.HISTORY)):
             for address, blob in list(engine.rows()):
                 with contextlib.suppress(BadEntry):  # what was changed or tampered with is not made good by trusting it
-                    signed += self._trust_row(engine, address, unpack(blob))
+                    signed += self._trust_row(engine, address, unpack(blob), everything=everything)
         return signed
 
-    def _trust_row(self, engine: Engine, address: bytes, entry: Entry) -> bool:
+    def _trust_row(self, engine: Engine, address: bytes, entry: Entry, *, everything: bool) -> bool:
         keyring = trusting.keyring()
-        needs_trust = entry.is_code or key_is_code(entry.key) or self.trust is Trust.STRICT
+        needs_trust = everything or entry.is_code or key_is_code(entry.key) or self.trust is Trust.STRICT
         if not needs_trust or keyring.verifies(entry, self.namespace):
             return False
         if key_is_code(entry.key):

@@ -331,7 +331,7 @@ def test_a_bad_file_does_not_end_an_iteration(stash):
     stash["k"] = noise()
     (name,) = names(stash)
     stash.store.blobs.remove(name)
-    with pytest.warns(RuntimeWarning, match="1 entry cannot be read"):
+    with pytest.warns(RuntimeWarning, match="1 entry that cannot be read"):
         assert dict(stash.items()) == {"good": 1}
 
 

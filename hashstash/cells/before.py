@@ -9,7 +9,8 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hashstash.cells.capture import mime_bundle
-from hashstash.cells.facts import EXISTS, environment_digest, user_modules
+from hashstash.cells.facts import EXISTS, environment_digest
+from hashstash.cells.modules import user_modules
 from hashstash.cells.names import CellNames, Read, analyse
 from hashstash.cells.scopes import identifiers
 from hashstash.cells.shell import is_users_own

@@ -55,6 +55,9 @@ class Facts:
     files: tuple[FileFact, ...] = ()
     folders: dict[str, bytes] = field(default_factory=dict)
     written: tuple[str, ...] = ()
+    """Files that the cell added to; only that they exist counts."""
+    made: tuple[FileFact, ...] = ()
+    """Files that the cell wrote, as it left them."""
     working_directory: str | None = None
     modules: tuple[ModuleFact, ...] = ()
     packages: dict[str, str] = field(default_factory=dict)
@@ -64,15 +67,16 @@ class Facts:
         """As plain data."""
         data = {name: getattr(self, name) for name in self.__dataclass_fields__}
         data["files"] = [list(astuple(fact)) for fact in self.files]
+        data["made"] = [list(astuple(fact)) for fact in self.made]
         data["modules"] = [[fact.name, list(astuple(fact.file)), fact.loaded] for fact in self.modules]
         return data
 
     @classmethod
     def from_data(cls, data: dict[str, Any]) -> Facts:
         """From what :meth:`to_data` gave."""
-        files = tuple(FileFact(*fact) for fact in data["files"])
+        files, made = (tuple(FileFact(*fact) for fact in data[kind]) for kind in ("files", "made"))
         modules = tuple(ModuleFact(name, FileFact(*file), loaded) for name, file, loaded in data["modules"])
-        return cls(**{**data, "files": files, "modules": modules, "written": tuple(data["written"])})
+        return cls(**{**data, "files": files, "made": made, "modules": modules, "written": tuple(data["written"])})
 
     def differences(self, inputs: Inputs, options: CellOptions) -> Iterator[str]:
         """What no longer holds, in words, the likely and cheap things first."""
@@ -136,6 +140,9 @@ class Facts:
         for path in self.written:
             if not os.path.exists(path):
                 yield f"the file {path}, which the cell wrote, is gone"
+        for fact in self.made:
+            if not fact.still_holds():
+                yield f"the file {fact.path} is no longer as the cell wrote it"
 
 
 def sharing_of(inputs: Inputs, names: Iterable[str]) -> bytes:
@@ -153,19 +160,6 @@ def environment_digest(name: str) -> bytes | None:
 def names_digest(names: Iterable[str]) -> bytes:
     """A digest of file names."""
     return digest_text("\0".join(names))
-
-
-def user_modules(names: Iterable[str]) -> dict[str, ModuleType]:
-    """Those of the loaded modules that are the user's own and come from a file."""
-    loaded = {name: sys.modules.get(name) for name in names}
-    return {
-        name: module
-        for name, module in loaded.items()
-        if isinstance(module, ModuleType)
-        and name != "__main__"
-        and getattr(module, "__file__", None)
-        and origin_of_module(module) is Origin.USER
-    }
 
 
 def installed_packages(names: Iterable[str]) -> dict[str, str]:

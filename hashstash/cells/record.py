@@ -21,8 +21,8 @@ from hashstash.cells.facts import (
     installed_packages,
     module_fact,
     names_digest,
-    user_modules,
 )
+from hashstash.cells.modules import user_modules
 from hashstash.cells.objects import CannotRestore
 from hashstash.cells.rows import Outputs, Record
 from hashstash.cells.surroundings import SEEDING, Surroundings
@@ -277,6 +277,7 @@ def _facts(run: Run, effects: Effects) -> Facts:
         files=files.facts() if files else (),
         folders=files.folders() if files else {},
         written=files.written() if files else (),
+        made=files.made() if files else (),
         working_directory=before.surroundings.working_directory if is_placed else None,
         modules=tuple(_module_facts(before)),
         packages=installed_packages(before.names.modules),
@@ -321,7 +322,16 @@ class _Files:
         return {path: names_digest(names) for path, names in self.watch.listed.items()}
 
     def written(self) -> tuple[str, ...]:
-        return tuple(sorted(path for path in self.watch.written if os.path.exists(path)))
+        """Those that the cell added to: others may add too."""
+        return tuple(path for path in self._there() if path in self.watch.appended)
+
+    def made(self) -> tuple[FileFact, ...]:
+        """Those whose content is the cell's own; what was read as well is a fact already."""
+        kept = {*self.watch.appended, *self.watch.read}
+        return tuple(self._fact(path, stat_of(path)) for path in self._there() if path not in kept)
+
+    def _there(self) -> list[str]:
+        return sorted(path for path in self.watch.written if os.path.isfile(path))
 
 
 def environment_facts(names: set[str]) -> dict[str, bytes | None]:

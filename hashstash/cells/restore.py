@@ -1,4 +1,8 @@
-"""A hit: everything is decoded first, then applied, so that a record that turns out bad leaves nothing half done."""
+"""A hit: everything is decoded first, then applied, so that a record that turns out bad leaves nothing half done.
+
+A record that nobody this user trusts signed is data and nothing else: it may bind names that the cell's own text binds,
+and show text. It imports nothing, and touches no object that is there.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from hashstash.cells import leftovers, objects, surroundings
 from hashstash.cells.capture import StoredResult, replay, showable
+from hashstash.cells.names import analyse
 from hashstash.cells.objects import CannotRestore
 from hashstash.cells.record import RESULT, joint_sharing
 from hashstash.errors import BadEntry, StashError, UnsupportedValue
@@ -16,9 +21,14 @@ from hashstash.serializers.hashstash.graph import load_roots
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from hashstash.cells.cell import Cell
     from hashstash.cells.inputs import Inputs
     from hashstash.cells.options import CellOptions
     from hashstash.cells.rows import Outputs, Record, Rows
+
+
+_NOT_SIGNED = "and nobody you trust signed it (%stash trust)"
+_NOT_IN_CELL = f"which this cell's text does not, {_NOT_SIGNED}"
 
 
 class Unusable(StashError):
@@ -40,6 +50,7 @@ class Restorer:
     """One record on its way back into the namespace."""
 
     rows: Rows
+    cell: Cell
     record: Record
     inputs: Inputs
     options: CellOptions
@@ -48,6 +59,8 @@ class Restorer:
         """Bring variables, objects, surroundings and outputs back; raises :class:`Unusable` before it changes
         anything.
         """
+        if not self.record.is_trusted:
+            self._check_foreign()
         outputs, is_trusted = self._outputs()
         if self.record.result != "stored" and self._is_all_there():
             values: dict[str, Any] = {}
@@ -68,19 +81,37 @@ class Restorer:
 
     def _outputs(self) -> tuple[Outputs, bool]:
         found = self._read(self.rows.outputs)
-        outputs, is_trusted = found
+        outputs, is_trusted = found[0], found[1] and self.record.is_trusted
         if outputs.surroundings and not is_trusted:
-            raise Unusable(
-                "the record changes environment, import path or random state, and nobody you trust signed it"
-            )
+            raise Unusable(f"the record changes environment, import path or random state, {_NOT_SIGNED}")
         return outputs, is_trusted
 
+    def _check_foreign(self) -> None:
+        """Refuse a stranger's record that does more than bind what the cell's text binds, or delete what it deletes."""
+        record = self.record
+        names = analyse(self.cell.tree, existing=self.inputs.names(), reached=self.inputs.reached)
+        surprises = sorted(record.variables.keys() - names.touched)
+        surprises += sorted(set(record.deleted) - names.surely_unbound)
+        if surprises:
+            raise Unusable(f"the record binds or deletes {', '.join(map(repr, surprises))}, {_NOT_IN_CELL}")
+        if record.changes_objects:
+            raise Unusable(f"the record changes objects in place, {_NOT_SIGNED}")
+        where, _, name = record.result.partition(" ")
+        if where == "variable" and name not in record.variables:
+            raise Unusable(f"the record shows {name!r}, {_NOT_IN_CELL}")
+
     def _values(self) -> dict[str, Any]:
-        encoded = self._read(self.rows.variables)
+        encoded, is_trusted = self._read(self.rows.variables)
+        is_trusted = is_trusted and self.record.is_trusted
+        if encoded.is_code and not is_trusted:
+            raise Unusable(f"the record's values need code, {_NOT_SIGNED}")
         try:
-            return load_roots(encoded, resolve=self.inputs.resolve, namespace=self.inputs.namespace)
+            values = load_roots(encoded, resolve=self.inputs.resolve, namespace=self.inputs.namespace)
         except (BadEntry, UnsupportedValue, LookupError, ValueError) as error:
             raise Unusable(str(error)) from error
+        if not is_trusted and not values.keys() <= {*self.record.variables, RESULT}:
+            raise Unusable(f"the record changes objects in place, {_NOT_SIGNED}")
+        return values
 
     def _read(self, read: Any) -> Any:
         try:
@@ -116,7 +147,7 @@ class Restorer:
         return not self.inputs.fingerprinter.walk(value).containers
 
     def _apply(self, values: dict[str, Any], names: list[str], changes: list[dict[str, Any]]) -> None:
-        for name in self.record.imports:
+        for name in self.record.imports if self.record.is_trusted else ():
             importlib.import_module(name)
         targets = [(self.inputs.resolve(change["token"]), change) for change in changes]
         for target, change in targets:

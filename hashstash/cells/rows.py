@@ -3,6 +3,9 @@
 ``("code", digest)`` lists the records of one cell, whatever their inputs; ``("outputs", id)`` holds what a run showed
 and did; ``("variables", id)`` holds what it bound. The list is written last, so that a record is complete or
 invisible.
+
+Lists are signed. Whoever adds to a list that nobody he trusts signed marks each record found in it as foreign before
+he signs the whole: a stranger's record stays usable as data, and never passes for one's own.
 """
 
 from __future__ import annotations
@@ -24,6 +27,9 @@ if TYPE_CHECKING:
 FORMAT = 1
 _MOST_RECORDS = 64
 """Of one cell; beyond, the oldest go."""
+_FOREIGN = "foreign"
+"""Marks, in a signed list, a record of somebody else."""
+_NOT_STORED = frozenset({"is_trusted"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +63,19 @@ class Record:
     expires_at: float | None = None
     created_at: float = field(default_factory=time.time)
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    is_trusted: bool = False
+    """Whether somebody this user trusts made it; known when it was read, and not stored."""
 
     def to_data(self) -> dict[str, Any]:
         """As plain data."""
-        data = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        data = {name: getattr(self, name) for name in self.__dataclass_fields__ if name not in _NOT_STORED}
         return {**data, "format": FORMAT, "facts": self.facts.to_data()}
 
     @classmethod
-    def from_data(cls, data: dict[str, Any]) -> Record:
-        """From what :meth:`to_data` gave."""
-        fields = {name: value for name, value in data.items() if name != "format"}
+    def from_data(cls, data: dict[str, Any], *, is_trusted: bool) -> Record:
+        """From what :meth:`to_data` gave; the data itself cannot say that it is trusted."""
+        fields = {name: value for name, value in data.items() if name not in ("format", _FOREIGN)}
+        fields["is_trusted"] = is_trusted
         sequences = {name: tuple(fields[name]) for name in ("deleted", "missing", "roots", "imports")}
         return cls(**{**fields, **sequences, "facts": Facts.from_data(data["facts"])})
 
@@ -94,21 +103,33 @@ class Rows:
 
     def of_code(self, digest: bytes) -> list[Record]:
         """The records of a cell, newest first; a stored list that cannot be read raises a ``BadEntry``."""
-        rows = self.stash.get(("code", digest), ())
-        return [Record.from_data(row) for row in reversed(rows) if row["format"] == FORMAT]
+        rows = [row for row in reversed(self._list(digest)) if row["format"] == FORMAT]
+        return [Record.from_data(row, is_trusted=not row.get(_FOREIGN)) for row in rows]
+
+    def _list(self, digest: bytes) -> list[dict[str, Any]]:
+        """The stored list of a cell's records; those that nobody this user trusts made are marked."""
+        found = self.stash.get_encoded(("code", digest))
+        if found is None:
+            return []
+        entry, encoded = found
+        rows = self._decoded(entry, encoded)
+        return list(rows) if entry.is_trusted else [{**row, _FOREIGN: True} for row in rows]
+
+    def _put_list(self, digest: bytes, rows: list[dict[str, Any]]) -> None:
+        self.stash.put_encoded(("code", digest), self.stash.store.codec.serializer.dumps(rows), sign=True)
 
     def add(self, digest: bytes, record: Record, outputs: Outputs, variables: Encoded) -> None:
         """Store a record; an earlier one with the same facts gives way to it."""
         shown = {"events": outputs.events, "surroundings": outputs.surroundings, "result": outputs.result}
         encoded = self.stash.store.codec.serializer.dumps(shown)
-        self.stash.put_encoded(("variables", record.id), variables, seconds=record.seconds)
+        changes = record.changes_objects
+        self.stash.put_encoded(("variables", record.id), variables, seconds=record.seconds, sign=changes)
         self.stash.put_encoded(("outputs", record.id), encoded, seconds=record.seconds, sign=True)
-        key = ("code", digest)
-        with self.stash.lock(key):
-            rows = list(self.stash.get(key, ()))
+        with self.stash.lock(("code", digest)):
+            rows = self._list(digest)
             new = record.to_data()
             kept = [row for row in rows if row.get("facts") != new["facts"]][1 - _MOST_RECORDS :]
-            self.stash[key] = [*kept, new]
+            self._put_list(digest, [*kept, new])
         self._remove_contents(row["id"] for row in rows if row not in kept)
 
     def outputs(self, record: Record) -> tuple[Outputs, bool] | None:
@@ -126,17 +147,31 @@ class Rows:
 
         return decoder_of(entry.label).serializer.loads(encoded)
 
-    def variables(self, record: Record) -> Encoded | None:
-        """What the run bound, still encoded; ``None`` if it is gone."""
+    def variables(self, record: Record) -> tuple[Encoded, bool] | None:
+        """What the run bound, still encoded, and whether somebody this user trusts wrote it; ``None`` if it is gone."""
         found = self.stash.get_encoded(("variables", record.id))
-        return None if found is None else found[1]
+        return None if found is None else (found[1], found[0].is_trusted)
 
     def all(self) -> Iterator[tuple[bytes, Record]]:
         """Every record with the digest of its cell's code, in any order."""
-        for key in self.stash:
-            if isinstance(key, tuple) and len(key) == 2 and key[0] == "code":
-                for record in self.of_code(key[1]):
-                    yield key[1], record
+        for digest in self._digests():
+            for record in self.of_code(digest):
+                yield digest, record
+
+    def _digests(self) -> Iterator[bytes]:
+        return (key[1] for key in self.stash if isinstance(key, tuple) and len(key) == 2 and key[0] == "code")
+
+    def trust(self) -> tuple[int, int]:
+        """Sign everything with this user's key; return how many records were foreign, and how many rows were not signed."""
+        foreign = 0
+        for digest in list(self._digests()):
+            with self.stash.lock(("code", digest)):
+                rows = self._list(digest)
+                marked = sum(_FOREIGN in row for row in rows)
+                if marked:
+                    self._put_list(digest, [{k: v for k, v in row.items() if k != _FOREIGN} for row in rows])
+            foreign += marked
+        return foreign, self.stash.store.trust_all(everything=True)
 
     def remove(self, *, older_than: float | None = None) -> int:
         """Remove the records that are more than *older_than* seconds old, or all of them; return how many went."""
@@ -146,9 +181,9 @@ class Rows:
             ids = {record.id for code, record in gone if code == digest}
             key = ("code", digest)
             with self.stash.lock(key):
-                kept = [row for row in self.stash.get(key, ()) if row["id"] not in ids]
+                kept = [row for row in self._list(digest) if row["id"] not in ids]
                 if kept:
-                    self.stash[key] = kept
+                    self._put_list(digest, kept)
                 else:
                     self.stash.discard(key)
             self._remove_contents(ids)

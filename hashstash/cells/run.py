@@ -129,7 +129,7 @@ class CellRun:
         report = self.report
         if not self.options.dry_run:
             try:
-                restored = Restorer(self._rows, record, self._inputs, self.options).restore()
+                restored = Restorer(self._rows, self.cell, record, self._inputs, self.options).restore()
             except Unusable as error:
                 self._warn(str(error))
                 return False
@@ -192,7 +192,8 @@ class CellRun:
             self.report.size = made.record.size
 
     def _warn(self, text: str) -> None:
-        self.report.warnings.append(text)
+        if text not in self.report.warnings:  # many records may have the same fault
+            self.report.warnings.append(text)
 
 
 def _shortest(lists: list[list[str]]) -> list[str]:

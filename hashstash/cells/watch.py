@@ -48,6 +48,8 @@ class Watch:
         self.read: dict[str, tuple[int, int] | None] = {}
         """Paths read before the cell wrote them -> size and time when they were first opened."""
         self.written: dict[str, None] = {}
+        self.appended: set[str] = set()
+        """Those of the written that the cell added to without writing what stood there before."""
         self.listed: dict[str, tuple[str, ...]] = {}
         """Folders listed -> the names in them at that moment."""
         self.uses_working_directory = False
@@ -73,6 +75,8 @@ class Watch:
         if not flags & os.O_WRONLY and full not in self.written:
             self.read.setdefault(full, stat_of(full))
         if is_write:
+            if flags & os.O_APPEND and full not in self.written:
+                self.appended.add(full)
             self.written[full] = None
 
     def hear_folder(self, path: Any) -> None:

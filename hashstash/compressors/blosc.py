@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 try:
     import blosc2
 except ImportError:
-    blosc2 = None
+    blosc2 = None  # type: ignore[assignment, unused-ignore]
 try:
     import blosc
 except ImportError:
-    blosc = None
+    blosc = None  # type: ignore[assignment, unused-ignore]
 if blosc is None and blosc2 is None:
     raise MissingDependency("the blosc compressor needs the package 'blosc2': pip install 'hashstash[blosc]'")
 

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 try:
     from compression import zstd as standard
 except ImportError:
-    standard = None
+    standard = None  # type: ignore[assignment, unused-ignore]
 try:
     import zstandard
 except ImportError:
-    zstandard = None
+    zstandard = None  # type: ignore[assignment, unused-ignore]
 if standard is None and zstandard is None:
     raise MissingDependency("the zstd compressor needs the package 'zstandard': pip install 'hashstash[zstd]'")
 

@@ -158,6 +158,13 @@ def _clear(magics: StashMagics, words: list[str]) -> None:
     )
 
 
+def _trust(magics: StashMagics, words: list[str]) -> None:
+    name = _known(magics, _one_name(words, "trust"))
+    records, rows = magics.open(name).trust()
+    counts = f"{records} record{'s' if records != 1 else ''} of others, {rows} row{'s' if rows != 1 else ''} signed"
+    status.publish(magics.shell, [f"stash {name}: trusted from now on: {counts}"], command="trust")
+
+
 def _one_name(words: list[str], action: str) -> str:
     if len(words) != 1 or words[0].startswith("-"):
         raise UsageError(f"%stash {action} takes one stash name, not {' '.join(words) or 'nothing'}")
@@ -174,4 +181,9 @@ def _known(magics: StashMagics, name: str) -> str:
     return name
 
 
-COMMANDS: dict[str, Callable[[StashMagics, list[str]], Any]] = {"ls": _ls, "why": _why, "clear": _clear}
+COMMANDS: dict[str, Callable[[StashMagics, list[str]], Any]] = {
+    "ls": _ls,
+    "why": _why,
+    "clear": _clear,
+    "trust": _trust,
+}

@@ -88,7 +88,8 @@ class StashMagics(Magics):  # type: ignore[misc]
         """Look at the stashes of ``%%stash`` cells, and clear them.
 
         ``%stash`` lists the stashes, ``%stash ls NAME`` the records of one, ``%stash why [NAME]`` says why a cell ran
-        last time, ``%stash clear NAME [--older 7d]`` removes records.
+        last time, ``%stash clear NAME [--older 7d]`` removes records, ``%stash trust NAME`` signs the records of others
+        with your key, so that they may do what your own may: run code, show HTML, change objects.
         """
         return manage.command(self, line)
 

@@ -48,7 +48,6 @@ def write(root, packages):
     opened(root, "keys").update((key, name) for name, key in key_samples.KEYS.items())
     text = graph_corpus.DEFINITIONS
     linecache.cache["<corpus>"] = (len(text), None, text.splitlines(keepends=True), "<corpus>")
-
     exec(compile(text, "<corpus>", "exec"), vars(sys.modules["__main__"]))
     code = opened(root, "code")
     for name, (expression, _) in graph_corpus.CASES.items():

@@ -92,7 +92,8 @@ def _unpack_period(meta: Any) -> Any:
 def _unpack_interval(meta: Any) -> Any:
     left, right, dtype = items(meta, 3)
     expect(pd.IntervalDtype, dtype)
-    if pd.RangeIndex in {type(left), type(right)}:  # which the array would write out in full, however long it says to be
+    # A range would be written out in full, however long it says that it is.
+    if pd.RangeIndex in {type(left), type(right)}:
         raise CorruptEntry("stored intervals have bounds that are no values; delete the entry")
     return pd.arrays.IntervalArray.from_arrays(
         expect(pd.Index, left), expect(pd.Index, right), closed=dtype.closed, dtype=dtype
