@@ -23,6 +23,7 @@ from hashstash.registry import COMPRESSORS, ENGINES, SERIALIZERS
 from hashstash.settings import load_settings
 from hashstash.store import Store
 from hashstash.trust import Trust
+from hashstash.upkeep import sweep_daily
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -273,7 +274,7 @@ def open_store(config: Config, keys: KeyCodec | None = None) -> Store:
         durable=config.durability == "power",
     )
     if not config.read_only:
-        store.sweep_daily()
+        sweep_daily(store)
     return store
 
 

@@ -7,6 +7,7 @@ import dataclasses
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from hashstash import upkeep
 from hashstash.entries import EntryInfo, copy_entries, describe
 from hashstash.loose import from_loose, key_from_loose, loose_key, to_loose
 from hashstash.open import Config, below, configure, function_stashes, open_store
@@ -294,9 +295,9 @@ class HashStash(MutableMapping[Any, Any]):
 
     def clear(self) -> Self:  # type: ignore[override]
         """Remove every entry of this stash, the results of functions that are kept in it too, and return it."""
-        self.store.clear()
+        upkeep.clear(self.store)
         for config in function_stashes(self._config):
-            HashStash.from_config(config).store.clear()
+            upkeep.clear(HashStash.from_config(config).store)
         return self
 
     def get_many(self, keys: Iterable[Any], default: Any = None) -> list[Any]:
@@ -353,7 +354,7 @@ class HashStash(MutableMapping[Any, Any]):
 
     def size_bytes(self) -> int:
         """Bytes that the entries take in the storage, blob files included."""
-        return self.store.size_bytes()
+        return upkeep.size_bytes(self.store)
 
     def copy_to(self, other: HashStash) -> HashStash:
         """Store every entry of this stash in *other*, versions included, and return *other*."""
@@ -366,7 +367,7 @@ class HashStash(MutableMapping[Any, Any]):
 
     def trust(self) -> int:
         """Sign all foreign code in this stash with your key, so that it is decoded from now on; return how many entries."""
-        return self.store.trust_all()
+        return upkeep.trust_all(self.store)
 
     # ---- other stashes -------------------------------------------------------------------------------------------
 

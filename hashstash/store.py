@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from hashstash import trust as trusting
-from hashstash.blobs import SMALLEST_BLOB, YOUNGEST_ORPHAN, BlobMissing, BlobStore, Reference
+from hashstash.blobs import SMALLEST_BLOB, BlobMissing, BlobStore, Reference
 from hashstash.codec import Codec, Encoded, Payload, decoder_of, key_is_code, needs_signature, unfilter
 from hashstash.engine import WRITE_ID, Capability, Engine
 from hashstash.entry import Entry, Flag, new_write_id, pack_plain, plain_key, points_at_blob, unpack, unpack_plain
@@ -395,43 +395,6 @@ class Store:
         for row in removed:
             self._remove_blob(row)
 
-    def clear(self) -> None:
-        """Remove everything that was stored before this call."""
-        if self.blobs is None or not self.blobs.exists():
-            self.engine.clear()
-            return
-        referenced = set(self.blobs.names()) - self._orphans()
-        self.engine.clear()
-        for name in referenced:
-            self.blobs.remove(name)
-        self.sweep()
-
-    def sweep(self, *, older_than: float = YOUNGEST_ORPHAN) -> int:
-        """Remove blob files that no row points at and that are older than any write can be; return how many."""
-        if self.blobs is None:
-            return 0
-        orphans = self._orphans(older_than=older_than)
-        for name in orphans:
-            self.blobs.remove(name)
-        return len(orphans)
-
-    def sweep_daily(self) -> None:
-        """Sweep if nobody has done so for a day."""
-        if self.blobs is not None and self._may_have_blobs and self.blobs.is_sweep_due():
-            self.sweep()
-
-    def _orphans(self, *, older_than: float = 0.0) -> set[str]:
-        assert self.blobs is not None
-        names = set(self.blobs.names(older_than=older_than))
-        if names:
-            for engine in (self.engine, self.engine.section(versions.HISTORY)):
-                for _, row in engine.rows():
-                    with contextlib.suppress(BadEntry):
-                        entry = unpack(row)
-                        if entry.flags & Flag.BLOB:
-                            names.discard(Reference.unpack(entry.payload).name)
-        return names
-
     # ---- all entries ---------------------------------------------------------------------------------------------
 
     def entries(self) -> Iterator[Entry]:
@@ -515,11 +478,6 @@ class Store:
             return sum(1 for _ in self.entries())
         return self.engine.count()
 
-    def size_bytes(self) -> int:
-        """Bytes that rows, history and blob files take."""
-        total = self.engine.size_bytes() + self.engine.section(versions.HISTORY).size_bytes()
-        return total + (self.blobs.size_bytes() if self.blobs is not None else 0)
-
     def _note_expiring(self) -> None:
         section = self.engine.section("meta")
         if not section.has(_EXPIRING):
@@ -539,39 +497,6 @@ class Store:
             entry = self.open_row(address, row, key)
             if entry is not None:
                 yield entry
-
-    def trust_all(self, *, everything: bool = False) -> int:
-        """Sign every foreign code entry with this user's key, so that it is decoded from now on; return how many.
-
-        With *everything*, data entries too: what a signature permits beyond decoding is up to whoever reads them.
-        """
-        signed = 0
-        for engine in (self.engine, self.engine.section(versions.HISTORY)):
-            for address, blob in list(engine.rows()):
-                with contextlib.suppress(BadEntry):  # what was changed or tampered with is not made good by trusting it
-                    signed += self._trust_row(engine, address, unpack(blob), everything=everything)
-        return signed
-
-    def _trust_row(self, engine: Engine, address: bytes, entry: Entry, *, everything: bool) -> bool:
-        keyring = trusting.keyring()
-        needs_trust = everything or entry.is_code or key_is_code(entry.key) or self.trust is Trust.STRICT
-        if not needs_trust or keyring.verifies(entry, self.namespace):
-            return False
-        if key_is_code(entry.key):
-            entry.flags |= Flag.CODE
-        if entry.flags & Flag.BLOB:
-            self._fill_digest(entry)
-        keyring.sign(entry, self.namespace)
-        return engine.swap(address, entry.write_id, entry.pack())
-
-    def _fill_digest(self, entry: Entry) -> None:
-        """A signature over a blob's reference must cover its content, which an unsigned reference does not."""
-        from hashlib import blake2b
-
-        assert self.blobs is not None
-        reference = Reference.unpack(entry.payload)
-        content = self.blobs.map(reference, is_signed=False)
-        entry.payload = reference._replace(digest=blake2b(content, digest_size=16).digest()).pack()
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import zlib
 
 import pytest
 
-from hashstash import HashStash, blobs
+from hashstash import HashStash, blobs, upkeep
 from hashstash.blobs import SMALLEST_BLOB, BlobMissing, BlobStore, Reference
 from hashstash.errors import CorruptEntry, StashFull
 
@@ -343,7 +343,7 @@ def test_orphans_are_swept_when_they_are_old(stash):
     kept = names(stash)
     old, new = stash.store.blobs.write([b"old"]).name, stash.store.blobs.write([b"new"]).name
     os.utime(stash.store.blobs.path(old), (0, 0))
-    assert stash.store.sweep() == 1
+    assert upkeep.sweep(stash.store) == 1
     assert names(stash) == kept | {new}
 
 
@@ -353,7 +353,7 @@ def test_files_that_rows_or_older_versions_point_at_are_no_orphans(opened):
     stash["k"] = noise(seed=2)
     for name in names(stash):
         os.utime(stash.store.blobs.path(name), (0, 0))
-    assert stash.store.sweep() == 0
+    assert upkeep.sweep(stash.store) == 0
     assert len(stash.get_all("k")) == 2
 
 

@@ -16,7 +16,7 @@ LAYERS = {
     0: ["errors", "registry", "paths", "settings", "checksum"],
     1: ["keys", "entry", "codec", "engine", "trust", "blobs", "locks", "policy"],
     2: ["engines", "wrappers", "serializers", "compressors", "filters", "policies", "fingerprint"],
-    3: ["stash", "open", "store", "key_codec", "views", "loose", "entries", "frames"],
+    3: ["stash", "open", "store", "key_codec", "views", "loose", "entries", "frames", "upkeep"],
     4: ["functions", "mapping", "cells", "tables"],
     5: ["display", "profiling"],
     6: ["magics", "testing", "compat"],

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from hashstash.cells.facts import Facts
+from hashstash.upkeep import trust_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -171,7 +172,7 @@ class Rows:
                 if marked:
                     self._put_list(digest, [{k: v for k, v in row.items() if k != _FOREIGN} for row in rows])
             foreign += marked
-        return foreign, self.stash.store.trust_all(everything=True)
+        return foreign, trust_all(self.stash.store, everything=True)
 
     def remove(self, *, older_than: float | None = None) -> int:
         """Remove the records that are more than *older_than* seconds old, or all of them; return how many went."""

@@ -14,6 +14,7 @@ from hashstash.cells.before import Before
 from hashstash.cells.capture import Recorder
 from hashstash.cells.cell import Cell
 from hashstash.cells.inputs import Inputs
+from hashstash.cells.readers import hearing_readers
 from hashstash.cells.record import NotStored, Run
 from hashstash.cells.restore import Restorer, Unusable
 from hashstash.cells.watch import Watch
@@ -148,7 +149,8 @@ class CellRun:
         if self._before is None:
             yield
         else:
-            with Recorder(self.shell) as recorder, Watch(self._own_folders()) as watch:
+            hearing = hearing_readers(self.shell.user_ns)
+            with Recorder(self.shell) as recorder, Watch(self._own_folders()) as watch, hearing:
                 yield
                 recorder.started_children = watch.started_children
                 recorder.finish()

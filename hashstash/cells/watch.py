@@ -1,8 +1,8 @@
 """Which files a cell opens while it runs, heard through Python's audit events.
 
 An audit hook cannot be removed, so there is one for the whole process, and it does nothing while no cell is being
-watched. Readers written in C++ (Arrow's parquet) open files without an event: for those, paths named by the cell are
-facts too.
+watched. Readers written in C++ (Arrow's parquet) open files without an event: for the known ones see
+:mod:`~hashstash.cells.readers`; for others, paths named by the cell are facts too.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Watch:
         if full is None or not self.counts(full):
             return
         is_write = flags & (os.O_WRONLY | os.O_RDWR)
-        if not flags & os.O_WRONLY and full not in self.written:
+        if not flags & (os.O_WRONLY | os.O_TRUNC) and full not in self.written:
             self.read.setdefault(full, stat_of(full))
         if is_write:
             if flags & os.O_APPEND and full not in self.written:
@@ -115,6 +115,15 @@ def folder_names(path: str) -> tuple[str, ...]:
         return tuple(sorted(set(os.listdir(path)) - _BOOKKEEPING))
     except OSError:
         return ()
+
+
+def tell(path: Any, flags: int) -> None:
+    """Say that a file is about to be opened, or a folder listed, by a library that the audit events do not reach."""
+    for watch in tuple(_watching):
+        if os.path.isdir(path):
+            watch.hear_folder(path)
+        else:
+            watch.hear_open(path, flags)
 
 
 def _install() -> None:

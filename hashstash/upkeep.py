@@ -1,0 +1,98 @@
+"""What concerns a store as a whole: emptying it, sweeping up after writers that died, trusting what others wrote."""
+
+from __future__ import annotations
+
+import contextlib
+from hashlib import blake2b
+from typing import TYPE_CHECKING
+
+from hashstash import trust as trusting
+from hashstash.blobs import YOUNGEST_ORPHAN, BlobStore, Reference
+from hashstash.codec import key_is_code
+from hashstash.entry import Entry, Flag, unpack
+from hashstash.errors import BadEntry
+from hashstash.policies.versions import HISTORY
+from hashstash.trust import Trust
+
+if TYPE_CHECKING:
+    from hashstash.engine import Engine
+    from hashstash.store import Store
+
+
+def clear(store: Store) -> None:
+    """Remove everything that was stored before this call."""
+    if store.blobs is None or not store.blobs.exists():
+        store.engine.clear()
+        return
+    referenced = set(store.blobs.names()) - _orphans(store, store.blobs)
+    store.engine.clear()
+    for name in referenced:
+        store.blobs.remove(name)
+    sweep(store)
+
+
+def sweep(store: Store, *, older_than: float = YOUNGEST_ORPHAN) -> int:
+    """Remove blob files that no row points at and that are older than any write can be; return how many."""
+    if store.blobs is None:
+        return 0
+    orphans = _orphans(store, store.blobs, older_than=older_than)
+    for name in orphans:
+        store.blobs.remove(name)
+    return len(orphans)
+
+
+def sweep_daily(store: Store) -> None:
+    """Sweep if nobody has done so for a day."""
+    if store.blobs is not None and store.blobs.exists() and store.blobs.is_sweep_due():
+        sweep(store)
+
+
+def _orphans(store: Store, blobs: BlobStore, *, older_than: float = 0.0) -> set[str]:
+    names = set(blobs.names(older_than=older_than))
+    if names:
+        for engine in (store.engine, store.engine.section(HISTORY)):
+            for _, row in engine.rows():
+                with contextlib.suppress(BadEntry):
+                    entry = unpack(row)
+                    if entry.flags & Flag.BLOB:
+                        names.discard(Reference.unpack(entry.payload).name)
+    return names
+
+
+def size_bytes(store: Store) -> int:
+    """Bytes that rows, history and blob files take."""
+    total = store.engine.size_bytes() + store.engine.section(HISTORY).size_bytes()
+    return total + (store.blobs.size_bytes() if store.blobs is not None else 0)
+
+
+def trust_all(store: Store, *, everything: bool = False) -> int:
+    """Sign every foreign code entry with this user's key, so that it is decoded from now on; return how many.
+
+    With *everything*, data entries too: what a signature permits beyond decoding is up to whoever reads them.
+    """
+    signed = 0
+    for engine in (store.engine, store.engine.section(HISTORY)):
+        for address, blob in list(engine.rows()):
+            with contextlib.suppress(BadEntry):  # what was changed or tampered with is not made good by trusting it
+                signed += _trust_row(store, engine, address, unpack(blob), everything=everything)
+    return signed
+
+
+def _trust_row(store: Store, engine: Engine, address: bytes, entry: Entry, *, everything: bool) -> bool:
+    keyring = trusting.keyring()
+    needs_trust = everything or entry.is_code or key_is_code(entry.key) or store.trust is Trust.STRICT
+    if not needs_trust or keyring.verifies(entry, store.namespace):
+        return False
+    if key_is_code(entry.key):
+        entry.flags |= Flag.CODE
+    if entry.flags & Flag.BLOB and store.blobs is not None:
+        _fill_digest(store.blobs, entry)
+    keyring.sign(entry, store.namespace)
+    return engine.swap(address, entry.write_id, entry.pack())
+
+
+def _fill_digest(blobs: BlobStore, entry: Entry) -> None:
+    """A signature over a blob's reference must cover its content, which an unsigned reference does not."""
+    reference = Reference.unpack(entry.payload)
+    content = blobs.map(reference, is_signed=False)
+    entry.payload = reference._replace(digest=blake2b(content, digest_size=16).digest()).pack()
