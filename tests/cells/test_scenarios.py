@@ -39,8 +39,8 @@ pytestmark = pytest.mark.slow
 
 
 def is_wanted(where: str, scenario: dict) -> bool:
-    """The plain ones of our own run on one interpreter, unless everything is asked for: each takes a kernel or two."""
-    return EVERYTHING or where == "here" or scenario["id"] in SAMPLES or scenario["level"] != "core"
+    """Of our own, the second interpreter runs the hard ones, unless everything is asked for: each takes a kernel or two."""
+    return EVERYTHING or where == "here" or scenario["id"] in SAMPLES or scenario["level"] == "hard"
 
 
 class Results:
