@@ -17,7 +17,6 @@ from hashstash.cells import leftovers, objects
 from hashstash.cells.compare import Comparison
 from hashstash.cells.facts import (
     Facts,
-    environment_digest,
     installed_packages,
     module_fact,
     names_digest,
@@ -332,8 +331,3 @@ class _Files:
 
     def _there(self) -> list[str]:
         return sorted(path for path in self.watch.written if os.path.isfile(path))
-
-
-def environment_facts(names: set[str]) -> dict[str, bytes | None]:
-    """The facts for these environment variables."""
-    return {name: environment_digest(name) for name in sorted(names)}
