@@ -4,7 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 COLAB := .venv-colab
 BARE := .venv-bare
-PYTEST := $(BIN)/python -m pytest
+WORKERS ?= auto
+PYTEST := -m pytest -n $(WORKERS) --dist worksteal
 
 .PHONY: demo test test-fast test-colab test-bare readme lab lint format bench clean help
 
@@ -26,27 +27,27 @@ demo: $(VENV)/installed
 ## make test: install, lint, run all tests, those with Colab's versions, and README.ipynb
 test: lint
 	@sh scripts/make_colab.sh $(COLAB)
-	$(PYTEST)
+	$(BIN)/python $(PYTEST)
 	@$(MAKE) --no-print-directory test-colab
 	@$(MAKE) --no-print-directory test-bare
 	@$(MAKE) --no-print-directory readme
 
 ## make test-fast: the tests without kernels and servers
 test-fast: $(VENV)/installed
-	$(PYTEST) -m "not slow and not browser and not server"
+	$(BIN)/python $(PYTEST) -m "not slow and not browser and not server"
 
 test-colab: $(VENV)/installed
 	@if [ -x $(COLAB)/bin/python ]; then \
-		$(COLAB)/bin/python -m pytest -q -m "not slow and not browser and not server"; \
+		$(COLAB)/bin/python $(PYTEST) -q -m "not slow and not browser and not server"; \
 	else echo "the tests with Colab's versions are skipped: no Python 3.13 was found"; fi
 
 $(BARE)/installed: pyproject.toml scripts/make_environment.sh
-	sh scripts/make_environment.sh $(PYTHON) $(BARE) pytest pytest-timeout hypothesis -e .
+	sh scripts/make_environment.sh $(PYTHON) $(BARE) pytest pytest-timeout pytest-xdist hypothesis -e .
 	touch $@
 
 ## make test-bare: the tests in an environment without any optional package
 test-bare: $(BARE)/installed
-	$(BARE)/bin/python -m pytest -q
+	$(BARE)/bin/python $(PYTEST) -q
 
 readme: $(VENV)/installed
 	$(BIN)/python scripts/check_readme.py

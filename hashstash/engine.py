@@ -11,6 +11,7 @@ import threading
 from abc import ABC, abstractmethod
 from enum import Flag, auto
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from urllib.parse import unquote, urlsplit
 
 from hashstash.locks import KeyLock
 
@@ -58,6 +59,8 @@ class Engine(ABC):
     """The keywords of the constructor that users may give to HashStash."""
     settings: ClassVar[tuple[str, ...]] = ()
     """The keywords of the constructor that follow from the stash's own settings, such as ``durable``."""
+    keeps_files: ClassVar[bool] = True
+    """Whether the place that the constructor gets is a local folder; else it is only a name in some other storage."""
 
     @abstractmethod
     def get(self, address: bytes) -> bytes | None:
@@ -86,6 +89,12 @@ class Engine(ABC):
     @abstractmethod
     def location(self) -> str:
         """Where the rows live, as text for people and for comparing stashes. Never holds a password."""
+
+    @classmethod
+    def from_url(cls, url: str) -> tuple[str, dict[str, Any]]:
+        """What a URL of this engine means: the name or folder of the stash (empty: the default one), and options."""
+        parts = urlsplit(url)
+        return unquote(parts.netloc + parts.path), {}
 
     @classmethod
     def names_below(cls, folder: str) -> list[str]:
@@ -159,11 +168,60 @@ class Engine(ABC):
         """The directory for blob files, with the capability LOCAL_FILES; else ``None``."""
         return None
 
+    def expire(self, address: bytes, moment: int) -> None:  # noqa: B027
+        """Let the storage itself remove the row at *moment* (ns since the epoch), if it can; another put revokes that.
+
+        Only saves room: whether an entry is over is decided by its header.
+        """
+
+    def compact(self) -> None:  # noqa: B027
+        """Give room that deleted rows have left back to the system, if the storage needs to be asked."""
+
+    def check(self) -> list[str]:
+        """What is wrong with the storage as a whole, one sentence each; rows are not looked into."""
+        return []
+
     def sync(self) -> None:  # noqa: B027
         """Make what was written so far survive a power loss, as far as the storage can."""
 
     def close(self) -> None:  # noqa: B027
         """Release handles. Closing twice is fine, and using the engine again opens it again."""
+
+
+class FolderEngine(Engine):
+    """An engine whose rows, sections, locks and blob files lie in one local folder."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+        self._sections = SectionTable(lambda name: self._make_section(section_folder(folder, name)))
+
+    @abstractmethod
+    def _make_section(self, folder: str) -> Engine:
+        """An engine like this one in another folder."""
+
+    def section(self, name: str) -> Engine:
+        return self._sections[name]
+
+    def section_names(self) -> list[str]:
+        return sections_in(self._folder)
+
+    def location(self) -> str:
+        return self._folder
+
+    def lock_folder(self) -> str:
+        return os.path.join(self._folder, "locks")
+
+    def blob_folder(self) -> str:
+        return os.path.join(self._folder, "blobs")
+
+    def clear_sections(self) -> None:
+        """Remove every row of every section that anybody has made."""
+        for name in self.section_names():
+            self.section(name).clear()
+
+    def close(self) -> None:
+        for section in self._sections:
+            section.close()
 
 
 class EngineWrapper(Engine):
@@ -228,6 +286,15 @@ class EngineWrapper(Engine):
 
     def blob_folder(self) -> str | None:
         return self.inner.blob_folder()
+
+    def expire(self, address: bytes, moment: int) -> None:
+        self.inner.expire(address, moment)
+
+    def compact(self) -> None:
+        self.inner.compact()
+
+    def check(self) -> list[str]:
+        return self.inner.check()
 
     def sync(self) -> None:
         self.inner.sync()

@@ -9,7 +9,7 @@ import os
 import warnings
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from hashstash.codec import Codec
 from hashstash.engine import Capability, Engine
@@ -34,16 +34,6 @@ DEFAULT_NAME = "default_stash"
 FILENAME = "data.db"
 FUNCTIONS = "stashed_result"
 """The namespace below a stash in which the results of functions lie."""
-_SCHEMES = {
-    "redis": "redis",
-    "rediss": "redis",
-    "redis+cluster": "redis",
-    "mongodb": "mongo",
-    "mongodb+srv": "mongo",
-    "s3": "s3",
-    "sqlite": "sqlite",
-    "memory": "memory",
-}
 PARAMETERS = (
     *(
         "root_dir",
@@ -62,7 +52,6 @@ PARAMETERS = (
 )
 _PATHS = ("path", "content")
 _DURABILITIES = ("process", "power", "none")
-_WITHOUT_FILES = frozenset({"memory"})
 
 
 @dataclass(frozen=True)
@@ -109,8 +98,9 @@ def configure(
     """The configuration that these arguments of HashStash mean; every mistake in them raises here."""
     settings = load_settings()
     if isinstance(root_dir, str) and "://" in root_dir:
-        engine, root_dir = _from_url(root_dir, engine)
-    root = resolve_root(DEFAULT_NAME if root_dir is None else root_dir, settings.base)
+        engine, root_dir, found = _from_url(root_dir, engine)
+        engine_options = {**found, **engine_options}
+    root = _root(DEFAULT_NAME if root_dir is None else root_dir, engine or settings.engine, settings.base)
     name = _engine_name(engine or settings.engine, root)
     _check_options(name, engine_options)
     if durability not in _DURABILITIES:
@@ -129,10 +119,10 @@ def configure(
     )
 
 
-def namespace(name: str) -> str:
+def namespace(name: str, parameter: str = "dbname") -> str:
     """*name* with one ``/`` between its parts: what names one folder must be one namespace, which signatures cover."""
     if not isinstance(name, str):
-        raise TypeError(f"dbname={name!r}; it is text, such as 'experiments/first'")
+        raise TypeError(f"{parameter}={name!r}; it is text, such as 'experiments/first'")
     safe_parts(name)
     return "/".join(part for part in name.split("/") if part)
 
@@ -151,17 +141,24 @@ def _is_valid(name: str, value: Any) -> bool:
     return True
 
 
-def _from_url(url: str, engine: str | None) -> tuple[str, str]:
-    parts = urlsplit(url)
-    chosen = _SCHEMES.get(parts.scheme)
-    if chosen is None:
-        raise UnknownPlugin(f"no engine for URLs of {parts.scheme}://; known: {', '.join(sorted(_SCHEMES))}")
-    if engine is not None and ENGINES.aliases.get(engine, engine) != chosen:
-        raise ValueError(
-            f"the URL {parts.scheme}:// selects the engine {chosen!r}, but engine={engine!r} was given too"
-        )
-    path = unquote(parts.netloc + parts.path)
-    return chosen, path or DEFAULT_NAME
+def _from_url(url: str, engine: str | None) -> tuple[str, str, dict[str, Any]]:
+    scheme = urlsplit(url).scheme
+    try:
+        chosen = ENGINES.load(ENGINES.schemes.get(scheme, scheme))
+    except UnknownPlugin as error:
+        known = sorted({*ENGINES.schemes, *ENGINES.names()})
+        raise UnknownPlugin(f"no engine for URLs of {scheme}://; known: {', '.join(known)}") from error
+    if engine is not None and ENGINES.load(engine) is not chosen:
+        raise ValueError(f"the URL {scheme}:// selects the engine {chosen.name!r}, but engine={engine!r} was given too")
+    name, options = chosen.from_url(url)
+    return chosen.name, name or DEFAULT_NAME, options
+
+
+def _root(name: Any, engine: str | None, base: str | None) -> str:
+    """The absolute folder of a stash, or its name where the storage is no folder of this machine."""
+    if engine is not None and Capability.REMOTE in ENGINES.load(engine).capabilities:
+        return namespace(name, "root_dir")
+    return resolve_root(name, base)
 
 
 def _engine_name(name: str | None, root: str) -> str:
@@ -209,7 +206,7 @@ def _unknown_option(name: str, engine: str, known: tuple[str, ...]) -> str:
 def folder_of(config: Config) -> str:
     """The folder of the stash's data: an existing one of the same engine under any codec label, else the one to be made."""
     parent = os.path.join(config.root_dir, *(safe_parts(config.dbname) if config.dbname else ()))
-    if config.engine in _WITHOUT_FILES:
+    if not ENGINES.load(config.engine).keeps_files:
         return os.path.join(parent, config.engine)
     try:
         siblings = [entry.name for entry in os.scandir(parent) if entry.name.startswith(config.engine + ".")]
@@ -229,7 +226,7 @@ def function_stashes(config: Config) -> list[Config]:
 def open_engine(config: Config) -> Engine:
     """The engine that the configuration names, on its folder, wrapped as the configuration asks."""
     folder = folder_of(config)
-    if config.engine not in _WITHOUT_FILES and is_foreign(config.root_dir):
+    if ENGINES.load(config.engine).keeps_files and is_foreign(config.root_dir):
         warnings.warn(
             f"{shown(config.root_dir)} belongs to or can be written by other users: their code entries are not decoded",
             RuntimeWarning,

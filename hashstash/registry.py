@@ -24,10 +24,18 @@ _SAFE_NAME = re.compile(r"[a-z][a-z0-9_]*")
 class Registry:
     """The plug-ins of one kind, such as all engines."""
 
-    def __init__(self, kind: str, package: str, aliases: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        kind: str,
+        package: str,
+        aliases: Mapping[str, str] | None = None,
+        schemes: Mapping[str, str] | None = None,
+    ) -> None:
         self.kind = kind
         self.package = package
         self.aliases = dict(aliases or {})
+        self.schemes = dict(schemes or {})
+        """The schemes of URLs that are not called like their plug-in."""
         self._loaded: dict[str, Any] = {}
 
     def names(self) -> list[str]:
@@ -72,7 +80,12 @@ def _is_plugin(entry: os.DirEntry[str]) -> bool:
     return entry.name.endswith(".py") or os.path.exists(os.path.join(entry.path, "__init__.py"))
 
 
-ENGINES = Registry("engine", "hashstash.engines", {"file": "pairtree"})
+ENGINES = Registry(
+    "engine",
+    "hashstash.engines",
+    {"file": "pairtree"},
+    {"rediss": "redis", "redis+cluster": "redis", "mongodb": "mongo", "mongodb+srv": "mongo"},
+)
 SERIALIZERS = Registry("serializer", "hashstash.serializers")
 COMPRESSORS = Registry("compressor", "hashstash.compressors")
 FILTERS = Registry("filter", "hashstash.filters")

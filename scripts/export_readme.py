@@ -1,13 +1,17 @@
-"""Write README.md from README.ipynb: prose, code, and the outputs as text. `--run` executes the notebook first."""
+"""Write README.md from README.ipynb: prose, code, and the outputs as text.
+
+`--run` executes the notebook first, `--run-all` those of notebooks/ as well.
+"""
 
 from __future__ import annotations
 
 import re
 import sys
+from pathlib import Path
 from typing import Any
 
 import nbformat
-from run_notebook import ROOT, own_cache, read, run
+from run_notebook import ROOT, notebooks, own_cache, read, run
 
 _LONGEST = 30
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
@@ -37,17 +41,21 @@ def _outputs(outputs: list[Any]) -> str:
     return "\n".join(lines if len(lines) <= _LONGEST else [*lines[:_LONGEST], "..."])
 
 
-def main() -> int:
-    """Run the notebook if asked to, and export it."""
-    path = ROOT / "README.ipynb"
+def execute(path: Path) -> None:
+    """Run the notebook at *path* from an empty cache, and keep its outputs in it."""
     notebook = read(path)
-    if "--run" in sys.argv:
-        with own_cache():
-            run(notebook)
-        for cell in notebook.cells:
-            cell.metadata.pop("execution", None)
-        nbformat.write(notebook, path)
-    (ROOT / "README.md").write_text(to_markdown(notebook), encoding="utf-8")
+    with own_cache():
+        run(notebook, path.parent)
+    for cell in notebook.cells:
+        cell.metadata.pop("execution", None)
+    nbformat.write(notebook, path)
+
+
+def main() -> int:
+    """Run the notebooks that are asked for, and export the first."""
+    for path in notebooks() if "--run-all" in sys.argv else notebooks()[:1] if "--run" in sys.argv else ():
+        execute(path)
+    (ROOT / "README.md").write_text(to_markdown(read(ROOT / "README.ipynb")), encoding="utf-8")
     return 0
 
 

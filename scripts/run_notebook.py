@@ -74,6 +74,11 @@ def _status(cell: Any) -> str:
     return ""
 
 
+def notebooks() -> list[Path]:
+    """README.ipynb, and the others in order."""
+    return [ROOT / "README.ipynb", *sorted((ROOT / "notebooks").glob("*.ipynb"))]
+
+
 def read(path: Path) -> Any:
     """The notebook at *path*."""
     return nbformat.read(path, as_version=4)

@@ -17,7 +17,7 @@ from itertools import islice, repeat
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from hashstash.engine import WRITE_ID, Capability, Engine, SectionTable, WriteId, section_folder, sections_in
+from hashstash.engine import WRITE_ID, Capability, FolderEngine, WriteId
 from hashstash.errors import CorruptEntry, MissingDependency, StashFull
 from hashstash.paths import PRIVATE_FILE, make_folder
 
@@ -206,7 +206,7 @@ def _release(environment: _Environment) -> None:
             environment.close()
 
 
-class LmdbEngine(Engine):
+class LmdbEngine(FolderEngine):
     """Rows in the LMDB environment in *folder*; *map_size* is its first size in bytes."""
 
     name = "lmdb"
@@ -222,16 +222,16 @@ class LmdbEngine(Engine):
     settings = ("durable",)
 
     def __init__(self, folder: str, *, durable: bool = False, map_size: int = FIRST_MAP_SIZE) -> None:
-        self._folder = folder
+        super().__init__(folder)
         self._durable = durable
         self._map_size = map_size
         self._environment: _Environment | None = None
         self._running: list[None] = []
         self._generation = -1
-        # Sections are environments of their own: a named database in this one would cost each write a page more.
-        self._sections = SectionTable(
-            lambda name: LmdbEngine(section_folder(folder, name), durable=durable, map_size=map_size)
-        )
+
+    def _make_section(self, folder: str) -> LmdbEngine:
+        # An environment of its own: a named database in this one would cost each write a page more.
+        return LmdbEngine(folder, durable=self._durable, map_size=self._map_size)
 
     def _open(self) -> _Environment:
         """The environment, opened if this engine is new, was closed, or came through a fork."""
@@ -405,17 +405,7 @@ class LmdbEngine(Engine):
         environment = self._existing()
         if environment is not None:
             self._write(lambda transaction: transaction.drop(environment.rows, delete=False))
-        for name in self.section_names():
-            self.section(name).clear()
-
-    def section(self, name: str) -> Engine:
-        return self._sections[name]
-
-    def section_names(self) -> list[str]:
-        return sections_in(self._folder)
-
-    def location(self) -> str:
-        return self._folder
+        self.clear_sections()
 
     def count(self) -> int:
         return int(self._statistics().get("entries", 0))
@@ -431,12 +421,6 @@ class LmdbEngine(Engine):
             return {}
         return self._read(lambda transaction: transaction.stat(environment.rows)) or {}
 
-    def lock_folder(self) -> str:
-        return os.path.join(self._folder, "locks")
-
-    def blob_folder(self) -> str:
-        return os.path.join(self._folder, "blobs")
-
     def sync(self) -> None:
         environment = self._existing()
         if environment is not None:
@@ -447,8 +431,7 @@ class LmdbEngine(Engine):
             environment, self._environment = self._environment, None
             if environment is not None and self._generation == _generation:
                 _release(environment)
-        for section in self._sections:
-            section.close()
+        super().close()
 
     def __del__(self) -> None:
         if self._environment is not None and self._generation == _generation:

@@ -21,6 +21,7 @@ class MemoryEngine(Engine):
     name = "memory"
     title = "Memory"
     capabilities = Capability.SWAP
+    keeps_files = False
 
     def __init__(self, folder: str) -> None:
         self._folder = folder

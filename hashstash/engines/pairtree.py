@@ -11,7 +11,7 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from hashstash.engine import Capability, Engine, SectionTable, section_folder, sections_in
+from hashstash.engine import Capability, FolderEngine
 from hashstash.errors import StashFull
 from hashstash.paths import create_file, make_folder
 
@@ -23,7 +23,7 @@ _SETTLED = 2.0
 _NO_ROOM = (28, 122)  # ENOSPC, EDQUOT
 
 
-class PairtreeEngine(Engine):
+class PairtreeEngine(FolderEngine):
     """Rows as files ``<folder>/<first byte>/<address>``, both in hexadecimal."""
 
     name = "pairtree"
@@ -32,12 +32,11 @@ class PairtreeEngine(Engine):
     settings = ("durable",)
 
     def __init__(self, folder: str, *, durable: bool = False) -> None:
-        self._folder = folder
+        super().__init__(folder)
         self._durable = durable
         self._drafts = os.path.join(folder, "tmp")
         self._prefix = folder + os.sep
         self._counts: dict[str, tuple[int, int]] = {}
-        self._sections = SectionTable(lambda name: PairtreeEngine(section_folder(folder, name), durable=durable))
         self._remove_abandoned()
 
     def get(self, address: bytes) -> bytes | None:
@@ -128,11 +127,8 @@ class PairtreeEngine(Engine):
                     if name.startswith(wanted):
                         yield bytes.fromhex(name)
 
-    def section(self, name: str) -> Engine:
-        return self._sections[name]
-
-    def location(self) -> str:
-        return self._folder
+    def _make_section(self, folder: str) -> PairtreeEngine:
+        return PairtreeEngine(folder, durable=self._durable)
 
     def count(self) -> int:
         return sum(map(self._count_in, self._row_folders()))
@@ -160,17 +156,7 @@ class PairtreeEngine(Engine):
 
     def clear(self) -> None:
         super().clear()
-        for name in self.section_names():
-            self.section(name).clear()
-
-    def section_names(self) -> list[str]:
-        return sections_in(self._folder)
-
-    def lock_folder(self) -> str:
-        return os.path.join(self._folder, "locks")
-
-    def blob_folder(self) -> str:
-        return os.path.join(self._folder, "blobs")
+        self.clear_sections()
 
     def sync(self) -> None:
         """Ask the system to write its buffers to the disk."""
