@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 COLAB := .venv-colab
 BARE := .venv-bare
 WORKERS ?= auto
-PYTEST := -m pytest -n $(WORKERS) --dist worksteal
+PYTEST := -m pytest -n $(WORKERS) --dist loadfile
 
 .PHONY: demo test test-fast test-colab test-bare readme lab lint format bench clean help
 
@@ -14,6 +14,8 @@ help:
 
 $(VENV)/installed: pyproject.toml scripts/make_environment.sh
 	sh scripts/make_environment.sh $(PYTHON) $(VENV) -e '.[dev,bench]'
+	@$(BIN)/python -m pip install --quiet -e '.[memory]' 2>/dev/null \
+		|| echo "ultradict cannot be built without a C compiler: its tests will be skipped"
 	touch $@
 
 $(VENV)/lab: $(VENV)/installed
@@ -27,6 +29,7 @@ demo: $(VENV)/installed
 ## make test: install, lint, run all tests, those with Colab's versions, and README.ipynb
 test: lint
 	@sh scripts/make_colab.sh $(COLAB)
+	@sh scripts/make_servers.sh
 	$(BIN)/python $(PYTEST)
 	@$(MAKE) --no-print-directory test-colab
 	@$(MAKE) --no-print-directory test-bare
@@ -36,9 +39,12 @@ test: lint
 test-fast: $(VENV)/installed
 	$(BIN)/python $(PYTEST) -m "not slow and not browser and not server"
 
+# Where the versions of Python, IPython and pandas matter; engines and policies do not see them.
+COLAB_TESTS := $(addprefix tests/,cells magics serializers fingerprint functions golden stash test_keys.py test_keys_of_every_kind.py)
+
 test-colab: $(VENV)/installed
 	@if [ -x $(COLAB)/bin/python ]; then \
-		$(COLAB)/bin/python $(PYTEST) -q -m "not slow and not browser and not server"; \
+		$(COLAB)/bin/python $(PYTEST) -q -m "not slow and not browser and not server" $(COLAB_TESTS); \
 	else echo "the tests with Colab's versions are skipped: no Python 3.13 was found"; fi
 
 $(BARE)/installed: pyproject.toml scripts/make_environment.sh
@@ -66,9 +72,11 @@ format: $(VENV)/installed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-## make bench: speed against raw lmdb, diskcache and joblib, as ratios within one run
+## make bench: speed against raw lmdb, diskcache and joblib, as ratios within one run; then serializers and engines side by side
 bench: $(VENV)/installed
 	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.serializers
+	$(BIN)/python -m benchmarks.engines
 
 ## make clean: remove environments and caches of the tools
 clean:

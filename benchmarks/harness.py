@@ -111,7 +111,7 @@ def _folder(root: str, system: str) -> str:
     return folder
 
 
-def _environment(root: str) -> dict[str, str]:
+def private_environment(root: str) -> dict[str, str]:
     """No setting and no key of the user's takes part, and compiled modules are kept as they are in any installation."""
     private = {f"XDG_{kind}_HOME": os.path.join(root, kind.lower()) for kind in ("CACHE", "STATE", "CONFIG")}
     left_out = ("HASHSTASH_", "PYTHONDONTWRITEBYTECODE")
@@ -125,7 +125,7 @@ def _environment(root: str) -> dict[str, str]:
 def _worker(arguments: list[str], root: str) -> Iterator[subprocess.Popen[str]]:
     command = [sys.executable, "-m", "benchmarks.worker", *arguments]
     with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=_environment(root), cwd=root
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=private_environment(root), cwd=root
     ) as process:
         try:
             yield process
@@ -180,5 +180,5 @@ def _measure_imports(systems: list[str], rounds: int, root: str) -> Iterator[Row
 
 def _seconds_of(arguments: list[str], root: str) -> float:
     started = time.perf_counter()
-    subprocess.run([sys.executable, "-c", *arguments], check=True, env=_environment(root), cwd=root)
+    subprocess.run([sys.executable, "-c", *arguments], check=True, env=private_environment(root), cwd=root)
     return time.perf_counter() - started

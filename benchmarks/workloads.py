@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, NamedTuple
 
 from benchmarks.systems import System
+from benchmarks.values import mixed_frame, nested_value, small_value
 
 ELEMENTS = 1 << 20
 """Elements of an array of 8 MB."""
@@ -59,23 +60,6 @@ class Workload(ABC):
         return {}
 
 
-def small_value(number: int) -> dict[str, Any]:
-    """A record as a web service or an experiment would keep it."""
-    return {
-        "id": number,
-        "name": f"sample {number}",
-        "score": number / 7,
-        "ok": number % 2 == 0,
-        "tags": ["red", "green", "blue"],
-        "parent": None,
-    }
-
-
-def nested_value() -> dict[str, Any]:
-    """About 100 KB of records in lists in dicts."""
-    return {f"part {part}": [small_value(100 * part + item) for item in range(50)] for part in range(20)}
-
-
 def random_array(seed: int = 1) -> Any:
     """8 MB of float64 that nothing compresses."""
     import numpy as np
@@ -88,24 +72,6 @@ def ramp_array() -> Any:
     import numpy as np
 
     return np.arange(ELEMENTS, dtype="f8")
-
-
-def mixed_frame(rows: int = 100_000) -> Any:
-    """A frame with a column of each common kind."""
-    import numpy as np
-    import pandas as pd
-
-    random = np.random.default_rng(2)
-    return pd.DataFrame(
-        {
-            "number": random.integers(0, 1_000_000, rows),
-            "measure": random.random(rows),
-            "flag": random.random(rows) < 0.5,
-            "when": pd.Timestamp("2024-01-01") + pd.to_timedelta(np.arange(rows), unit="s"),
-            "kind": pd.Categorical.from_codes(random.integers(0, 5, rows), categories=["a", "b", "c", "d", "e"]),
-            "text": [f"row {number}" for number in random.integers(0, 10_000, rows)],
-        }
-    )
 
 
 def _each(work: Callable[..., Any], arguments: Iterable[tuple[Any, ...]]) -> Operation:

@@ -6,8 +6,10 @@ Mappings are copy-on-write: an array on top of one is writable, and what is writ
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import errno
+import functools
 import mmap
 import os
 import stat
@@ -18,7 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hashstash.checksum import crc32
 from hashstash.errors import CorruptEntry, StashFull
-from hashstash.paths import create_file, make_folder
+from hashstash.paths import create_file, is_shared_mount, make_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -29,6 +31,7 @@ SMALLEST_BLOB = 32 * 1024
 YOUNGEST_ORPHAN = 3600.0
 """Seconds that a blob file without a row is left alone: its row may be about to be written."""
 
+_LARGE = 1 << 20
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 _REFERENCE = struct.Struct("<16sQI16s")
 _IOV_MAX = 512
@@ -67,6 +70,11 @@ class BlobStore:
     def exists(self) -> bool:
         """Whether any blob was ever written here."""
         return os.path.isdir(self.folder)
+
+    @functools.cached_property
+    def _may_map(self) -> bool:
+        """Not where another machine may remove a file that is mapped here: looking at it would end this process."""
+        return not is_shared_mount(self.folder)
 
     def path(self, name: str) -> str:
         """Where the blob called *name* lies."""
@@ -114,10 +122,10 @@ class BlobStore:
                 raise CorruptEntry(f"the blob file {path} has {status.st_size} bytes instead of {reference.size}")
             if not reference.size:
                 return memoryview(b"")
-            if is_signed and _others_may_write(status):
+            if (is_signed and _others_may_write(status)) or not self._may_map:
                 # A mapping shows what they write into the file later on: what is verified has to be a copy.
                 view = memoryview(_read_all(descriptor, reference.size))
-                _verify(view, reference, path, is_signed=True)
+                _verify(view, reference, path, is_signed=is_signed)
                 return view
             view = memoryview(mmap.mmap(descriptor, reference.size, access=mmap.ACCESS_COPY))
         finally:
@@ -131,10 +139,18 @@ class BlobStore:
 
     def remove(self, name: str) -> None:
         """Delete the blob; processes that have it mapped keep their view."""
+        path = self.path(name)
         try:
-            os.unlink(self.path(name))
+            descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+        except OSError:
+            descriptor = -1
+        try:
+            os.unlink(path)
         except FileNotFoundError:
             pass
+        finally:
+            if descriptor >= 0:
+                _close_aside(descriptor)
 
     def is_sweep_due(self) -> bool:
         """Whether a day has passed since this was last asked; the answer yes is given to one caller."""
@@ -172,6 +188,36 @@ class BlobStore:
             with contextlib.suppress(FileNotFoundError):
                 total += os.path.getsize(self.path(name))
         return total
+
+
+_closing: list[None] = []
+_MOST_CLOSING = 2
+
+
+def _close_aside(descriptor: int) -> None:
+    """Close a removed file on another thread if it is large.
+
+    Its last descriptor takes the pages with it, and waits for those that are on their way to the disk: as long as writing it.
+    """
+    if os.fstat(descriptor).st_size < _LARGE or len(_closing) >= _MOST_CLOSING:
+        os.close(descriptor)
+        return
+    _closing.append(None)
+    try:
+        _thread.start_new_thread(_close, (descriptor,))
+    except RuntimeError:  # no more threads, or the interpreter is about to end
+        _close(descriptor)
+
+
+def _close(descriptor: int) -> None:
+    try:
+        os.close(descriptor)
+    finally:
+        _closing.pop()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_closing.clear)
 
 
 class BlobMissing(CorruptEntry):

@@ -10,7 +10,9 @@ A payload with buffers is laid out with each buffer at a multiple of 64 bytes, i
 
 from __future__ import annotations
 
+import mmap
 import struct
+from array import array
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from hashstash.entry import Flag
@@ -26,6 +28,10 @@ ALIGNMENT = 64
 SMALLEST_COMPRESSED = 512
 _SAMPLE = 16 * 1024
 _SMALLEST_SAMPLE = 4 * 1024
+_SMALLEST_JUDGED = 64 * 1024
+"""Below this, decompressing is so quick that any gain is taken."""
+_SMALLEST_SAMPLED = 256 * 1024
+"""Documents up to this size are compressed without a look at samples: nearly all of them shrink."""
 _MOST_SAMPLED = 8
 _WORTH_IT_DOCUMENT = 0.9
 _WORTH_IT_BUFFERS = 0.6
@@ -35,6 +41,7 @@ _WORTH_IT_MAPPED = (
 _PARTS = struct.Struct("<2sHIQ")
 _MOST_BUFFERS = 1 << 20
 _ZEROS = bytes(ALIGNMENT)
+_ONE_BYTE = array("B", b"\0")
 _KEY_HAS_BUFFERS = 1
 KEY_IS_CODE = 2
 """The bit in an encoded key's first byte that says that decoding it imports or calls something."""
@@ -109,8 +116,8 @@ def lay_out(encoded: Encoded) -> list[Buffer]:
 
 
 def take_apart(payload: Buffer, *, is_code: bool) -> Encoded:
-    """The document and buffers in *payload*, as views into it."""
-    view = memoryview(payload)
+    """The document and buffers in *payload*, as views into it, or into one copy of it where it is no mapped file."""
+    view = _aligned(memoryview(payload))
     try:
         magic, _, count, document_size = _PARTS.unpack_from(view)
         if magic != b"P1" or count > _MOST_BUFFERS:
@@ -129,6 +136,21 @@ def take_apart(payload: Buffer, *, is_code: bool) -> Encoded:
     if position != len(view):
         raise CorruptEntry("the sizes of the buffers do not add up to the payload's")
     return Encoded(document, buffers, is_code)
+
+
+def _aligned(payload: memoryview) -> memoryview:
+    """*payload* in writable memory that begins at a multiple of 64 bytes, so that each of its buffers does too."""
+    if isinstance(payload.obj, mmap.mmap):
+        return payload
+    size = len(payload)
+    if size >= _MIB:  # fresh pages, which need not be filled with zeros before they are written
+        copy = memoryview(mmap.mmap(-1, size, access=mmap.ACCESS_COPY))
+    else:
+        memory = _ONE_BYTE * (size + ALIGNMENT)
+        start = -memory.buffer_info()[0] % ALIGNMENT
+        copy = memoryview(memory)[start : start + size]
+    copy[:] = payload
+    return copy
 
 
 class Payload(NamedTuple):
@@ -183,7 +205,8 @@ class Codec:
         label = self.raw_label
         if size >= SMALLEST_COMPRESSED and self.compressor_name != "raw" and self._pays(encoded, size, mapped=mapped):
             packed = self._compressed(pieces[0] if len(pieces) == 1 else b"".join(pieces))
-            if packed is not None and len(packed) < size:
+            most = size if size <= _SMALLEST_JUDGED else _WORTH_IT_DOCUMENT * size
+            if packed is not None and len(packed) < most:
                 label, pieces, size = self._packed_label, [packed], len(packed)
         if self._text is not None:
             text = self._text.encode(pieces[0] if len(pieces) == 1 else b"".join(pieces))
@@ -199,7 +222,7 @@ class Codec:
     def _pays(self, encoded: Encoded, size: int, *, mapped: bool) -> bool:
         """Whether samples say that compressing the payload is worth its time."""
         in_buffers = sum(memoryview(buffer).nbytes for buffer in encoded.buffers) if encoded.buffers else 0
-        if not in_buffers and size <= 4 * _SAMPLE:
+        if not in_buffers and size <= _SMALLEST_SAMPLED:
             return True
         if 2 * in_buffers > size:
             largest = _largest(encoded.buffers)
@@ -208,8 +231,12 @@ class Codec:
             limit = _WORTH_IT_MAPPED if mapped else _WORTH_IT_BUFFERS
         else:
             samples, limit = _samples(encoded.document), _WORTH_IT_DOCUMENT
-        before = sum(map(len, samples))
-        return sum(len(self._compressor.encode(sample)) for sample in samples) < limit * before
+        most, packed = limit * sum(map(len, samples)), 0
+        for sample in samples:
+            packed += len(self._compressor.encode(sample))
+            if packed >= most:  # whatever the rest may be
+                return False
+        return True
 
 
 def _largest(buffers: Sequence[Buffer]) -> list[memoryview]:

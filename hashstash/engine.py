@@ -7,7 +7,6 @@ better. What an engine promises beyond that is a :class:`Capability`, a value th
 from __future__ import annotations
 
 import os
-import threading
 from abc import ABC, abstractmethod
 from enum import Flag, auto
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
@@ -16,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 from hashstash.locks import KeyLock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from contextlib import AbstractContextManager
 
 WriteId: TypeAlias = bytes
@@ -59,8 +58,10 @@ class Engine(ABC):
     """The keywords of the constructor that users may give to HashStash."""
     settings: ClassVar[tuple[str, ...]] = ()
     """The keywords of the constructor that follow from the stash's own settings, such as ``durable``."""
-    keeps_files: ClassVar[bool] = True
+    keeps_files: bool = True
     """Whether the place that the constructor gets is a local folder; else it is only a name in some other storage."""
+    needs_local_disk: ClassVar[bool] = False
+    """Whether a folder on a network, FUSE or drive mount must be warned of: it needs memory maps or exact file locks."""
 
     @abstractmethod
     def get(self, address: bytes) -> bytes | None:
@@ -103,6 +104,16 @@ class Engine(ABC):
             return [entry.name for entry in os.scandir(folder) if entry.is_dir(follow_symlinks=False)]
         except (FileNotFoundError, NotADirectoryError):
             return []
+
+    @classmethod
+    def stashes_below(cls, folder: str, options: Mapping[str, Any]) -> list[str]:  # noqa: ARG003
+        """Like :meth:`names_below`, in the storage that *options* choose."""
+        return cls.names_below(folder)
+
+    @classmethod
+    def settle(cls, options: Mapping[str, Any]) -> dict[str, Any]:
+        """*options* as a configuration may keep and show them: what is secret is remembered by this process instead."""
+        return dict(options)
 
     def has(self, address: bytes) -> bool:
         """Whether there is a row."""
@@ -168,10 +179,11 @@ class Engine(ABC):
         """The directory for blob files, with the capability LOCAL_FILES; else ``None``."""
         return None
 
-    def expire(self, address: bytes, moment: int) -> None:  # noqa: B027
+    def expire(self, address: bytes, moment: int, expected: WriteId | None = None) -> None:  # noqa: B027
         """Let the storage itself remove the row at *moment* (ns since the epoch), if it can; another put revokes that.
 
-        Only saves room: whether an entry is over is decided by its header.
+        With *expected*, only if the row still carries that write id, so that nobody else's row goes. It only saves room: whether
+        an entry is over is decided by its header.
         """
 
     def compact(self) -> None:  # noqa: B027
@@ -225,13 +237,27 @@ class FolderEngine(Engine):
 
 
 class EngineWrapper(Engine):
-    """Forwards everything to another engine; a wrapper overrides the few methods that it changes."""
+    """Forwards everything to another engine; a wrapper overrides the few methods that it changes.
 
-    title = "Wrapped"
+    Its sections are wrapped as it is; ``section`` always gives the same object for a name, so that it may keep state.
+    """
 
     def __init__(self, inner: Engine) -> None:
         self.inner = inner
+        self.title = inner.title
         self.capabilities = inner.capabilities
+        self.keeps_files = inner.keeps_files
+        self._sections = SectionTable(self._wrap)
+
+    @abstractmethod
+    def _wrap(self, name: str) -> Engine:
+        """A wrapper like this one around the section of that name."""
+
+    def section(self, name: str) -> Engine:
+        return self._sections[name]
+
+    def section_names(self) -> list[str]:
+        return self.inner.section_names()
 
     def get(self, address: bytes) -> bytes | None:
         return self.inner.get(address)
@@ -287,8 +313,8 @@ class EngineWrapper(Engine):
     def blob_folder(self) -> str | None:
         return self.inner.blob_folder()
 
-    def expire(self, address: bytes, moment: int) -> None:
-        self.inner.expire(address, moment)
+    def expire(self, address: bytes, moment: int, expected: WriteId | None = None) -> None:
+        self.inner.expire(address, moment, expected)
 
     def compact(self) -> None:
         self.inner.compact()
@@ -309,13 +335,13 @@ class SectionTable:
     def __init__(self, make: Callable[[str], Engine]) -> None:
         self._make = make
         self._made: dict[str, Engine] = {}
-        self._lock = threading.Lock()
 
     def __getitem__(self, name: str) -> Engine:
-        with self._lock:
-            if name not in self._made:
-                self._made[name] = self._make(name)
-            return self._made[name]
+        found = self._made.get(name)
+        if found is None:
+            # No lock, which a fork could copy while it is held: of two that are made at once, the first one is kept.
+            found = self._made.setdefault(name, self._make(name))
+        return found
 
     def __iter__(self) -> Iterator[Engine]:
         return iter(list(self._made.values()))

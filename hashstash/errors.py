@@ -9,7 +9,9 @@ StashError
 ├── PolicyError (TypeError)           a write that a policy of the stash forbids
 │   └── ReadOnlyStash                 a write to a stash that was opened read-only
 ├── Conflict                          a compare-and-set lost against another writer
+├── StashLocked (TimeoutError)        another process has kept the storage locked for too long
 ├── StashFull (OSError)               the disk, the quota or the size limit leaves no room
+├── ServerUnavailable (ConnectionError)   the server of the stash cannot be reached, or does not let us in
 └── BadEntry                          a stored entry that is not decoded
     ├── CorruptEntry                  bytes changed or cut off since they were written
     │   └── TamperedEntry             signed by a key of ours, but the signature does not fit
@@ -58,8 +60,16 @@ class Conflict(StashError):
     """Another writer changed the row between reading and writing; nothing was changed."""
 
 
+class StashLocked(StashError, TimeoutError):
+    """Another process has kept the storage locked for longer than we wait; nothing was changed."""
+
+
 class StashFull(StashError, OSError):
     """There is no room for the entry; what was stored before is intact."""
+
+
+class ServerUnavailable(StashError, ConnectionError):
+    """The server that keeps the rows cannot be reached, does not answer in time, or does not let this user in."""
 
 
 class BadEntry(StashError):

@@ -66,10 +66,11 @@ def _canonical(key: Any, fingerprint: FingerprintOf, depth: int) -> Any:
     # The three common containers right here: a call more for each of them doubles the time of a nested key.
     if kind is dict and _ONLY_STR.issuperset(map(type, key)):
         names = sorted(key)
-        return ["dict", tuple(names), tuple(_all([key[name] for name in names], fingerprint, depth + 1))]
-    if kind is tuple or kind is list:
-        items = _all(key, fingerprint, depth + 1)
-        return tuple(items) if kind is tuple else ["list", *items]
+        return ["dict", tuple(names), tuple(_all(list(map(key.__getitem__, names)), fingerprint, depth + 1))]
+    if kind is tuple:
+        return key if _PLAIN.issuperset(map(type, key)) else tuple(_all(key, fingerprint, depth + 1))
+    if kind is list:
+        return ["list", *_all(key, fingerprint, depth + 1)]
     convert = _CONVERSIONS.get(kind)
     if convert is not None:
         return convert(key, fingerprint, depth + 1)
@@ -81,7 +82,12 @@ def _canonical(key: Any, fingerprint: FingerprintOf, depth: int) -> Any:
 def _all(items: Any, fingerprint: FingerprintOf, depth: int) -> Any:
     if _PLAIN.issuperset(map(type, items)):
         return items
-    return [item if type(item) in _PLAIN else _canonical(item, fingerprint, depth) for item in items]
+    return [
+        item
+        if (kind := type(item)) in _PLAIN or (kind is float and item == item)  # noqa: PLR0124  nan is not itself
+        else _canonical(item, fingerprint, depth)
+        for item in items
+    ]
 
 
 def _float(key: float, _: FingerprintOf, __: int) -> Any:

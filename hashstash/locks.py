@@ -58,6 +58,12 @@ class KeyLock:
         self.name = name
         self._mutex: _Mutex | None = None
 
+    @property
+    def depth(self) -> int:
+        """How often the thread that holds it through this object has entered; 0 if nobody does."""
+        mutex = self._mutex
+        return mutex.depth if mutex is not None and _mutexes.get((self.folder, self.name)) is mutex else 0
+
     def acquire(self, timeout: float | None = None) -> bool:
         """Wait at most *timeout* seconds (``None``: for ever) for the lock; return whether it is now held."""
         deadline = None if timeout is None else time.monotonic() + timeout

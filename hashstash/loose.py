@@ -55,7 +55,7 @@ def loose_key(data: bytes) -> bytes:
 
 def key_from_loose(data: Buffer, store: Store) -> Any:
     """The key in *data*, which :func:`loose_key` made."""
-    raw = bytes(data)
+    raw = _bytes_of(data)
     if raw[:3] != _MAGIC:
         if key_is_code(raw):
             raise UntrustedEntry("the key needs code to be decoded and nobody signed it here; call stash.trust() first")
@@ -67,12 +67,21 @@ def key_from_loose(data: Buffer, store: Store) -> Any:
     return store.keys.decode(entry.payload)
 
 
+def _bytes_of(data: Buffer | str) -> bytes:
+    try:
+        return data.encode("ascii", "replace") if isinstance(data, str) else bytes(memoryview(data))
+    except TypeError as error:
+        raise TypeError(
+            f"a {type(data).__name__} is nothing to decode; give the bytes or the text that an encoder made"
+        ) from error
+
+
 def _frame(data: Buffer | str) -> bytes:
-    raw = data.encode("ascii", "replace") if isinstance(data, str) else bytes(data)
+    raw = _bytes_of(data)
     if raw[:3] == _MAGIC:
         return raw
     try:
-        return b64decode(raw, validate=True)
+        return b64decode(b"".join(raw.split()), validate=True)  # files and mails put line breaks into text
     except (Base64Error, ValueError) as error:
         raise CorruptEntry("the data is neither a frame of hashstash nor base64 text of one") from error
 

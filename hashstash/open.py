@@ -9,13 +9,12 @@ import os
 import warnings
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from hashstash.codec import Codec
 from hashstash.engine import Capability, Engine
 from hashstash.errors import UnknownPlugin
 from hashstash.key_codec import KeyCodec, PlainKeyCodec, StashFacts
-from hashstash.paths import is_foreign, is_shared_mount, make_folder, original_name, resolve_root, safe_parts, shown
+from hashstash.paths import is_foreign, make_folder, original_name, resolve_root, safe_parts, shared_mount, shown
 from hashstash.policies.size_limit import SizeLimit
 from hashstash.policies.time_to_live import TimeToLive, parse_duration
 from hashstash.policies.versions import Versions
@@ -103,6 +102,7 @@ def configure(
     root = _root(DEFAULT_NAME if root_dir is None else root_dir, engine or settings.engine, settings.base)
     name = _engine_name(engine or settings.engine, root)
     _check_options(name, engine_options)
+    engine_options = ENGINES.load(name).settle(engine_options)
     if durability not in _DURABILITIES:
         raise ValueError(f"durability={durability!r}; it is one of {', '.join(map(repr, _DURABILITIES))}")
     return Config(
@@ -114,9 +114,14 @@ def configure(
         ttl=None if ttl is None else parse_duration(ttl),
         durability=durability,
         trust=_trust(trust).value,
-        engine_options=dict(engine_options),
+        engine_options=engine_options,
         **{name: value for name, value in rest.items() if _is_valid(name, value)},
     )
+
+
+def settled(config: Config) -> Config:
+    """*config* as it may be kept and shown, whoever has written it: without passwords."""
+    return replace(config, engine_options=ENGINES.load(config.engine).settle(config.engine_options))
 
 
 def namespace(name: str, parameter: str = "dbname") -> str:
@@ -142,7 +147,7 @@ def _is_valid(name: str, value: Any) -> bool:
 
 
 def _from_url(url: str, engine: str | None) -> tuple[str, str, dict[str, Any]]:
-    scheme = urlsplit(url).scheme
+    scheme = url.partition("://")[0]
     try:
         chosen = ENGINES.load(ENGINES.schemes.get(scheme, scheme))
     except UnknownPlugin as error:
@@ -157,14 +162,42 @@ def _from_url(url: str, engine: str | None) -> tuple[str, str, dict[str, Any]]:
 def _root(name: Any, engine: str | None, base: str | None) -> str:
     """The absolute folder of a stash, or its name where the storage is no folder of this machine."""
     if engine is not None and Capability.REMOTE in ENGINES.load(engine).capabilities:
-        return namespace(name, "root_dir")
+        return "/".join(safe_parts(namespace(name, "root_dir")))
     return resolve_root(name, base)
 
 
 def _engine_name(name: str | None, root: str) -> str:
     if name is None:
-        return "lmdb" if _is_importable("lmdb") and not is_shared_mount(root) else "pairtree"
-    return str(ENGINES.load(name).name)
+        best = "lmdb" if _is_importable("lmdb") else "pairtree"
+        if best == "pairtree" or not _warn_of_mount(
+            root, "the engine is 'pairtree' there; give engine='lmdb' to read an older stash"
+        ):
+            return best
+        return "pairtree"
+    engine = ENGINES.load(name)
+    if engine.needs_local_disk:
+        _warn_of_mount(
+            root, f"the engine {engine.name!r} can lose or damage what it stores there; use engine='pairtree'"
+        )
+    return str(engine.name)
+
+
+_roots_warned_of: set[tuple[str, str]] = set()
+
+
+def _warn_of_mount(root: str, advice: str) -> bool:
+    """Whether *root* lies on a network, FUSE or drive mount, which is said once for each root and advice."""
+    mount = shared_mount(root)
+    if mount is None:
+        return False
+    if (root, advice) not in _roots_warned_of:
+        _roots_warned_of.add((root, advice))
+        warnings.warn(
+            f"{shown(root)} lies on {mount}, where memory maps and file locks cannot be relied on: {advice}",
+            RuntimeWarning,
+            stacklevel=5,
+        )
+    return True
 
 
 def _serializer_name(name: str | None) -> str:
@@ -219,7 +252,7 @@ def folder_of(config: Config) -> str:
 def function_stashes(config: Config) -> list[Config]:
     """The configurations of the functions' stashes below the one of *config*."""
     parent = os.path.join(config.root_dir, *(safe_parts(config.dbname) if config.dbname else ()), FUNCTIONS)
-    names = ENGINES.load(config.engine).names_below(parent)
+    names = ENGINES.load(config.engine).stashes_below(parent, config.engine_options)
     return [below(config, f"{FUNCTIONS}/{original_name(name)}", is_function_stash=True) for name in names]
 
 
@@ -240,7 +273,7 @@ def open_engine(config: Config) -> Engine:
         from hashstash.wrappers.read_only import ReadOnlyWrapper
 
         engine = ReadOnlyWrapper(engine)
-    elif Capability.LOCAL_FILES in engine.capabilities:
+    elif engine.keeps_files and Capability.LOCAL_FILES in engine.capabilities:
         # Now and not at the first write: whoever opens the same place under another label must find this one.
         _make_if_writable(folder)
     return engine

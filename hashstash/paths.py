@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from hashlib import blake2b
+from typing import NamedTuple
 
 from hashstash.errors import UnsafeName
 
@@ -13,9 +15,15 @@ PRIVATE_FILE = 0o600
 _LONGEST_NAME = 120
 _PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
 _TYPED = ("/", "~", "./", "../")
-_SLOW_FILE_SYSTEMS = frozenset(
-    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "drvfs", "afs", "ceph", "lustre", "beegfs", "glusterfs"}
+_MOUNTS = "/proc/self/mountinfo"
+_SHARED_KINDS = frozenset(
+    {
+        *("nfs", "nfs3", "nfs4", "cifs", "smb", "smb2", "smb3", "smbfs", "ncp", "ncpfs", "afs", "auristorfs", "coda"),
+        *("9p", "drvfs", "virtiofs", "vboxsf", "vmhgfs", "prl_fs", "davfs", "ceph", "lustre", "beegfs", "gpfs"),
+        *("glusterfs", "pvfs2", "orangefs", "panfs", "wekafs", "ocfs2", "gfs2", "acfs"),
+    }
 )
+_LOCAL_FUSE = frozenset({"fuse.fuse-overlayfs", "fuse.lxcfs", "fuse.snapfuse", "fusectl"})
 
 
 def cache_root() -> str:
@@ -104,6 +112,15 @@ def create_file(path: str) -> int:
     return descriptor
 
 
+def is_there(path: str) -> bool:
+    """Whether there is something at *path*; PermissionError where that must not be known, which is not the same as no."""
+    try:
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
 def shown(path: str) -> str:
     """*path* with ``~`` for the home folder."""
     home = os.path.expanduser("~")
@@ -122,20 +139,78 @@ def is_foreign(folder: str) -> bool:
 
 
 def is_shared_mount(path: str) -> bool:
-    """Whether *path* lies on a network, FUSE or drive mount, where memory maps and file locks cannot be relied on."""
-    kind = _mount_type(os.path.realpath(path))
-    return kind in _SLOW_FILE_SYSTEMS or kind.startswith("fuse")
+    """Whether *path*, which need not exist yet, lies on a network, FUSE or drive mount.
+
+    There memory maps and file locks cannot be relied on, and other machines may change files under our hands.
+    """
+    return shared_mount(path) is not None
 
 
-def _mount_type(path: str) -> str:
+def shared_mount(path: str) -> str | None:
+    """What network, FUSE or drive mount *path* lies on, such as ``the nfs4 mount /data``; ``None``: it is a local one."""
+    if path.startswith("\\\\"):
+        return f"the network share {path}"
+    real = os.path.realpath(path)
+    mount = _mount_of(real, _device_of(real), _mount_table())
+    if mount is None or not (mount.kind in _SHARED_KINDS or mount.kind.startswith("fuse")) or mount.kind in _LOCAL_FUSE:
+        return None
+    return f"the {mount.kind} mount {mount.point}"
+
+
+class Mount(NamedTuple):
+    """One line of the system's table of mounts."""
+
+    point: str
+    kind: str
+    device: str
+    """``major:minor``, as in ``st_dev`` of what lies there."""
+
+
+def _mount_table() -> str:
     try:
-        with open("/proc/self/mounts", encoding="utf-8", errors="surrogateescape") as mounts:
-            rows = [line.split() for line in mounts]
-    except OSError:
+        with open(_MOUNTS, encoding="utf-8", errors="surrogateescape") as file:
+            return file.read()
+    except OSError:  # only Linux has one
         return ""
-    best = ("", "")
-    for row in rows:
-        point = row[1].replace("\\040", " ").replace("\\011", "\t").replace("\\134", "\\")
-        if (path == point or path.startswith(point.rstrip("/") + "/")) and len(point) >= len(best[0]):
-            best = (point, row[2])
-    return best[1]
+
+
+def _device_of(path: str) -> str:
+    """The device of *path* or of what exists above it; empty if that cannot be asked."""
+    while True:
+        try:
+            device = os.stat(path).st_dev
+        except (FileNotFoundError, NotADirectoryError):
+            parent = os.path.dirname(path)
+            if parent == path:
+                return ""
+            path = parent
+        except OSError:  # a mount whose server is gone, or a folder that we may not enter
+            return ""
+        else:
+            return f"{os.major(device)}:{os.minor(device)}" if hasattr(os, "major") else ""
+
+
+def _mount_of(path: str, device: str, table: str) -> Mount | None:
+    """The mount in *table* that *path* lies on.
+
+    Of the mounts above it, the one of its device: others may be hidden under one that was mounted over them later. Where none has
+    that device, as with subvolumes of btrfs, the deepest, and of several on one point the last.
+    """
+    above = [mount for mount in map(_mount, table.splitlines()) if mount is not None and _is_below(path, mount.point)]
+    candidates = [mount for mount in above if mount.device == device] or above
+    return max(reversed(candidates), key=lambda mount: len(mount.point), default=None)
+
+
+def _mount(line: str) -> Mount | None:
+    head, separator, tail = line.partition(" - ")
+    fields, kind = head.split(" "), tail.split(" ", 1)[0]
+    return Mount(_unescaped(fields[4]), kind, fields[2]) if separator and len(fields) > 4 else None
+
+
+def _is_below(path: str, point: str) -> bool:
+    return path == point or path.startswith(point.rstrip("/") + "/")
+
+
+def _unescaped(text: str) -> str:
+    """The table writes spaces, tabs, newlines, backslashes and hashes as backslash and three octal digits."""
+    return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), text)

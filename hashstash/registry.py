@@ -84,7 +84,10 @@ ENGINES = Registry(
     "engine",
     "hashstash.engines",
     {"file": "pairtree"},
-    {"rediss": "redis", "redis+cluster": "redis", "mongodb": "mongo", "mongodb+srv": "mongo"},
+    {
+        **dict.fromkeys(("rediss", "redis+cluster", "rediss+cluster", "redis+unix"), "redis"),
+        **dict.fromkeys(("mongodb", "mongodb+srv"), "mongo"),
+    },
 )
 SERIALIZERS = Registry("serializer", "hashstash.serializers")
 COMPRESSORS = Registry("compressor", "hashstash.compressors")

@@ -8,9 +8,10 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Mu
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from hashstash import upkeep
+from hashstash.credentials import carried_by
 from hashstash.entries import EntryInfo, copy_entries, describe
 from hashstash.loose import from_loose, key_from_loose, loose_key, to_loose
-from hashstash.open import Config, below, configure, function_stashes, open_store
+from hashstash.open import Config, below, configure, function_stashes, open_store, settled
 from hashstash.paths import shown
 from hashstash.policies.time_to_live import parse_duration
 from hashstash.store import MISSING, Counts, Store, WriteOptions
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from hashstash.codec import Buffer, Encoded
     from hashstash.entry import Entry
+    from hashstash.integrity import Repairs, Report
     from hashstash.key_codec import KeyCodec
     from hashstash.locks import KeyLock
 
@@ -105,6 +107,7 @@ class HashStash(MutableMapping[Any, Any]):
     def _open(self, config: Config, keys: KeyCodec | None = None) -> None:
         self._config = config
         self._keys_codec = keys
+        carried_by(type(self), _server_of)
         self.store: Store = open_store(config, keys)
 
     @classmethod
@@ -121,7 +124,7 @@ class HashStash(MutableMapping[Any, Any]):
         unknown = set(values) - {field.name for field in dataclasses.fields(Config)}
         if unknown:
             raise TypeError(f"{', '.join(sorted(unknown))} does not describe a stash; see HashStash.to_dict()")
-        return cls.from_config(Config(**values))
+        return cls.from_config(settled(Config(**values)))
 
     def to_dict(self) -> dict[str, Any]:
         """The settings that rebuild this stash with :meth:`from_dict`; others than the first ten only where they were changed."""
@@ -356,6 +359,37 @@ class HashStash(MutableMapping[Any, Any]):
         """Bytes that the entries take in the storage, blob files included."""
         return upkeep.size_bytes(self.store)
 
+    def compact(self) -> Self:
+        """Remove what is over and what nothing points at, give the room back to the system, and return the stash."""
+        for store in self._stores():
+            upkeep.compact(store)
+        return self
+
+    def check(self) -> Report:
+        """What is wrong with what is stored, results of functions included: a list, empty if nothing is, that prints well.
+
+        Every row and every blob file is read and held against its checksums; values are not decoded. Nothing is changed.
+        """
+        from hashstash import integrity
+
+        reports = [integrity.check(store) for store in self._stores()]
+        return sum(reports[1:], reports[0])
+
+    def repair(self) -> Repairs:
+        """Move bad rows aside so that they do not raise any more, and return what was done.
+
+        They are kept, up to 100 of them and 64 MB; beyond that they stay where they are. In append mode the newest sound version
+        takes the place of a bad one. Blob files that nothing has pointed at for an hour are removed.
+        """
+        from hashstash import integrity
+
+        return sum((integrity.repair(store) for store in self._stores()), integrity.Repairs())
+
+    def _stores(self) -> list[Store]:
+        """The store of this stash, and those of the functions whose results are kept in it."""
+        below = (HashStash.from_config(config).store for config in function_stashes(self._config))
+        return [self.store, *below]
+
     def copy_to(self, other: HashStash) -> HashStash:
         """Store every entry of this stash in *other*, versions included, and return *other*."""
         copy_entries(self.store, other.store)
@@ -469,6 +503,11 @@ async def _in_thread(function: Callable[..., Any], *args: Any, **kwargs: Any) ->
     import asyncio  # by whoever runs an event loop it has been imported already; for everybody else it would be slow
 
     return await asyncio.to_thread(function, *args, **kwargs)
+
+
+def _server_of(stash: HashStash) -> str | None:
+    """The bare URL under which the password of the stash's server is remembered, if it has one."""
+    return stash.config.engine_options.get("url")
 
 
 def _pairs(source: Any) -> Iterable[tuple[Any, Any]]:

@@ -79,6 +79,10 @@ class _Loaders(dict[bytes, Callable[[Any], Any]]):
         return loads
 
 
+def _none(_: Any) -> None:
+    return None
+
+
 @dataclass
 class Store:
     """Entries of one stash: an engine, a codec, a key codec, policies, and whom to trust."""
@@ -100,6 +104,10 @@ class Store:
         self._needs_head = self.append or any(policy.needs_head for policy in self.policies)
         self._is_plain = not self.policies and not self.append and self.trust is not Trust.STRICT
         self._loaders = _Loaders()
+        serializer = self.codec.serializer
+        self._dumps_plain: Callable[[Any], bytes | None] = (
+            getattr(serializer, "dumps_plain", _none) if self._is_plain else _none
+        )
         self._seen_bad: set[bytes] = set()
 
     # ---- reading -------------------------------------------------------------------------------------------------
@@ -217,11 +225,8 @@ class Store:
 
     def save(self, key: Any, value: Any) -> None:
         """Store *value* at *key*; on any error what was stored before is still there."""
-        encoded = self.codec.serializer.dumps(value)
-        encoded_key = self.keys.encode(key)
-        row = self._plain_row(encoded_key, encoded)
+        encoded_key, row = self._row(key, value)
         if row is None:
-            self.write(encoded_key, self.payload_of(encoded))
             return
         address = encoded_key.address
         if self._seen_bad:
@@ -239,12 +244,9 @@ class Store:
         size = 0
         try:
             for key, value in items:
-                encoded = self.codec.serializer.dumps(value)
-                encoded_key = self.keys.encode(key)
-                row = self._plain_row(encoded_key, encoded)
+                encoded_key, row = self._row(key, value)
                 if row is None:
                     rows.pop(encoded_key.address, None)
-                    self.write(encoded_key, self.payload_of(encoded))
                     continue
                 rows[encoded_key.address] = row
                 size += len(row)
@@ -253,6 +255,21 @@ class Store:
                     rows, size = {}, 0
         finally:
             self._put_rows(rows)
+
+    def _row(self, key: Any, value: Any) -> tuple[EncodedKey, bytes | None]:
+        """The encoded *key*, and the row of a small data value; ``None`` for it once a value was written the long way."""
+        document = self._dumps_plain(value)
+        if document is not None and len(document) < self.codec.stored_below:
+            encoded_key = self.keys.encode(key)
+            if not encoded_key.is_code:
+                label, size = self.codec.raw_label, len(document)
+                return encoded_key, pack_plain(encoded_key.address, label, encoded_key.data, document, size)
+        encoded = self.codec.serializer.dumps(value) if document is None else Encoded(document)
+        encoded_key = self.keys.encode(key)
+        row = self._plain_row(encoded_key, encoded)
+        if row is None:
+            self.write(encoded_key, self.payload_of(encoded))
+        return encoded_key, row
 
     def _keep_bad_rows(self, addresses: Iterable[bytes]) -> None:
         """Copy aside what could not be read, before it is overwritten; only what this object has seen to be bad."""
@@ -349,6 +366,8 @@ class Store:
         row = final.pack()
         if not self.append:
             self.engine.put(address, row)
+            if final.expires_at:  # not with versions: the storage would drop the newest one and keep those before it
+                self.engine.expire(address, final.expires_at, final.write_id)
             if old is not None and self._may_have_blobs:
                 self._remove_blob(old)
             return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
@@ -19,12 +20,16 @@ if TYPE_CHECKING:
     from hashstash.store import Store
 
 
+BAD = "bad"
+"""The section for rows that could not be read, before they were overwritten or repaired."""
+
+
 def clear(store: Store) -> None:
     """Remove everything that was stored before this call."""
     if store.blobs is None or not store.blobs.exists():
         store.engine.clear()
         return
-    referenced = set(store.blobs.names()) - _orphans(store, store.blobs)
+    referenced = set(store.blobs.names()) - orphans(store, store.blobs)
     store.engine.clear()
     for name in referenced:
         store.blobs.remove(name)
@@ -35,10 +40,10 @@ def sweep(store: Store, *, older_than: float = YOUNGEST_ORPHAN) -> int:
     """Remove blob files that no row points at and that are older than any write can be; return how many."""
     if store.blobs is None:
         return 0
-    orphans = _orphans(store, store.blobs, older_than=older_than)
-    for name in orphans:
+    names = orphans(store, store.blobs, older_than=older_than)
+    for name in names:
         store.blobs.remove(name)
-    return len(orphans)
+    return len(names)
 
 
 def sweep_daily(store: Store) -> None:
@@ -47,16 +52,30 @@ def sweep_daily(store: Store) -> None:
         sweep(store)
 
 
-def _orphans(store: Store, blobs: BlobStore, *, older_than: float = 0.0) -> set[str]:
+def orphans(store: Store, blobs: BlobStore, *, older_than: float = 0.0) -> set[str]:
+    """The names of blob files that no row points at, not even one that was moved aside; files younger than that are left out."""
     names = set(blobs.names(older_than=older_than))
     if names:
-        for engine in (store.engine, store.engine.section(HISTORY)):
+        for engine in (store.engine, store.engine.section(HISTORY), store.engine.section(BAD)):
             for _, row in engine.rows():
                 with contextlib.suppress(BadEntry):
                     entry = unpack(row)
                     if entry.flags & Flag.BLOB:
                         names.discard(Reference.unpack(entry.payload).name)
     return names
+
+
+def compact(store: Store) -> None:
+    """Remove entries whose time is over and blob files that no row points at, and give the room of all that was deleted back."""
+    store.engine.ensure_writable()
+    now = time.time_ns()
+    for address, row in store.engine.rows():
+        with contextlib.suppress(BadEntry):
+            if unpack(row).is_expired(now) and store.engine.get(address) == row:
+                store.evict(address)
+    sweep(store)
+    for engine in (store.engine, *map(store.engine.section, store.engine.section_names())):
+        engine.compact()
 
 
 def size_bytes(store: Store) -> int:

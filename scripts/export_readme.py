@@ -28,12 +28,19 @@ def to_markdown(notebook: Any) -> str:
             shown = _outputs(cell.outputs)
             if shown:
                 parts.append(f"```text\n{shown}\n```")
+            parts.extend(output.data["text/markdown"] for output in cell.outputs if _is_markdown(output))
     return "\n\n".join(parts) + "\n"
+
+
+def _is_markdown(output: Any) -> bool:
+    return "text/markdown" in output.get("data", {})
 
 
 def _outputs(outputs: list[Any]) -> str:
     texts = []
     for output in outputs:
+        if _is_markdown(output):
+            continue
         text = output.text if output.output_type == "stream" else output.get("data", {}).get("text/plain", "")
         if text.strip():
             texts.append(_ANSI.sub("", text).rstrip("\n"))

@@ -1,10 +1,23 @@
+import functools
+import importlib.util
 import itertools
 import os
+import sys
 from importlib.util import find_spec
 
 import pytest
 
-from hashstash import trust
+from hashstash import HashStash, trust
+from hashstash.engine import Capability
+from hashstash.errors import MissingDependency
+from hashstash.registry import ENGINES
+
+pytest.register_assert_rewrite("hashstash.testing")
+pytest_plugins = ["hashstash.testing.report"]
+
+_spec = importlib.util.spec_from_file_location("servers", os.path.join(os.path.dirname(__file__), "servers.py"))
+servers = sys.modules["servers"] = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(servers)
 
 _numbers = itertools.count()
 _PACKAGES = {
@@ -17,12 +30,30 @@ _PACKAGES = {
 _NOT_INSTALLED = {name for name, packages in _PACKAGES.items() if not any(map(find_spec, packages))}
 
 
+def pytest_configure(config):
+    config.pluginmanager.register(servers, "hashstash servers")
+
+
+def pytest_report_header():
+    return servers.described()
+
+
 def pytest_runtest_setup(item):
     """Tests that are repeated for each engine or compressor leave out those whose package is missing."""
     params = item.callspec.params.values() if hasattr(item, "callspec") else ()
-    missing = _NOT_INSTALLED.intersection(value for value in params if isinstance(value, str))
-    if missing:
-        pytest.skip(f"the package for {missing.pop()} is not installed")
+    for value in params:
+        if isinstance(value, str) and _is_missing(value):
+            pytest.skip(f"the package for {value} is not installed")
+
+
+@functools.cache
+def _is_missing(name):
+    if name in ENGINES.names():
+        try:
+            ENGINES.load(name)
+        except MissingDependency:
+            return True
+    return name in _NOT_INSTALLED
 
 
 @pytest.fixture(scope="session")
@@ -55,3 +86,38 @@ def somebody_else(monkeypatch, tmp_path):
             self._patch.undo()
 
     return SomebodyElse()
+
+
+EVERY_ENGINE = [name for name in ENGINES.names() if name != "null"]  # which stores nothing
+
+
+@pytest.fixture
+def open_on(request, tmp_path):
+    """A callable that opens the stash of this test on the engine of a name, with whatever settings; skips where none is."""
+    opened = []
+
+    def open_it(engine, **options):
+        place, settings = _place_of(engine, request, tmp_path)
+        opened.append(HashStash(place, **{**settings, **options}))
+        return opened[-1]
+
+    yield open_it
+    for stash in opened:
+        stash.close()
+
+
+def _place_of(engine, request, tmp_path):
+    """Where a test opens a stash on *engine*: on a server that the tests have started, or in a folder of its own."""
+    try:
+        kind = ENGINES.load(engine)
+    except MissingDependency as error:
+        pytest.skip(str(error))
+    if Capability.REMOTE in kind.capabilities:
+        return request.getfixturevalue(f"{engine}_url"), {}
+    return tmp_path / "stash", {"engine": engine}
+
+
+@pytest.fixture(params=EVERY_ENGINE)
+def every_engine(request):
+    """The name of each engine in turn, installed or not."""
+    return request.param

@@ -1,3 +1,4 @@
+import contextlib
 import errno
 import multiprocessing
 import os
@@ -94,6 +95,26 @@ def test_removing_twice_is_fine(store):
     reference = store.write([b"content"])
     store.remove(reference.name)
     store.remove(reference.name)
+
+
+def open_files_that_are_removed():
+    links = []
+    for number in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(FileNotFoundError):
+            links.append(os.readlink(f"/proc/self/fd/{number}"))
+    return [link for link in links if link.endswith(" (deleted)") and "blobs" in link]
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="only Linux lists the files that are open")
+def test_removed_files_are_gone_at_once_and_their_room_is_given_back_soon(store):
+    written = [store.write([bytes(2 << 20)]).name for _ in range(6)]
+    for name in written:
+        store.remove(name)
+    assert list(store.names()) == []
+    deadline = time.monotonic() + 10
+    while open_files_that_are_removed() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert open_files_that_are_removed() == []
 
 
 def test_every_truncation_is_noticed(store):

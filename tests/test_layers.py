@@ -13,10 +13,10 @@ import hashstash
 ROOT = pathlib.Path(hashstash.__file__).parent
 
 LAYERS = {
-    0: ["errors", "registry", "paths", "settings", "checksum"],
-    1: ["keys", "entry", "codec", "engine", "trust", "blobs", "locks", "policy"],
+    0: ["errors", "registry", "paths", "settings", "checksum", "credentials"],
+    1: ["keys", "entry", "codec", "engine", "trust", "blobs", "locks", "leases", "policy"],
     2: ["engines", "wrappers", "serializers", "compressors", "filters", "policies", "fingerprint"],
-    3: ["stash", "open", "store", "key_codec", "views", "loose", "entries", "frames", "upkeep"],
+    3: ["stash", "open", "store", "key_codec", "views", "loose", "entries", "frames", "upkeep", "integrity"],
     4: ["functions", "mapping", "cells", "tables"],
     5: ["display", "profiling"],
     6: ["magics", "testing", "compat"],
@@ -27,7 +27,13 @@ UPWARD_INSIDE_FUNCTIONS = {"stash.py", "__init__.py"}
 NOTEBOOK = {"IPython", "ipywidgets", "tqdm", "traitlets", "ipykernel", "matplotlib_inline", "comm"}
 MAY_IMPORT_NOTEBOOK = ("display/", "magics/", "cells/capture.py", "cells/shell.py")
 MAY_IMPORT_PYTEST = ("testing/",)
-BRINGS = {"pandas": {"pandas", "numpy"}, "pyarrow": {"pyarrow", "numpy"}}
+BRINGS = {
+    "pymongo": {"pymongo", "gridfs"},
+    "pandas": {"pandas", "numpy"},
+    "pyarrow": {"pyarrow", "numpy"},
+    "polars": {"polars", "numpy"},
+    "scipy": {"scipy", "numpy"},
+}
 
 
 class Import(NamedTuple):
@@ -188,7 +194,7 @@ def test_optional_packages_are_imported_at_the_top_only_in_the_file_of_their_nam
 def _may_need(file, package):
     stem = file.rpartition("/")[2].removesuffix(".py")
     names = {stem, stem.partition("_")[0], "py" + stem}
-    if any(package in BRINGS.get(name, {name}) for name in names):
+    if any(package.lower() in BRINGS.get(name, {name}) for name in names):
         return True
     users = {
         found.file

@@ -47,6 +47,18 @@ def test_any_buffer_is_decoded(kind):
     assert deserialize(kind(serialize([1]))) == [1]
 
 
+@pytest.mark.parametrize("change", [str.strip, lambda text: text + "\n", lambda text: f" {text[:40]}\r\n{text[40:]}\n"])
+def test_line_breaks_in_text_do_not_matter(change):
+    assert decode(change(encode(["text"] * 100).decode())) == ["text"] * 100
+
+
+@pytest.mark.parametrize("data", [None, 5, 10**15, [1, 2], {}, object(), open])
+@pytest.mark.parametrize("read", [decode, deserialize])
+def test_what_is_no_bytes_at_all_is_a_type_error(read, data):
+    with pytest.raises(TypeError, match=f"a {type(data).__name__} is nothing to decode"):
+        read(data)
+
+
 def test_arrays_come_back():
     np = pytest.importorskip("numpy")
     assert (decode(encode(np.arange(50_000), "zlib")) == np.arange(50_000)).all()

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from hashstash.engine import WRITE_ID, Capability, FolderEngine, WriteId
 from hashstash.errors import CorruptEntry, MissingDependency, StashFull
-from hashstash.paths import PRIVATE_FILE, make_folder
+from hashstash.paths import PRIVATE_FILE, is_there, make_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -39,7 +39,9 @@ _WRITE_BATCH = 50_000
 _SYNC_EVERY = 3.0
 _QUIET = 0.001
 _LONGEST_WAIT = 30.0
+_LONGEST_PAUSE = 2.0
 _MOST_IDLE = 32
+_MOST_RESIZES = 64  # from the first size to the largest it doubles less often
 _FORK_SAFE_SINCE = 3
 _DATA = "data.mdb"
 _NO_ROOM = ("No space left", "Disk quota", "Input/output error")
@@ -60,6 +62,7 @@ class _Environment:
         self.read_only = False
         self.running: list[None] = []
         self.begin: Callable[..., Any] | None = None
+        self.paused: Callable[..., Any] | None = None
         self.gate = threading.RLock()
         self.is_dirty = False
         self._env: Any = None
@@ -72,11 +75,11 @@ class _Environment:
         self.read_only = os.path.isdir(self.folder) and not os.access(self.folder, os.W_OK)
         try:
             if self.read_only:
-                self._env = lmdb.open(self.folder, readonly=True, lock=False, **options)
+                self._env = _open_steadily(self.folder, readonly=True, lock=False, **options)
             else:
                 make_folder(self.folder)
                 _let_go_of_parents(self.folder)
-                self._env = lmdb.open(
+                self._env = _open_steadily(
                     self.folder, map_size=map_size, sync=self.durable, metasync=self.durable, **options
                 )
                 self._env.reader_check()
@@ -85,8 +88,15 @@ class _Environment:
                 f"{self.folder} is no LMDB environment that can be opened ({error}); move it aside"
             ) from error
         self._fill_up()
-        self.rows = self._env.open_db(None)
+        self.rows = self._open_rows()
         self.begin = self._env.begin
+
+    def _open_rows(self) -> Any:
+        while True:
+            try:
+                return self._env.open_db(None)
+            except lmdb.MapResizedError:
+                self._env.set_mapsize(0)
 
     def _fill_up(self) -> None:
         """Make a file that was cut off as long as its pages say: reading behind its end would kill the interpreter.
@@ -162,6 +172,14 @@ class _Environment:
         self.begin = None
 
 
+def _open_steadily(folder: str, **options: Any) -> Any:
+    """The environment; again when others make the map larger in the very moment between its parts being read."""
+    for _ in range(_MOST_RESIZES):
+        with contextlib.suppress(lmdb.MapResizedError):
+            return lmdb.open(folder, **options)
+    return lmdb.open(folder, **options)
+
+
 _environments: dict[str, _Environment] = {}
 _table_lock = threading.RLock()
 _abandoned: list[_Environment] = []
@@ -220,6 +238,7 @@ class LmdbEngine(FolderEngine):
     )
     options = ("map_size",)
     settings = ("durable",)
+    needs_local_disk = True
 
     def __init__(self, folder: str, *, durable: bool = False, map_size: int = FIRST_MAP_SIZE) -> None:
         super().__init__(folder)
@@ -245,7 +264,7 @@ class LmdbEngine(FolderEngine):
     def _existing(self) -> _Environment | None:
         """The environment, unless there is none yet: reading makes nothing."""
         is_open = self._environment is not None and self._generation == _generation
-        return self._open() if is_open or os.path.exists(os.path.join(self._folder, _DATA)) else None
+        return self._open() if is_open or is_there(os.path.join(self._folder, _DATA)) else None
 
     def get(self, address: bytes) -> bytes | None:
         running = self._running
@@ -277,6 +296,8 @@ class LmdbEngine(FolderEngine):
                         return read(transaction)
             except lmdb.MapResizedError:
                 resized = True
+            except lmdb.BadRslotError:
+                resized = False  # a spare transaction whose place a forked child has given back; each is met only once
             except (lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.PanicError) as error:
                 raise CorruptEntry(f"{self._folder} is damaged ({error}); move it aside") from error
             else:
@@ -492,7 +513,25 @@ def _forget_in_child() -> None:
     _environments.clear()
 
 
-os.register_at_fork(after_in_child=_forget_in_child)
+def _pause_for_fork() -> None:
+    """Let no transaction run while the process is copied: the child could never close what its parent was writing to."""
+    _table_lock.acquire()
+    for environment in _environments.values():
+        environment.gate.acquire()
+        environment.paused, environment.begin = environment.begin, None
+    deadline = time.monotonic() + _LONGEST_PAUSE
+    while any(known.running for known in _environments.values()) and time.monotonic() < deadline:
+        time.sleep(_QUIET)
+
+
+def _go_on_after_fork() -> None:
+    for environment in _environments.values():
+        environment.begin = environment.paused
+        environment.gate.release()
+    _table_lock.release()
+
+
+os.register_at_fork(before=_pause_for_fork, after_in_parent=_go_on_after_fork, after_in_child=_forget_in_child)
 atexit.register(_close_all)
 
 PLUGIN = LmdbEngine

@@ -7,6 +7,7 @@ ever being missing while it is replaced.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from typing import TYPE_CHECKING
@@ -176,9 +177,11 @@ class PairtreeEngine(FolderEngine):
     def _remove_abandoned(self) -> None:
         """Remove drafts of writers that died: an hour is longer than any write."""
         try:
-            for entry in os.scandir(self._drafts):
-                if time.time() - entry.stat().st_mtime > _ABANDONED:
-                    _discard(entry.path)
+            with os.scandir(self._drafts) as drafts:
+                for entry in drafts:
+                    with contextlib.suppress(FileNotFoundError):  # its writer has just published it
+                        if time.time() - entry.stat().st_mtime > _ABANDONED:
+                            _discard(entry.path)
         except (FileNotFoundError, PermissionError):
             pass  # nothing was written here yet, or we may only read
 

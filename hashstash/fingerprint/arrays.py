@@ -9,6 +9,8 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from hashstash.fingerprint import instances
+from hashstash.fingerprint.buffers import LARGE
+from hashstash.fingerprint.memory import shared_memory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,6 +18,11 @@ if TYPE_CHECKING:
     from hashstash.fingerprint.walker import Handler, Walker
 
 _LONG_DOUBLES: Final = "gG"
+_PIECE: Final = 2 << 20
+_LARGEST_ROW: Final = 4 << 20
+_FEWEST_ROWS: Final = 16
+_COLUMNS: Final = 16
+"""Of an array in Fortran's order, some rows of some columns are copied at a time, as many as fit the cache."""
 
 
 def find_handler(kind: type) -> Handler | None:
@@ -33,6 +40,8 @@ def find_handler(kind: type) -> Handler | None:
         return walk_dtype
     if issubclass(kind, numpy.ufunc):
         return walk_ufunc
+    if issubclass(kind, numpy.busdaycalendar):
+        return walk_business_days
     if issubclass(kind, numpy.random.Generator):
         return walk_generator
     if issubclass(kind, numpy.random.BitGenerator):
@@ -49,35 +58,6 @@ def walk_array(walker: Walker, value: Any) -> None:
     write_content(walker, value)
     if getattr(value, "__dict__", None) and type(value) is not sys.modules["numpy"].memmap:
         instances.walk_state(walker, vars(value))
-
-
-def memory_owner(value: Any) -> int | None:
-    """What identifies the memory that an array lies in; ``None`` for what is no array."""
-    numpy: Any = sys.modules.get("numpy")
-    if numpy is None or not isinstance(value, numpy.ndarray):
-        return None
-    while isinstance(value.base, numpy.ndarray):
-        value = value.base
-    return id(value if value.base is None else value.base)
-
-
-def overlap(array: Any, other: Any) -> int | None:
-    """How many bytes *array* begins after *other*, if their memory overlaps; else ``None``."""
-    numpy: Any = sys.modules["numpy"]
-    if not numpy.may_share_memory(array, other):
-        return None
-    return int(array.__array_interface__["data"][0] - other.__array_interface__["data"][0])
-
-
-def shared_memory(walker: Walker, array: Any) -> Iterator[tuple[int, int]]:
-    """The numbers of earlier arrays that *array* shares memory with, and its distance from each in bytes."""
-    neighbours = walker.memory.setdefault(memory_owner(array) or 0, [])
-    for number in neighbours:
-        known = walker.containers[number] if number < len(walker.containers) else None
-        distance = overlap(array, known) if known is not array and isinstance(known, type(array)) else None
-        if distance is not None:
-            yield number, distance
-    neighbours.append(len(walker.containers) - 1)
 
 
 def _write_class(walker: Walker, value: Any, base: type) -> None:
@@ -100,9 +80,34 @@ def write_content(walker: Walker, array: Any) -> None:
         walker.items(elements, range(len(elements)))
     elif array.dtype.char in _LONG_DOUBLES:
         _write_long_doubles(walker, array)
-    else:
+    elif array.flags.c_contiguous or array.nbytes < LARGE:
         contiguous = numpy.ascontiguousarray(array)
         walker.buffer(contiguous.reshape(-1).view(numpy.uint8), owner=array if contiguous is array else None)
+    else:
+        walker.pieces(array.nbytes, _pieces(array), owner=array)
+
+
+def _pieces(array: Any) -> Iterator[Any]:
+    """The elements in C order, in contiguous pieces that fit the processor's cache: one copy of all takes far longer."""
+    numpy: Any = sys.modules["numpy"]
+    row = array[:1].nbytes
+    if row > _LARGEST_ROW and array.ndim > 1:
+        for part in array:
+            yield from _pieces(part)
+        return
+    step = max(_FEWEST_ROWS, _PIECE // row)
+    for start in range(0, len(array), step):
+        yield _contiguous(array[start : start + step]).reshape(-1).view(numpy.uint8)
+
+
+def _contiguous(rows: Any) -> Any:
+    numpy: Any = sys.modules["numpy"]
+    if rows.ndim != 2 or abs(rows.strides[0]) >= abs(rows.strides[1]):
+        return numpy.ascontiguousarray(rows)
+    turned = numpy.empty(rows.shape, rows.dtype)
+    for start in range(0, rows.shape[1], _COLUMNS):
+        turned[:, start : start + _COLUMNS] = rows[:, start : start + _COLUMNS]
+    return turned
 
 
 def _write_long_doubles(walker: Walker, array: Any) -> None:
@@ -150,8 +155,10 @@ def walk_dtype(walker: Walker, dtype: Any) -> None:
     if dtype.names is not None:
         walker.mark("struct dtype", dtype.itemsize, len(dtype.names), bool(dtype.isalignedstruct))
         for name in dtype.names:
-            field, offset, *_ = dtype.fields[name]
+            field, offset, *title = dtype.fields[name]
             walker.mark("field", name, offset)
+            if title:
+                walker.mark("title", *map(str, title))
             walk_dtype(walker, field)
     elif dtype.subdtype is not None:
         walker.mark("array dtype", *dtype.subdtype[1])
@@ -167,6 +174,12 @@ def walk_ufunc(walker: Walker, value: Any) -> None:
             walker.installed("ufunc", module, name, is_stdlib=False)
             return
     walker.refuse("a ufunc that neither numpy nor scipy names", value)
+
+
+def walk_business_days(walker: Walker, value: Any) -> None:
+    walker.mark("business days")
+    write_content(walker, value.weekmask)
+    write_content(walker, value.holidays)
 
 
 def walk_generator(walker: Walker, value: Any) -> None:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from hashstash.fingerprint.walker import Walker
 
 _HEAP_TYPE: Final = 1 << 9
+_MAKERS: Final = frozenset({"builtins", "types", "abc", "enum", "dataclasses", "typing", "collections"})
+"""Modules that classes are said to be of which their functions and metaclasses make for others."""
 _ADDRESS: Final = re.compile(r" at 0x[0-9a-fA-F]+")
 _INTERPRETER_WRITES: Final = frozenset(
     {
@@ -33,7 +35,14 @@ _INTERPRETER_WRITES: Final = frozenset(
             "__type_params__",
             "__parameters__",
         ),
-        *("__orig_bases__", "__abstractmethods__", "_abc_impl", "_is_protocol", "_is_runtime_protocol"),
+        *(
+            "__orig_bases__",
+            "__abstractmethods__",
+            "_abc_impl",
+            "_is_protocol",
+            "_is_runtime_protocol",
+            "__signature__",
+        ),
         *("__protocol_attrs__", "__non_callable_proto_members__", "__dataclass_fields__", "__dataclass_params__"),
     }
 )
@@ -59,7 +68,7 @@ _ENUM_HOOKS: Final = frozenset({"_missing_", "_generate_next_value_"})
 
 
 def walk_class(walker: Walker, cls: type) -> None:
-    origin = _origin(cls)
+    origin = origin_of_class(cls)
     if origin is not Origin.USER:
         walker.installed("class", cls.__module__, cls.__qualname__, is_stdlib=origin is Origin.STDLIB)
         return
@@ -81,7 +90,7 @@ def walk_class(walker: Walker, cls: type) -> None:
         walker.bound(f".{name}", value)
 
 
-def _origin(cls: type) -> Origin:
+def origin_of_class(cls: type) -> Origin:
     """Where a class was defined. What its module does not know by name was made by a call: the user's."""
     module = cls.__module__
     if type(module) is not str:
@@ -89,8 +98,8 @@ def _origin(cls: type) -> Origin:
     origin = origin_of_name(module)
     if origin is Origin.USER or not cls.__flags__ & _HEAP_TYPE or _lookup(module, cls.__qualname__) is cls:
         return origin
-    # exec() without a __name__ makes classes that say they are built in.
-    made_by_call = module == "builtins" or "<locals>" in cls.__qualname__
+    # exec() without a __name__ makes classes that say they are built in, make_dataclass() some that say they are of types.
+    made_by_call = module in _MAKERS or "<locals>" in cls.__qualname__
     return Origin.USER if made_by_call else origin
 
 

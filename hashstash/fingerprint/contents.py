@@ -59,9 +59,10 @@ def content_digest(path: str | os.PathLike[str], buffer_hash: str) -> bytes:
             return _folder_digest(name, buffer_hash)
         if stat.S_ISREG(status.st_mode):
             return blake2b(b"file" + _file_digest(name, status, buffer_hash), digest_size=16).digest()
-    except OSError as error:
+    except (OSError, ValueError) as error:  # a nul in the path is a ValueError
+        why = getattr(error, "strerror", error)
         raise VolatileKey(
-            f"the content of {os.fspath(path)!r} cannot be read ({error.strerror}); give a path that exists, or open the"
+            f"the content of {os.fspath(path)!r} cannot be read ({why}); give a path that exists, or open the"
             " stash with paths='path'"
         ) from error
     raise VolatileKey(f"{os.fspath(path)!r} is neither a file nor a folder, so it has no content to be found by")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import types
 from typing import TYPE_CHECKING
 
-from hashstash.fingerprint import arrays, classes, frames, functions, instances, modules, values
+from hashstash.fingerprint import arrays, classes, frames, functions, instances, modules, tensors, values
 
 if TYPE_CHECKING:
     from hashstash.fingerprint.walker import Handler
@@ -23,7 +23,7 @@ def _find(kind: type) -> Handler:
         return classes.walk_class
     if issubclass(kind, types.ModuleType):
         return modules.walk_module
-    for finder in (arrays.find_handler, frames.find_handler):
+    for finder in (arrays.find_handler, frames.find_handler, tensors.find_handler):
         handler = finder(kind)
         if handler is not None:
             return handler

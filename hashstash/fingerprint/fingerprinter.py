@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from hashstash.errors import VolatileKey
-from hashstash.fingerprint import arrays
+from hashstash.fingerprint import memory
 from hashstash.fingerprint.buffers import buffer_hasher, default_buffer_hash
 from hashstash.fingerprint.dispatch import handler_for
 from hashstash.fingerprint.parts import function_parts
@@ -158,10 +158,10 @@ def alias_signature(walks: Mapping[str, Walk]) -> bytes:
             earlier = first.setdefault(id(value), (root, index))
             if earlier[0] != root:
                 shared += _place(root, index) + _place(*earlier)
-            owner = arrays.memory_owner(value)
+            owner = memory.memory_owner(value)
             if owner is not None:
                 for other_root, other_index, other in arrays_by_owner.get(owner, ()):
-                    distance = arrays.overlap(value, other)
+                    distance = memory.overlap(value, other)
                     if distance is not None and other is not value:
                         shared += _place(root, index) + _place(other_root, other_index) + struct.pack("<q", distance)
                 met.append((owner, (root, index, value)))

@@ -1,7 +1,7 @@
 """Handlers for data frames: pandas by columns, index, dtypes, attrs and flags; pyarrow and polars by type and values.
 
 Columns go to the hash as the buffers that they are. Arrow buffers are brought into one form first: no offset, no
-garbage behind nulls, one chunk. None of these packages is ever imported here, except pyarrow for frames of polars.
+garbage behind nulls, one chunk. None of these packages is ever imported here, nor does it count which others are.
 """
 
 from __future__ import annotations
@@ -129,6 +129,7 @@ def _write_extension(walker: Walker, column: Any) -> None:
     elif hasattr(column, "sp_values"):
         arrays.write_content(walker, column.sp_values)
         arrays.write_content(walker, column.sp_index.indices)
+        walker.mark(column.kind)
     elif hasattr(column, "_ndarray"):
         arrays.write_content(walker, column._ndarray)  # noqa: SLF001
     else:
@@ -227,6 +228,9 @@ def write_arrow(walker: Walker, value: Any) -> None:
     array = _one_array(value)
     walker.mark("arrow", str(array.type), len(array), array.null_count)
     width = _TEXT_WIDTHS.get(str(array.type))
+    types: Any = sys.modules["pyarrow"].types
+    if types.is_temporal(array.type) and not types.is_interval(array.type):
+        array = array.view(f"int{array.type.bit_width}")  # a count of its unit, which the type says
     if width is None and not _is_number(array.type):
         walker.all(array.to_pylist())
         return
@@ -299,7 +303,21 @@ def walk_polars_series(walker: Walker, value: Any) -> None:
 
 def _write_polars_column(walker: Walker, column: Any) -> None:
     walker.mark("column", column.name, str(column.dtype), len(column))
-    if "pyarrow" in sys.modules and str(column.dtype) != "Object":
-        write_arrow(walker, column.to_arrow())
-    else:
+    missing = column.null_count()
+    numbers: Any = column.to_physical() if column.dtype.is_numeric() or column.dtype.is_temporal() else None
+    is_text = column.dtype == str
+    if "numpy" not in sys.modules or not (is_text or (numbers is not None and _has_numpy_type(numbers))):
         walker.all(column.to_list())
+        return
+    walker.mark("missing", missing)
+    if missing:
+        arrays.write_content(walker, column.is_null().to_numpy())
+    if is_text:
+        arrays.write_content(walker, column.str.len_bytes().fill_null(0).to_numpy())
+        walker.large_text(column.fill_null("").str.join("").item() if len(column) else "")
+    else:
+        arrays.write_content(walker, numbers.fill_null(0).to_numpy())
+
+
+def _has_numpy_type(numbers: Any) -> bool:
+    return not str(numbers.dtype).startswith(("Decimal", "Int128", "UInt128"))

@@ -182,8 +182,28 @@ def walk_method(walker: Walker, value: types.MethodType) -> None:
     if _is_shell(value.__self__):
         walker.mark("shell", value.__func__.__name__)
         return
-    walker.bound("", value.__func__)
+    walker.bound("", value.__func__ if walker.guards is not None else _as_in_class(walker, value))
     walker.bound(".__self__", value.__self__)
+
+
+def _as_in_class(walker: Walker, method: types.MethodType) -> Any:
+    """The function of *method*, or the one that its class has instead if they are alike.
+
+    A method that was stored comes back with a function of its own, where its class is found to be there already.
+    """
+    function, owner = method.__func__, method.__self__
+    name = str(getattr(function, "__name__", ""))
+    classes = (owner if isinstance(owner, type) else type(owner)).__mro__
+    found = next((vars(one)[name] for one in classes if name in vars(one)), None)
+    found = getattr(found, "__func__", found)
+    if found is function or type(found) is not types.FunctionType or type(function) is not types.FunctionType:
+        return function
+    digests = []
+    for one in (function, found):
+        with walker.rehearsal() as written:
+            walker.walk(one)
+            digests.append(written())
+    return found if digests[0] == digests[1] else function
 
 
 def _is_module_function(value: Any) -> bool:

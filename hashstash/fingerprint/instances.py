@@ -17,6 +17,7 @@ import weakref
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, Final
 
+from hashstash.fingerprint.classes import origin_of_class
 from hashstash.fingerprint.functions import is_memoized
 from hashstash.fingerprint.packages import Origin, origin_of_name
 
@@ -123,13 +124,13 @@ def walk_instance(walker: Walker, value: Any) -> None:
 def _is_plain_user_class(cls: type) -> bool:
     """Whether ``__dict__``, slots and the content of a built-in base are all the state that an instance has."""
     known = {kind for kind, _ in _BASES}
-    is_user = origin_of_name(cls.__module__) is Origin.USER
+    is_user = origin_of_class(cls) is Origin.USER
     return is_user and all(
         base is object
         or base in known
         or base.__module__ in _PYTHON_LEVEL_MODULES
         or issubclass(base, BaseException)
-        or origin_of_name(base.__module__) is Origin.USER
+        or origin_of_class(base) is Origin.USER
         for base in cls.__mro__
     )
 
@@ -152,6 +153,7 @@ def _walk_state_of(walker: Walker, value: Any) -> None:
         if isinstance(value, base):
             walker.walk(content(value))
     walk_state(walker, object.__getstate__(value))
+    _walk_chain(walker, value)
 
 
 def walk_state(walker: Walker, state: Any) -> None:
@@ -196,6 +198,15 @@ def _walk_reduced(walker: Walker, value: Any) -> None:
     walk_state(walker, rest[0])
     walker.all([] if rest[1] is None else list(rest[1]))
     walker.all([] if rest[2] is None else [part for pair in rest[2] for part in pair])
+    _walk_chain(walker, value)
+
+
+def _walk_chain(walker: Walker, value: Any) -> None:
+    """Write what an exception came from, which is no part of its state."""
+    if isinstance(value, BaseException):
+        for name in ("__cause__", "__context__"):
+            if getattr(value, name) is not None:
+                walker.step(f".{name}", getattr(value, name))
 
 
 def _reduce(value: Any) -> Any:

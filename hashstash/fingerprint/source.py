@@ -179,16 +179,16 @@ def _functions_by_place(tree: ast.AST, first_free_line: int) -> dict[tuple[str, 
     """``{(name, line in the compiled code): (line in the text, node)}``.
 
     Lambdas that share a line are moved to lines of their own before compiling, since nothing else tells them apart when
-    their code has no positions.
+    their code has no positions; with all that is in them, since some Pythons compile it differently on another line.
     """
     nodes = [node for node in ast.walk(tree) if isinstance(node, _FUNCTION_NODES)]
-    crowd = Counter(node.lineno for node in nodes if isinstance(node, ast.Lambda))
+    lines = [node.lineno for node in nodes]
+    crowd = Counter(line for node, line in zip(nodes, lines, strict=True) if isinstance(node, ast.Lambda))
     places: dict[tuple[str, int], tuple[int, ast.AST]] = {}
-    for number, node in enumerate(nodes):
+    for number, (node, line) in enumerate(zip(nodes, lines, strict=True), 1):
         if isinstance(node, ast.Lambda):
-            line = node.lineno
             if crowd[line] > 1:
-                node.lineno = node.end_lineno = first_free_line + number
+                ast.increment_lineno(node, line + number * first_free_line - node.lineno)
             places["<lambda>", node.lineno] = (line, node)
         else:
             line = min((decorator.lineno for decorator in node.decorator_list), default=node.lineno)

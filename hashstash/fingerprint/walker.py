@@ -222,14 +222,19 @@ class Walker:
         if size < LARGE:
             self._out += _PACK_COUNT(b"B", size) + bytes(data)
             return
-        self._out += _PACK_COUNT(b"H", size) + self._hash(data, owner)
+        self._out += _PACK_COUNT(b"H", size) + self._hash((data,), owner)
 
-    def _hash(self, data: Any, owner: Any) -> bytes:
+    def pieces(self, size: int, pieces: Iterable[Any], owner: Any = None) -> None:
+        """Write what :meth:`buffer` would write of *pieces* in one, which are *size* bytes together and large."""
+        self._out += _PACK_COUNT(b"H", size) + self._hash(pieces, owner)
+
+    def _hash(self, pieces: Iterable[Any], owner: Any) -> bytes:
         known = self._leaves.get(id(owner)) if self._leaves is not None else None
         if known is not None:
             return known[1]
         hasher = self._new_hasher()
-        hasher.update(data)
+        for piece in pieces:
+            hasher.update(piece)
         digest = hasher.digest()
         if self._leaves is not None and owner is not None:
             self._leaves[id(owner)] = (owner, digest)

@@ -6,7 +6,7 @@ import inspect
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
-from hashstash.codec import Buffer, Serializer, pack_key, unpack_key
+from hashstash.codec import Buffer, Encoded, Serializer, pack_key, unpack_key
 from hashstash.errors import UnsupportedValue, VolatileKey
 from hashstash.key_codec import EncodedKey, PlainKeyCodec
 from hashstash.keys import ADDRESS_SIZE, address_of, address_within
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from hashstash.fingerprint import LiveFingerprint
 
 _BIG = 64 * 1024
+_MOST_LISTED = 1 << 20
+"""Bytes that the arguments of a call may take in its row, which is read whole at every hit."""
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
@@ -98,13 +100,11 @@ class CallKeyCodec:
     def listed(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[bytes, bool]:
         """The stored form of a call, large or unstorable arguments as short text; and whether it needs code."""
         try:
-            encoded = self._serializer.dumps(
-                (tuple(map(_shown, args)), {name: _shown(value) for name, value in kwargs.items()})
-            )
+            encoded = self._serializer.dumps(_each(_shown, args, kwargs))
         except UnsupportedValue:
-            encoded = self._serializer.dumps(
-                (tuple(map(_described, args)), {name: _described(arg) for name, arg in kwargs.items()})
-            )
+            encoded = None
+        if encoded is None or _size_of(encoded) > _MOST_LISTED:
+            encoded = self._serializer.dumps(_each(_described, args, kwargs))
         return pack_key(encoded), encoded.is_code
 
     def decode(self, data: Buffer) -> Any:
@@ -119,27 +119,39 @@ def _as_call(key: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
     )
 
 
+def _each(show: Callable[[Any], Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    return tuple(map(show, args)), {name: show(value) for name, value in kwargs.items()}
+
+
+def _size_of(encoded: Encoded) -> int:
+    return len(encoded.document) + sum(memoryview(buffer).nbytes for buffer in encoded.buffers)
+
+
 def _shown(argument: Any) -> Any:
     return _described(argument) if _bytes_in(argument) >= _BIG else argument
 
 
 def _bytes_in(argument: Any) -> int:
-    """The size of an array or a frame; 0 for everything else."""
-    if hasattr(argument, "nbytes"):
-        return int(argument.nbytes)
-    if hasattr(argument, "memory_usage"):
+    """The size of an array or a frame; 0 for everything else, their classes included."""
+    packages = {str(base.__module__).partition(".")[0] for base in type(argument).__mro__}
+    if "pandas" in packages and hasattr(argument, "memory_usage"):
         usage = argument.memory_usage()
         return int(usage.sum() if hasattr(usage, "sum") else usage)
-    return 0
+    if "polars" in packages and hasattr(argument, "estimated_size"):
+        return int(argument.estimated_size())
+    try:
+        size = getattr(argument, "nbytes", 0)
+    except RuntimeError:  # torch refuses to say it of a sparse tensor
+        return 0
+    return size if isinstance(size, int) else 0
 
 
 def _described(argument: Any) -> Any:
-    if type(argument) in (str, int, float, bool, bytes, type(None)):
+    kind = type(argument)
+    if kind in (int, float, bool, type(None)) or (kind in (str, bytes) and len(argument) < _BIG):
         return argument
-    shape = getattr(argument, "shape", None)
-    return (
-        f"<{type(argument).__name__}{f' {shape}' if shape is not None else ''} {address_of_value(argument).hex()[:12]}>"
-    )
+    shape = getattr(argument, "shape", None) if kind not in (str, bytes) else f"of {len(argument)}"
+    return f"<{kind.__name__}{f' {shape}' if shape is not None else ''} {address_of_value(argument).hex()[:12]}>"
 
 
 def address_of_value(argument: Any) -> bytes:

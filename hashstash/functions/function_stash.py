@@ -127,7 +127,10 @@ class Memo:
         with ExitStack() as stack:
             try:
                 stack.enter_context(self.store.engine.lock(address.hex()))
-            except OSError as error:  # a read-only folder, a full disk, too many open files in a deep recursion
+            except (
+                StashError,
+                OSError,
+            ) as error:  # read-only, full, no server, too many open files in a deep recursion
                 logger.debug("no lock for %s: %s", address.hex(), error)
             yield
 
@@ -225,7 +228,7 @@ def memoized(function: Callable[..., Any], parent: HashStash, options: MemoOptio
     memo = memo_of(plain, parent, options or MemoOptions())
     try:
         function.stash = memo.stash  # type: ignore[attr-defined]
-    except AttributeError:
+    except (AttributeError, TypeError):
         pass  # builtins take no attributes
     if inspect.iscoroutinefunction(plain):
         return lambda *args, **kwargs: memo.call_async(args, kwargs)

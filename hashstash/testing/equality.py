@@ -23,16 +23,24 @@ def assert_same(actual: Any, expected: Any, path: str = "value") -> None:
 
 
 def _comparison(kind: type) -> Callable[[Any, Any, str], None]:
-    package = kind.__module__.partition(".")[0]
-    if package == "numpy":
-        return _compare_numpy
-    if package == "pandas":
-        return _compare_pandas
+    compare = PACKAGES.get(kind.__module__.partition(".")[0])
+    if compare is not None:
+        return compare
     for base, compare in COMPARISONS.items():
         if issubclass(kind, base):
             return compare
-    by_name = {"deque": _compare_deque, "Random": _compare_random, "ChainMap": _compare_chain, "Decimal": _compare_text}
-    return by_name.get(kind.__name__, _compare_equal)
+    return _by_name().get(kind.__name__, _compare_equal)
+
+
+def _by_name() -> dict[str, Callable[[Any, Any, str], None]]:
+    return {
+        "deque": _compare_deque,
+        "Random": _compare_random,
+        "ChainMap": _compare_chain,
+        "Decimal": _compare_text,
+        "mappingproxy": _compare_mapping,
+        "SimpleNamespace": lambda actual, expected, path: assert_same(vars(actual), vars(expected), f"vars({path})"),
+    }
 
 
 def _check(is_same: bool, actual: Any, expected: Any, path: str) -> None:
@@ -155,6 +163,15 @@ def _compare_numpy(actual: Any, expected: Any, path: str) -> None:
         _compare_masked(actual, expected, path)
     elif isinstance(expected, numpy.ndarray):
         _compare_array(actual, expected, path)
+    elif isinstance(expected, (numpy.poly1d, numpy.busdaycalendar, numpy.polynomial.polynomial.Polynomial.__mro__[1])):
+        for name in ("coeffs", "variable", "coef", "domain", "window", "symbol", "weekmask", "holidays"):
+            if hasattr(expected, name):
+                assert_same(getattr(actual, name), getattr(expected, name), f"{path}.{name}")
+    elif isinstance(expected, (numpy.finfo, numpy.iinfo)):
+        _check(repr(actual) == repr(expected), actual, expected, path)
+    elif isinstance(expected, numpy.dtype):
+        _check(actual == expected and repr(actual) == repr(expected), actual, expected, path)
+        assert_same(dict(actual.metadata or {}), dict(expected.metadata or {}), f"{path}.metadata")
     elif isinstance(expected, numpy.generic):
         _check(actual.dtype == expected.dtype and repr(actual) == repr(expected), actual, expected, path)
     elif hasattr(expected, "bit_generator"):
@@ -174,6 +191,7 @@ def _compare_array(actual: Any, expected: Any, path: str) -> None:
     _check(
         actual.dtype == expected.dtype and actual.dtype.type is expected.dtype.type, actual.dtype, expected.dtype, path
     )
+    assert_same(actual.dtype, expected.dtype, f"{path}.dtype")
     _check(actual.shape == expected.shape, actual.shape, expected.shape, f"{path}.shape")
     if expected.flags.f_contiguous and not expected.flags.c_contiguous:
         _check(actual.flags.f_contiguous, "C order", "F order", path)
@@ -227,3 +245,75 @@ def _compare_pandas_scalar(actual: Any, expected: Any, path: str) -> None:
     _check(bool(actual == expected) and repr(actual) == repr(expected), actual, expected, path)
     for name in ("unit", "tz", "fold", "closed"):
         _check(getattr(actual, name, None) == getattr(expected, name, None), actual, expected, f"{path}.{name}")
+
+
+def _compare_arrow(actual: Any, expected: Any, path: str) -> None:
+    pa = sys.modules["pyarrow"]
+    if isinstance(expected, (pa.DataType, pa.Field, pa.Schema)):
+        _check(actual.equals(expected, check_metadata=True) and str(actual) == str(expected), actual, expected, path)
+    elif isinstance(expected, (pa.Table, pa.RecordBatch)):
+        _compare_arrow(actual.schema, expected.schema, f"{path}.schema")
+        _check(actual.num_rows == expected.num_rows, actual.num_rows, expected.num_rows, f"{path}.num_rows")
+        for number, (one, other) in enumerate(zip(actual.columns, expected.columns, strict=True)):
+            _compare_arrow(one, other, f"{path}.columns[{number}]")
+    elif isinstance(expected, pa.ChunkedArray):
+        _compare_arrow(actual.type, expected.type, f"{path}.type")
+        _compare_sequence(actual.chunks, expected.chunks, f"{path}.chunks")
+    elif isinstance(expected, pa.Buffer):
+        _check(actual.equals(expected), actual, expected, path)
+    else:
+        _compare_arrow(actual.type, expected.type, f"{path}.type")
+        _check(actual.equals(expected) or _shown(actual) == _shown(expected), actual, expected, path)
+
+
+def _shown(values: Any) -> str:
+    """What Python shows of *values*: Arrow holds no nan for equal to itself."""
+    return repr(values.as_py() if hasattr(values, "as_py") else values.to_pylist())
+
+
+def _compare_polars(actual: Any, expected: Any, path: str) -> None:
+    pl = sys.modules["polars"]
+    testing = __import__("polars.testing").testing
+    if isinstance(expected, pl.DataFrame):
+        assert_same(actual.columns, expected.columns, f"{path}.columns")
+        _check(actual.height == expected.height, actual.height, expected.height, f"{path}.height")
+        for name in expected.columns:
+            _compare_polars(actual[name], expected[name], f"{path}[{name!r}]")
+    elif isinstance(expected, pl.Series):
+        _check(actual.dtype == expected.dtype, actual.dtype, expected.dtype, f"{path}.dtype")
+        assert_same(actual.to_list(), expected.to_list(), path)
+        if not _has_local_categories(expected.dtype):
+            testing.assert_series_equal(actual, expected, check_exact=True)
+    elif isinstance(expected, pl.LazyFrame):
+        _check(actual.explain(optimized=False) == expected.explain(optimized=False), actual, expected, path)
+        _compare_polars(actual.collect(), expected.collect(), f"{path}.collect()")
+    else:
+        _check(actual == expected and repr(actual) == repr(expected), actual, expected, path)
+
+
+def _has_local_categories(dtype: Any) -> bool:
+    """Whether a type of polars holds categories that another column of the same type numbers differently."""
+    return not hasattr(sys.modules["polars"], "Categories") and "Categorical" in str(dtype)
+
+
+def _compare_scipy(actual: Any, expected: Any, path: str) -> None:
+    if not hasattr(expected, "todense"):
+        _compare_equal(actual, expected, path)
+        return
+    _check(actual.shape == expected.shape, actual.shape, expected.shape, f"{path}.shape")
+    _check(actual.dtype == expected.dtype, actual.dtype, expected.dtype, f"{path}.dtype")
+    for name in ("data", "indices", "indptr", "row", "col", "offsets", "rows"):
+        if hasattr(expected, name):
+            assert_same(getattr(actual, name), getattr(expected, name), f"{path}.{name}")
+    for name in ("has_sorted_indices", "has_canonical_format"):
+        _check(getattr(actual, name, None) == getattr(expected, name, None), actual, expected, f"{path}.{name}")
+    assert_same(actual.toarray(), expected.toarray(), path)
+
+
+PACKAGES: dict[str, Callable[[Any, Any, str], None]] = {
+    "numpy": _compare_numpy,
+    "pandas": _compare_pandas,
+    "pyarrow": _compare_arrow,
+    "polars": _compare_polars,
+    "scipy": _compare_scipy,
+}

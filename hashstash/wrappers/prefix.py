@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
@@ -12,18 +14,24 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
 _PREFIX_SIZE = 8
+_BATCH = 256
 
 
 class PrefixWrapper(EngineWrapper):
-    """The rows of *inner* whose addresses begin with the digest of *namespace*, under addresses without it."""
+    """The rows of *inner* whose addresses begin with the digest of *namespace*, under addresses without it.
+
+    Counting and clearing look at every row of the namespace; without PREFIX_SCAN, at every row of *inner*.
+    """
 
     name = "prefix"
 
     def __init__(self, inner: Engine, namespace: str) -> None:
         super().__init__(inner)
-        self.title = inner.title
         self.namespace = namespace
         self._prefix = blake2b(namespace.encode("utf-8", "surrogatepass"), digest_size=_PREFIX_SIZE).digest()
+
+    def _wrap(self, name: str) -> Engine:
+        return PrefixWrapper(self.inner.section(name), self.namespace)
 
     def get(self, address: bytes) -> bytes | None:
         return self.inner.get(self._prefix + address)
@@ -38,9 +46,6 @@ class PrefixWrapper(EngineWrapper):
         for address in self.inner.scan(self._prefix + prefix):
             yield address[_PREFIX_SIZE:]
 
-    def section(self, name: str) -> Engine:
-        return PrefixWrapper(self.inner.section(name), self.namespace)
-
     def location(self) -> str:
         return f"{self.inner.location()}#{self.namespace}"
 
@@ -51,16 +56,17 @@ class PrefixWrapper(EngineWrapper):
         return self.inner.peek(self._prefix + address, size)
 
     def get_many(self, addresses: Iterable[bytes]) -> Iterator[bytes | None]:
-        return self.inner.get_many([self._prefix + address for address in addresses])
+        return self.inner.get_many(self._prefix + address for address in addresses)
 
     def put_many(self, rows: Iterable[tuple[bytes, bytes]]) -> None:
-        self.inner.put_many([(self._prefix + address, blob) for address, blob in rows])
+        self.inner.put_many((self._prefix + address, blob) for address, blob in rows)
 
     def rows(self) -> Iterator[tuple[bytes, bytes]]:
-        for address in self.inner.scan(self._prefix):
-            blob = self.inner.get(address)
-            if blob is not None:
-                yield address[_PREFIX_SIZE:], blob
+        addresses = self.inner.scan(self._prefix)
+        while batch := list(itertools.islice(addresses, _BATCH)):
+            for address, blob in zip(batch, self.inner.get_many(batch), strict=True):
+                if blob is not None:
+                    yield address[_PREFIX_SIZE:], blob
 
     def swap(self, address: bytes, expected: WriteId | None, blob: bytes) -> bool:
         return self.inner.swap(self._prefix + address, expected, blob)
@@ -78,3 +84,11 @@ class PrefixWrapper(EngineWrapper):
 
     def lock(self, name: str) -> AbstractContextManager[Any]:
         return self.inner.lock(f"{self.namespace}:{name}")
+
+    def blob_folder(self) -> str | None:
+        # Of its own: whoever sweeps a folder of blob files removes those that no row of its own points at.
+        folder = self.inner.blob_folder()
+        return None if folder is None else os.path.join(folder, self._prefix.hex())
+
+    def expire(self, address: bytes, moment: int, expected: WriteId | None = None) -> None:
+        self.inner.expire(self._prefix + address, moment, expected)

@@ -18,7 +18,6 @@ class ReadOnlyWrapper(EngineWrapper):
 
     def __init__(self, inner: Engine) -> None:
         super().__init__(inner)
-        self.title = inner.title
         self.capabilities = inner.capabilities & ~(Capability.SWAP | Capability.SHARED_WRITERS)
 
     def _refuse(self) -> NoReturn:
@@ -42,5 +41,11 @@ class ReadOnlyWrapper(EngineWrapper):
     def clear(self) -> None:
         self._refuse()
 
-    def section(self, name: str) -> Engine:
+    def expire(self, address: bytes, moment: int, expected: WriteId | None = None) -> None:
+        self._refuse()
+
+    def compact(self) -> None:
+        self._refuse()
+
+    def _wrap(self, name: str) -> Engine:
         return ReadOnlyWrapper(self.inner.section(name))

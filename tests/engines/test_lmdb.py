@@ -106,3 +106,129 @@ def test_reading_a_file_that_lost_its_end_raises_and_does_not_kill(tmp_path, siz
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) > 0
+
+
+# ---- growth under several processes ----------------------------------------------------------------------------------
+
+WRITE = """
+import sys
+from hashstash.engines.lmdb import LmdbEngine
+from hashstash.testing.rows import row
+folder, number, way = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+engine = LmdbEngine(folder, map_size=1 << 20)
+print("ready", flush=True)
+sys.stdin.readline()
+address = lambda turn: bytes([number]) + turn.to_bytes(15, "big")
+for turn in range(0, 60, 3):
+    rows = [(address(turn + step), row(f"{number}-{turn + step}" + "x" * 60_000)) for step in range(3)]
+    if way == "put_many":
+        engine.put_many(rows)
+    else:
+        for where, blob in rows:
+            engine.put(where, blob) if way == "put" else engine.swap(where, None, blob)
+    for where, blob in rows:
+        assert engine.get(where) == blob, (number, turn)
+assert not [where for where in engine.scan(bytes([number])) if engine.get(where) is None]
+"""
+
+READ = """
+import sys, threading
+from hashstash.engines.lmdb import LmdbEngine
+from hashstash.testing.rows import row
+engine = LmdbEngine(sys.argv[1], map_size=1 << 20)
+print("ready", flush=True)
+stop, wrong, reads = threading.Event(), [], [0]
+def read():
+    try:
+        while not stop.is_set():
+            if engine.get(b"first") != row("first"): wrong.append("get")
+            if len(list(engine.scan(b"f"))) != 1: wrong.append("scan")
+            for address, blob in engine.rows():
+                if not blob.startswith(b"HST"): wrong.append(address)
+            reads[0] += 1
+    except Exception as error:
+        wrong.append(repr(error))
+threads = [threading.Thread(target=read) for _ in range(2)]
+for thread in threads: thread.start()
+sys.stdin.readline()
+stop.set()
+for thread in threads: thread.join()
+print(wrong[:5], reads[0] > 0)
+"""
+
+
+def started(code, *arguments):
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout.readline() == "ready\n", process.communicate()[1]
+    return process
+
+
+@pytest.mark.parametrize("way", ["put", "put_many", "swap"])
+def test_the_map_grows_while_processes_write_and_others_read(tmp_path, way):
+    """From 1 MB to more than 16 MB: each process meets a map that is full, and maps that the others have grown."""
+    engine = LmdbEngine(str(tmp_path), map_size=1 << 20)
+    engine.put(b"first", row("first"))
+    readers = [started(READ, tmp_path) for _ in range(2)]
+    writers = [started(WRITE, tmp_path, number, way) for number in range(4)]
+    for writer in writers:
+        writer.stdin.write("\n")
+        writer.stdin.flush()
+    for number in range(40):
+        engine.put(b"parent" + bytes([number]), row("x" * 60_000))
+        assert engine.get(b"first") == row("first")
+    for writer in writers:
+        errors = writer.communicate(timeout=100)[1]
+        assert writer.returncode == 0, errors
+    for reader in readers:
+        assert reader.communicate("\n", timeout=100)[0] == "[] True\n"
+    assert engine.count() == 1 + 40 + 4 * 60
+    assert all(engine.get(bytes([number]) + turn.to_bytes(15, "big")) for number in range(4) for turn in range(60))
+    assert lmdb_engine._environments[os.path.realpath(tmp_path)].map_size() >= 16 << 20
+    engine.close()
+
+
+def test_a_row_that_is_larger_than_the_map_is_stored(tmp_path):
+    engine = LmdbEngine(str(tmp_path), map_size=1 << 20)
+    engine.put(ADDRESS, row("x" * 9_000_000))
+    assert len(engine.get(ADDRESS)) == 9_000_016
+    engine.put_many([(bytes([number]) * 16, row("x" * 4_000_000)) for number in range(5)])
+    assert engine.count() == 6
+    engine.close()
+
+
+def test_threads_that_write_at_once_grow_the_map_together(tmp_path):
+    engine = LmdbEngine(str(tmp_path), map_size=1 << 20)
+    wrong = []
+
+    def write(number):
+        try:
+            for turn in range(40):
+                engine.put(bytes([number, turn]), row("x" * 50_000))
+        except Exception as error:
+            wrong.append(error)
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+    assert engine.count() == 240
+    engine.close()
+
+
+def test_a_map_that_was_grown_is_opened_at_its_size_by_the_next_process(tmp_path):
+    engine = LmdbEngine(str(tmp_path), map_size=1 << 20)
+    for number in range(30):
+        engine.put(bytes([number]) * 16, row("x" * 100_000))
+    engine.close()
+    code = (
+        "from hashstash.engines.lmdb import LmdbEngine as E; from hashstash.testing.rows import row\n"
+        f"e = E({str(tmp_path)!r}, map_size=1 << 20); assert e.count() == 30; e.put(b'new', row('x' * 900_000))\n"
+        "assert len(e.get(bytes([29]) * 16)) == 100_016; print(e.count())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.stdout == "31\n", done.stderr

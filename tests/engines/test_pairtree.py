@@ -50,3 +50,43 @@ class TestPairtree(EngineContract):
         for number in range(20):
             one.put(bytes([number]) * 16, row("a"))
             assert two.count() == number + 1
+
+
+class TestOneFolderOfManyRows:
+    """As many rows in one folder as each would have of five million entries: one level of folders is enough at any size."""
+
+    NUMBER = 20_000
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def crowded(cls, tmp_path_factory):
+        engine = PairtreeEngine(str(tmp_path_factory.mktemp("crowded") / "stash"))
+        engine.put(b"\x07" + bytes(15), row("first"))
+        folder = os.path.join(engine.location(), "07")
+        for number in range(1, cls.NUMBER):
+            name = (b"\x07" + number.to_bytes(15, "little")).hex()
+            with open(os.path.join(folder, name), "wb") as file:
+                file.write(row(str(number)))
+        return engine
+
+    def test_every_row_is_found_counted_and_listed(self, crowded):
+        assert crowded.count() == self.NUMBER == sum(1 for _ in crowded.scan())
+        assert crowded.get(b"\x07" + (self.NUMBER - 1).to_bytes(15, "little")) == row(str(self.NUMBER - 1))
+        assert crowded.get(b"\x07" + self.NUMBER.to_bytes(15, "little")) is None
+
+    def test_rows_are_replaced_and_deleted(self, crowded):
+        address = b"\x07" + (5).to_bytes(15, "little")
+        crowded.put(address, row("new"))
+        assert crowded.get(address) == row("new")
+        assert crowded.delete(address)
+        assert crowded.count() == self.NUMBER - 1
+        crowded.put(address, row("5"))
+
+    def test_reading_and_writing_touch_no_other_row(self, crowded, monkeypatch):
+        for name in ("listdir", "scandir"):
+            monkeypatch.setattr(os, name, lambda *_: pytest.fail("listed a folder"))
+        address = b"\x07" + (9).to_bytes(15, "little")
+        crowded.put(address, row("9"))
+        assert crowded.has(address)
+        assert crowded.get(address) == row("9")
+        assert crowded.swap(address, row("9")[8:16], row("9"))

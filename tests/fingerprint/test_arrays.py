@@ -179,3 +179,30 @@ def test_drawing_random_numbers_does_not_change_a_function_that_draws(digest):
     before = digest(np.random.rand)
     np.random.rand()
     assert digest(np.random.rand) == before
+
+
+@pytest.mark.parametrize("shape", [(40_000,), (300, 400), (3, 5, 7000), (100_000, 2), (2, 600_000), (40, 50, 60)])
+@pytest.mark.parametrize(
+    "lay_out",
+    [
+        np.asfortranarray,
+        lambda array: array[::-1],
+        lambda array: array[..., ::3],
+        lambda array: array.T,
+        lambda array: np.broadcast_to(array[:1], array.shape),
+        lambda array: array[1:],
+    ],
+)
+def test_a_large_array_in_any_layout_is_its_copy_in_c_order(digest, shape, lay_out):
+    array = lay_out(np.random.default_rng(0).random(shape))
+    assert digest(array) == digest(array.copy(order="C"))
+
+
+def test_titles_of_fields_count(digest):
+    titled = np.dtype({"names": ["a"], "formats": ["i4"], "titles": ["t"]})
+    assert digest(np.zeros(1, titled)) != digest(np.zeros(1, [("a", "i4")]))
+
+
+def test_calendars_of_business_days_count(digest):
+    one, other = (np.busdaycalendar(holidays=[day]) for day in ("2024-01-01", "2024-01-02"))
+    assert digest(one) == digest(np.busdaycalendar(holidays=["2024-01-01"])) != digest(other)

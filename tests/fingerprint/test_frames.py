@@ -1,4 +1,6 @@
 import datetime as dt
+import subprocess
+import sys
 
 import pytest
 
@@ -206,3 +208,38 @@ def test_arrow_values_count_by_type_and_content(digest):
     assert digest(pa.array([True, None])) != digest(pa.array([True, False]))
     assert digest(pa.array([], pa.string())) != digest(pa.array([], pa.int8()))
     assert digest(pa.array([dt.date(2020, 1, 1)])) != digest(pa.array([dt.date(2020, 1, 2)]))
+
+
+POLARS = """
+import sys
+import numpy, polars
+{}
+from hashstash.fingerprint import Fingerprinter
+frame = polars.DataFrame({{"i": [1, None, 3], "f": [1.5, 2, 3], "s": ["é", None, ""], "l": [[1], None, []], "b": [True, None, False]}})
+print(Fingerprinter().digest(frame).hex())
+"""
+
+
+def test_frames_of_polars_do_not_depend_on_what_else_was_imported():
+    pytest.importorskip("polars")
+    pytest.importorskip("pyarrow")
+    run = [subprocess.run([sys.executable, "-c", POLARS.format(line)], capture_output=True, text=True, check=True)
+           for line in ("", "import pyarrow")]  # fmt: skip
+    assert run[0].stdout == run[1].stdout != ""
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [([1, None], [1, 0]), (["ab", "c"], ["a", "bc"]), (["", None], [None, ""]), ([1, 2], [1.0, 2.0]), ([[1], []], [[], [1]])],
+)  # fmt: skip
+def test_columns_of_polars_that_differ(digest, one, other):
+    polars = pytest.importorskip("polars")
+    assert digest(polars.Series("a", one)) == digest(polars.Series("a", one)) != digest(polars.Series("a", other))
+
+
+def test_times_of_arrow_count_by_unit_zone_and_moment(digest):
+    pa = pytest.importorskip("pyarrow")
+    kinds = [pa.timestamp("s"), pa.timestamp("ms"), pa.timestamp("s", "UTC"), pa.duration("s"), pa.date64(), pa.int64()]
+    made = [digest(pa.array([0, None, 86_400_000], pa.int64()).view(kind)) for kind in kinds]
+    assert len(set(made)) == len(kinds)
+    assert digest(pa.array([0, None], pa.int64()).view(pa.date64())) not in made

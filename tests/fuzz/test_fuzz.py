@@ -17,26 +17,69 @@ from hypothesis import strategies as st
 
 from hashstash import HashStash
 from hashstash.checksum import crc32
-from hashstash.codec import Encoded
-from hashstash.entry import Flag, unpack
-from hashstash.errors import StashError
+from hashstash.codec import Codec, Encoded, pack_key
+from hashstash.entry import Entry, Flag, unpack
+from hashstash.errors import MissingDependency, StashError
 from hashstash.loose import decode
+from hashstash.registry import COMPRESSORS
+from hashstash.serializers.hashstash import PLUGIN
 from hashstash.serializers.hashstash.document import GRAPH_BYTE, plain_python
 from hashstash.serializers.hashstash.graph import loads_graph
 
 HERE = Path(__file__).parent
 GOLDEN = HERE.parent / "golden" / "v1"
-MANIFEST = json.loads((GOLDEN / "manifest.json").read_text())
-NOT_INSTALLED = {name for name in ("numpy", "pandas", "lz4", "xxhash") if find_spec(name) is None}
+SECTIONS = {
+    name: section
+    for path in sorted(GOLDEN.glob("manifest*.json"))
+    for name, section in json.loads(path.read_text())["sections"].items()
+}
+PACKAGES = ("numpy", "pandas", "pyarrow", "polars", "scipy", "dateutil", "pytz", "lz4", "xxhash")
+NOT_INSTALLED = {name for name in PACKAGES if find_spec(name) is None}
 ROWS = [
     (
         bytes.fromhex(entry["address"]),
         next(GOLDEN.glob(f"stash/{name.replace(' ', '%20')}/*/data.db/*/{entry['address']}")).read_bytes(),
     )
-    for name, section in MANIFEST["sections"].items()
+    for name, section in SECTIONS.items()
     for entry in section["entries"]
     if entry.get("needs") not in NOT_INSTALLED and not entry["flags"] & (Flag.BLOB | Flag.CODE)
 ]
+
+
+def fail_once(compressor):
+    """A package made with Cython compiles a line of its own when it reports its first error."""
+    packed = bytearray(compressor.encode(bytes(5000)))
+    for place in range(min(len(packed), 40)):
+        changed = bytes(byte ^ 0xFF * (number == place) for number, byte in enumerate(packed))
+        with contextlib.suppress(StashError):
+            compressor.decode(changed, 5000)
+
+
+def made_rows():
+    """Rows of every compressor that is installed, as bytes and as text, of documents, graphs and arrays."""
+    cycle = [bytes(3000)]
+    cycle.append(cycle)
+    values = [{"a": list(range(2000)), "b": "text " * 500}, [cycle, ("a", 1.5)] * 400]
+    if "numpy" not in NOT_INSTALLED:
+        import numpy as np
+
+        shared = np.arange(2000.0) // 100
+        values += [{"a": shared, "b": [np.arange(9000) // 1000]}, [shared, shared[::2], cycle]]
+    for name in COMPRESSORS.names():
+        with contextlib.suppress(MissingDependency):
+            codecs = [Codec("hashstash", name, b64=is_text) for is_text in (False, True)]
+            for number, value in enumerate(values):
+                address, key = bytes([number] * 16), pack_key(PLUGIN.dumps(number))
+                for payload in [codec.encode(value) for codec in codecs]:
+                    yield (
+                        address,
+                        Entry(
+                            address, payload.label, key, bytes(payload.join()), payload.raw_size, payload.flags
+                        ).pack(),
+                    )
+
+
+ROWS += made_rows()
 FRAMES = [path.read_bytes() for path in sorted((GOLDEN / "loose").glob("*.*")) if path.name != "code.bin"]
 GRAPHS = [payload for _, row in ROWS if (payload := bytes(unpack(row).payload))[:1] == bytes([GRAPH_BYTE])]
 QUICK = settings(
@@ -134,6 +177,9 @@ def loaded():
     list(stash.items())
     with contextlib.suppress(StashError):
         decode(b"no frame")
+    for name in COMPRESSORS.names():
+        with contextlib.suppress(MissingDependency):
+            fail_once(COMPRESSORS.load(name))
     for name in ("random", "fractions", "decimal", "uuid", "ipaddress", "pathlib", "zoneinfo", "json", "unicodedata"):
         __import__(name)
 

@@ -7,6 +7,7 @@ import datetime
 import decimal
 import fractions
 import functools
+import importlib
 import ipaddress
 import json
 import operator
@@ -32,7 +33,19 @@ from hashstash.serializers.hashstash.document import plain_python
 from hashstash.testing.equality import assert_same
 
 HERE = Path(__file__).parent / "v1"
-MANIFEST = json.loads((HERE / "manifest.json").read_text())
+MANIFESTS = [json.loads(path.read_text()) for path in sorted(HERE.glob("manifest*.json"))]
+SECTIONS = {name: section for manifest in MANIFESTS for name, section in manifest["sections"].items()}
+LOOSE = {name: expression for manifest in MANIFESTS for name, expression in manifest["loose"].items()}
+(SIGNING_KEY,) = {manifest["signing key"] for manifest in MANIFESTS}
+NAMES_OF_PACKAGES = {
+    "numpy": {"np": "numpy"},
+    "pandas": {"np": "numpy", "pd": "pandas"},
+    "pyarrow": {"np": "numpy", "pa": "pyarrow"},
+    "polars": {"np": "numpy", "pl": "polars"},
+    "scipy": {"np": "numpy", "sparse": "scipy.sparse"},
+    "dateutil": {"tz": "dateutil.tz"},
+    "pytz": {"pytz": "pytz"},
+}
 NAMES = {
     **{module.__name__: module for module in (array, asyncio, collections, datetime, decimal, fractions, functools)},
     **{module.__name__: module for module in (ipaddress, operator, os, pathlib, pickle, random, re, types, uuid)},
@@ -40,7 +53,7 @@ NAMES = {
 }
 ENTRIES = [
     pytest.param(section, entry, id=f"{section}: {entry['key']}")
-    for section, described in MANIFEST["sections"].items()
+    for section, described in SECTIONS.items()
     for entry in described["entries"]
 ]
 PORTABLE = [parameter for parameter in ENTRIES if parameter.values[0] != "pickle"]
@@ -49,7 +62,7 @@ CODE = sorted({parameter.values[0] for parameter in ENTRIES if parameter.values[
 
 @pytest.fixture(autouse=True)
 def key(private_home, monkeypatch):
-    monkeypatch.setenv("HASHSTASH_KEY", MANIFEST["signing key"])
+    monkeypatch.setenv("HASHSTASH_KEY", SIGNING_KEY)
 
 
 @pytest.fixture(scope="module")
@@ -73,8 +86,8 @@ def named(entry):
     needed = entry.get("needs")
     if needed is not None and find_spec(needed) is None:
         pytest.skip(f"the package {needed} is not installed")
-    imported = {"numpy": ["np"], "pandas": ["np", "pd"]}.get(needed, [])
-    return {**NAMES, **{name: __import__({"np": "numpy", "pd": "pandas"}[name]) for name in imported}}
+    imported = NAMES_OF_PACKAGES.get(needed, {})
+    return {**NAMES, **{name: importlib.import_module(module) for name, module in imported.items()}}
 
 
 def assert_is_as_described(value, entry, names):
@@ -120,9 +133,9 @@ def test_code_of_another_user_is_refused(opened, monkeypatch, section):
             store.value_of(entry)
 
 
-@pytest.mark.parametrize("section", MANIFEST["sections"])
+@pytest.mark.parametrize("section", SECTIONS)
 def test_keys_come_back_as_they_were(opened, section):
-    entries = MANIFEST["sections"][section]["entries"]
+    entries = SECTIONS[section]["entries"]
     named(entries[0])
     expected = sorted(entry["key"] for entry in entries if "listed" not in entry)
     names = [eval(text, NAMES) for text in expected]
@@ -161,11 +174,11 @@ def test_the_header_keeps_age_and_cost(opened):
     assert entry.seconds == 2.5
 
 
-@pytest.mark.parametrize("name", MANIFEST["loose"])
+@pytest.mark.parametrize("name", LOOSE)
 def test_a_frame_of_its_own_is_read(name):
     content = (HERE / "loose" / name).read_bytes()
     for read in (decode, deserialize):
-        value, expected = read(content), eval(MANIFEST["loose"][name], NAMES)
+        value, expected = read(content), eval(LOOSE[name], NAMES)
         assert value == expected
         assert type(value) is type(expected) or type(value).__name__ == "Pair"
 
@@ -173,4 +186,4 @@ def test_a_frame_of_its_own_is_read(name):
 def test_reading_warns_of_nothing(opened):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert len(list(opened("plain"))) == len(MANIFEST["sections"]["plain"]["entries"])
+        assert len(list(opened("plain"))) == len(SECTIONS["plain"]["entries"])

@@ -1,17 +1,20 @@
-"""Writes entries of format version 1 into a new folder: for a version of the format that has no golden files yet.
+"""Writes entries of format version 1 into a folder, each section that no manifest of this folder knows yet.
 
     python tests/golden/write_golden.py FOLDER
 
-Never run by the tests. What lies in ``v1`` was written once, by the first version, and is never written again: later
-versions read it. ``manifest.json`` says of each entry what it decodes to, as an expression, so that the files need
-no code but the reader's.
+Never run by the tests. What lies in ``v1`` was written once, and is never written again: later versions read it. New
+sections, for tags that the format has got since, get a manifest of their own. ``manifest.json``, and then
+``manifest-2.json`` and so on, say of each entry what it decodes to, as an expression, so that the files need no code
+but the reader's.
 """
 
+import importlib
 import json
 import linecache
 import os
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 KEY = "00112233445566778899aabbccddeeff" * 2
@@ -114,6 +117,80 @@ PANDAS = [
     "pd.DataFrame({0: [1, 2]}, index=pd.MultiIndex.from_tuples([(1, 2), (3, 4)], names=['a', 'b']))",
     "pd.Series([pd.Timedelta(5, 'ns'), pd.NaT])",
     "[pd.NA, pd.NaT, pd.Timestamp(5, tz='UTC'), pd.Interval(0, 1)]",
+]
+NUMPY_VALUES = [
+    "np.zeros(3, np.dtype('f8', metadata={'unit': 'm'}))",
+    "np.zeros(2, [('x', np.dtype('<i4', metadata={'unit': 'm'})), ('y', '<f8')])",
+    "np.array(['a', 'bc']).view(np.char.chararray)",
+    "np.arange(6.0).view(np.memmap)",
+    "[np.poly1d([1.0, 0.0, -2.0], variable='t'), np.polynomial.Chebyshev([1.0, 2.0], [0.0, 2.0])]",
+    "[np.finfo('f4'), np.iinfo('u1'), np.busdaycalendar('1111000', ['2020-01-01']), np.add]",
+]
+PANDAS_VALUES = [
+    "[pd.offsets.DateOffset(months=1, days=-2), pd.offsets.Week(2), pd.offsets.MonthEnd(normalize=True)]",
+    "[pd.offsets.BusinessHour(start='08:00', end='12:30'), pd.offsets.Easter(), pd.offsets.YearEnd(month=6)]",
+    "pd.offsets.CustomBusinessDay(holidays=['2020-01-01'], weekmask='Mon Tue Wed')",
+    "pd.Series([1, 2], index=pd.DatetimeIndex(['2020-01-31', '2020-03-31'], dtype='M8[ns]', freq=pd.DateOffset(months=2)))",
+]
+ARROW = [
+    *(
+        f"pa.array([1, None, 3], pa.{kind})"
+        for kind in ("int8()", "uint64()", "float32()", "date32()", "time64('ns')", "duration('us')")
+    ),
+    "pa.array([1, None, 3], pa.timestamp('us', 'Europe/Paris')).slice(1)",
+    "[pa.array([decimal.Decimal('1.10'), None], pa.decimal128(9, 2)), pa.array([True, None, False]).slice(1)]",
+    *(
+        f"pa.array(['a', None, 'a text of more than twelve bytes'], pa.{kind}())"
+        for kind in ("string", "large_string", "string_view")
+    ),
+    "[pa.array([b'ab', None], pa.binary(2)), pa.array([b'a', None], pa.binary_view()), pa.nulls(3)]",
+    *(
+        f"pa.array([[1, 2], None, [], [3, None]], pa.{kind}(pa.int16())).slice(1)"
+        for kind in ("list_", "large_list", "list_view", "large_list_view")
+    ),
+    "[pa.array([[1, 2], None], pa.list_(pa.int8(), 2)), pa.array([{'a': 1, 'b': ['x']}, None, {'a': None}])]",
+    "pa.array([[('k', 1)], None, []], pa.map_(pa.string(), pa.int64()))",
+    "pa.DictionaryArray.from_arrays(pa.array([0, None, 1], pa.int8()), pa.array(['x', 'y']), ordered=True)",
+    "pa.RunEndEncodedArray.from_arrays(pa.array([2, 3], pa.int32()), pa.array(['a', None]))",
+    "pa.UnionArray.from_dense(pa.array([0, 1], pa.int8()), pa.array([0, 0], pa.int32()), [pa.array([1]), pa.array(['x'])])",
+    "pa.UnionArray.from_sparse(pa.array([0, 1], pa.int8()), [pa.array([1, 2]), pa.array(['x', 'y'])])",
+    "pa.array([pa.MonthDayNano([1, 2, 3]), None], pa.month_day_nano_interval())",
+    "pa.chunked_array([pa.array([1, 2]), pa.array([], pa.int64()), pa.array([3])])",
+    "pa.table({'a': [1, None], 'b': [['x'], []]}).replace_schema_metadata({'k': 'v'})",
+    "pa.record_batch([pa.array([1.5, 2.5])], names=['a'])",
+    "[pa.scalar(5), pa.scalar(None, pa.string()), pa.scalar([1, 2]), pa.py_buffer(b'abc')]",
+    "pa.schema([pa.field('a', pa.int8(), nullable=False, metadata={'unit': 'm'}), pa.field('b', pa.list_(pa.string()))])",
+]
+POLARS = [
+    *(f"pl.Series('s', [1, None, 3], dtype=pl.{kind})" for kind in ("Int8", "UInt64", "Int128", "Float32")),
+    "pl.Series(['a', None, 'é'])",
+    "pl.Series([b'a', None, bytes([255])])",
+    "pl.Series([True, None, False])",
+    "pl.Series([dt.date(2020, 1, 2), None])",
+    "pl.Series([dt.time(1, 2, 3), None])",
+    "pl.Series([dt.datetime(2020, 1, 2), None], dtype=pl.Datetime('ms')).dt.replace_time_zone('UTC')",
+    "pl.Series([dt.timedelta(days=-1), None], dtype=pl.Duration('ns'))",
+    "pl.Series([decimal.Decimal('1.10'), None], dtype=pl.Decimal(10, 2))",
+    "pl.Series(['b', None, 'a', 'b'], dtype=pl.Enum(['a', 'b', 'unused']))",
+    "pl.Series(['b', None, 'a', 'b'], dtype=pl.Categorical).cast(pl.String)",
+    "pl.Series([[1, 2], None, []], dtype=pl.List(pl.Int16))",
+    "pl.Series([[1, 2], None], dtype=pl.Array(pl.Int8, 2))",
+    "pl.Series([{'a': 1, 'b': ['x']}, None, {'a': None, 'b': []}])",
+    "pl.DataFrame({'a': [1, None], 'b': [['x'], []], 'c': [None, None]})",
+    "[pl.Int64, pl.List(pl.Datetime('us', 'UTC')), pl.Schema({'a': pl.Int8(), 'b': pl.Struct({'c': pl.String()})})]",
+]
+GRID = "np.array([[0, 1.5, 0, 2], [0, 0, 3, 0], [4, 0, 0, 0]])"
+SCIPY = [
+    *(f"sparse.{form}_array({GRID})" for form in ("csr", "csc", "coo", "bsr", "dia", "lil", "dok")),
+    *(f"sparse.{form}_matrix({GRID})" for form in ("csr", "lil")),
+]
+DATEUTIL = [
+    "[tz.UTC, tz.tzoffset('x', 3600), tz.tzoffset(None, -5400), tz.tzstr('EST5EDT4,M3.2.0,M11.1.0')]",
+    "dt.datetime(2020, 7, 1, tzinfo=tz.gettz('Europe/Paris'))",
+]
+PYTZ = [
+    "[pytz.utc, pytz.timezone('Europe/Paris'), pytz.FixedOffset(90)]",
+    "pytz.timezone('Europe/Paris').localize(dt.datetime(2020, 7, 1))",
 ]
 GRAPHS = [
     ("(lambda a: (a.append(a), a)[1])([1])", "v[0] == 1 and v[1] is v"),
@@ -265,12 +342,27 @@ CODE = [
     ("Stack([1, 2])", "v == [1, 2] and v.top() == 2"),
     ("[len, str.upper, operator.itemgetter(1), os.path]", "v[0]('ab') == v[2]([1, 2]) == 2 and v[3] is os.path"),
 ]
+NUMPY_ONLY = {"np": "numpy"}
+NAMES_OF_PACKAGES = {
+    "numpy": NUMPY_ONLY,
+    "pandas": {**NUMPY_ONLY, "pd": "pandas"},
+    "pyarrow": {**NUMPY_ONLY, "pa": "pyarrow"},
+    "polars": {**NUMPY_ONLY, "pl": "polars"},
+    "scipy": {**NUMPY_ONLY, "sparse": "scipy.sparse"},
+    "dateutil": {"tz": "dateutil.tz"},
+    "pytz": {"pytz": "pytz"},
+}
+"""The names in the expressions of entries that need a package, and the modules that they stand for."""
 IMPORTS = "array asyncio collections datetime decimal fractions functools ipaddress operator os pathlib pickle random re types uuid"
 
 
-def namespace():
+def namespace(packages=tuple(NAMES_OF_PACKAGES)):
+    """The names in expressions; of *packages* only, since not all need be installed where others read these values."""
     names = {name: __import__(name) for name in IMPORTS.split()}
-    return {**names, "dt": names["datetime"], "np": __import__("numpy"), "pd": __import__("pandas")}
+    names["dt"] = names["datetime"]
+    for package in packages:
+        names |= {name: importlib.import_module(module) for name, module in NAMES_OF_PACKAGES[package].items()}
+    return names
 
 
 def data(expressions, **needs):
@@ -309,6 +401,13 @@ SECTIONS = {
         {"serializer": "pickle", "compress": "zlib"},
         [*data([WORDS, "decimal.Decimal('1.10')"]), *large("np.arange(700.0)", needs="numpy")],
     ),
+    "numpy values": ({}, data(NUMPY_VALUES, needs="numpy")),
+    "pandas values": ({}, data(PANDAS_VALUES, needs="pandas")),
+    "arrow": ({}, data(ARROW, needs="pyarrow") + large("pa.array(range(1500), pa.int64())", needs="pyarrow")),
+    "polars": ({}, data(POLARS, needs="polars") + large("pl.Series(range(1500), dtype=pl.Int64)", needs="polars")),
+    "scipy": ({}, data(SCIPY, needs="scipy")),
+    "dateutil": ({}, data(DATEUTIL, needs="dateutil")),
+    "pytz": ({}, data(PYTZ, needs="pytz")),
     "code blob": (
         {},
         [
@@ -322,9 +421,9 @@ SECTIONS = {
 }
 
 
-def write(folder):
+def write(folder, known):
+    """Write what is not *known* into the new *folder*."""
     from hashstash import HashStash, key_codec
-    from hashstash.loose import encode, serialize
 
     linecache.cache["<golden>"] = (len(DEFINITIONS), None, DEFINITIONS.splitlines(keepends=True), "<golden>")
     exec(compile(DEFINITIONS, "<golden>", "exec"), globals())
@@ -332,6 +431,8 @@ def write(folder):
     root = str(Path(folder, "stash").resolve())
     sections = {}
     for name, (settings, entries) in SECTIONS.items():
+        if name in known:
+            continue
         key_codec._best_hash = lambda name=name: "xxh3_128" if name == "keys xxhash" else "sha256"
         stash = HashStash(root, name, engine="pairtree", **{"compress": "raw", **settings})
         kept = []
@@ -340,6 +441,19 @@ def write(folder):
             stash[key] = eval(entry.get("made by") or entry["value"], names)
             kept.append({**entry, **header(stash, key)})
         sections[name] = {"settings": settings, "entries": kept}
+    expected = {} if known else write_others(folder, root, names)
+    for unused in [*Path(root).rglob("locks"), *Path(root).rglob("tmp")]:
+        shutil.rmtree(unused)
+    for mark in Path(root).rglob("swept"):
+        mark.unlink()
+    return {"signing key": KEY, "sections": sections, "loose": expected}
+
+
+def write_others(folder, root, names):
+    """Write versions, entries that expire, and frames of their own."""
+    from hashstash import HashStash
+    from hashstash.loose import encode, serialize
+
     versions = HashStash(root, "versions", engine="pairtree", compress="raw", append_mode=True)
     for value in (1, ["two"], bytearray(b"3") * 40_000):
         versions["key"] = value
@@ -356,13 +470,7 @@ def write(folder):
     Path(folder, "loose").mkdir()
     for name, (content, _) in loose.items():
         Path(folder, "loose", name).write_bytes(content)
-    expected = {name: expression for name, (_, expression) in loose.items()}
-    manifest = {"signing key": KEY, "sections": sections, "loose": expected}
-    Path(folder, "manifest.json").write_text(json.dumps(manifest, indent=1, ensure_ascii=True) + "\n")
-    for unused in [*Path(root).rglob("locks"), *Path(root).rglob("tmp")]:
-        shutil.rmtree(unused)
-    for mark in Path(root).rglob("swept"):
-        mark.unlink()
+    return {name: expression for name, (_, expression) in loose.items()}
 
 
 def header(stash, key):
@@ -371,7 +479,29 @@ def header(stash, key):
     return {**row, "raw size": entry.raw_size, "created at": entry.created_at}
 
 
+def manifests(folder):
+    """The manifests of a folder, the first one first."""
+    found = [Path(folder, "manifest.json"), *sorted(Path(folder).glob("manifest-*.json"))]
+    return [json.loads(path.read_text()) for path in found if path.exists()]
+
+
+def add_to(folder):
+    """Write all that is new beside what is there, which stays as it is."""
+    before = manifests(folder)
+    known = {name for manifest in before for name in manifest["sections"]}
+    with tempfile.TemporaryDirectory() as made:
+        manifest = write(made, known)
+        for path in sorted(Path(made).rglob("*")):
+            if path.is_file():
+                kept = Path(folder, path.relative_to(made))
+                kept.parent.mkdir(parents=True, exist_ok=True)
+                with kept.open("xb") as file:
+                    file.write(path.read_bytes())
+    name = f"manifest-{len(before) + 1}.json" if before else "manifest.json"
+    with Path(folder, name).open("x") as file:
+        file.write(json.dumps(manifest, indent=1, ensure_ascii=True) + "\n")
+
+
 if __name__ == "__main__":
     os.environ["HASHSTASH_KEY"] = KEY
-    Path(sys.argv[1]).mkdir(parents=True)
-    write(sys.argv[1])
+    add_to(sys.argv[1])

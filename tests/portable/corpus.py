@@ -3,7 +3,7 @@
 python corpus.py write ROOT [PACKAGE...]     fills the stash in ROOT
 python corpus.py read ROOT [PACKAGE...]      prints a JSON object: what is not as it was, and why
 
-Values of PACKAGEs (numpy, pandas) take part where both Pythons have them.
+Values of PACKAGEs (numpy, pandas and others) take part where both Pythons have them.
 """
 
 import json
@@ -23,6 +23,15 @@ from hashstash.testing.corpus import DATA  # noqa: E402
 from hashstash.testing.equality import assert_same  # noqa: E402
 
 LARGE = {"dict of many", "lists", "texts"}
+OF_PACKAGES = {
+    "numpy": write_golden.NUMPY,
+    "pandas": write_golden.PANDAS,
+    "pyarrow": write_golden.ARROW,
+    "polars": write_golden.POLARS,
+    "scipy": write_golden.SCIPY,
+    "dateutil": write_golden.DATEUTIL,
+    "pytz": write_golden.PYTZ,
+}
 
 
 def values(packages):
@@ -31,10 +40,9 @@ def values(packages):
     for name, whole in list(found.items()):
         if type(whole) is list and name not in {"deep list", "too deep list"}:
             found.update({f"{name} {index}": part for index, part in enumerate(whole)})
-    for package, expressions in (("numpy", write_golden.NUMPY), ("pandas", write_golden.PANDAS)):
-        if package in packages:
-            names = write_golden.namespace()
-            found.update({f"{package}: {text}": eval(text, names) for text in expressions})
+    for package in packages:
+        names = write_golden.namespace([package])
+        found.update({f"{package}: {text}": eval(text, names) for text in OF_PACKAGES[package]})
     return found
 
 

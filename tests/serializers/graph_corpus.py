@@ -1,10 +1,14 @@
 """What `__main__` of one process defines and writes, and another process, perhaps of another Python version, reads.
 
-python graph_corpus.py write FILE      defines everything and writes CASES
-python graph_corpus.py read FILE       defines nothing, and prints a JSON object: case -> "ok" or what is wrong
+python graph_corpus.py write FILE CORPUS     defines everything and writes CASES
+python graph_corpus.py read FILE CORPUS      defines nothing, and prints a JSON object: case -> "ok" or what is wrong
+
+CORPUS is this module or one of its neighbours, which hold DEFINITIONS and CASES as well.
 """
 
+import importlib
 import json
+import linecache
 import pickle
 import sys
 
@@ -544,16 +548,18 @@ CASES = {
 }
 
 
-def write(path, dumps):
+def define(definitions):
     # As in a notebook: the definitions have a file name of their own that linecache knows, and no file.
-    import linecache
+    linecache.cache["<corpus>"] = (len(definitions), None, definitions.splitlines(keepends=True), "<corpus>")
+    exec(compile(definitions, "<corpus>", "exec"), vars(sys.modules["__main__"]))
 
-    linecache.cache["<corpus>"] = (len(DEFINITIONS), None, DEFINITIONS.splitlines(keepends=True), "<corpus>")
-    exec(compile(DEFINITIONS, "<corpus>", "exec"), globals())
+
+def write(path, corpus, dumps):
+    define(corpus.DEFINITIONS)
     written = {}
-    for name, (expression, _) in CASES.items():
+    for name, (expression, _) in corpus.CASES.items():
         try:
-            encoded = dumps(eval(expression, globals()))
+            encoded = dumps(eval(expression, vars(sys.modules["__main__"])))
             written[name] = (bytes(encoded.document), [bytes(buffer) for buffer in encoded.buffers], encoded.is_code)
         except Exception as error:
             written[name] = f"not written: {type(error).__name__}: {error}"
@@ -561,10 +567,10 @@ def write(path, dumps):
         pickle.dump(written, file)
 
 
-def read(path, loads):
+def read(path, corpus, loads):
     with open(path, "rb") as file:
         written = pickle.load(file)
-    return {name: check(loads, written[name], expression) for name, (_, expression) in CASES.items()}
+    return {name: check(loads, written[name], expression) for name, (_, expression) in corpus.CASES.items()}
 
 
 def check(loads, parts, expression):
@@ -581,7 +587,9 @@ if __name__ == "__main__":
     from hashstash.codec import Encoded
     from hashstash.serializers.hashstash.graph import dumps_graph, loads_graph
 
-    if sys.argv[1] == "write":
-        write(sys.argv[2], dumps_graph)
+    action, path, corpus = sys.argv[1:]
+    if action == "write":
+        write(path, importlib.import_module(corpus), dumps_graph)
     else:
-        print(json.dumps(read(sys.argv[2], lambda *parts: loads_graph(Encoded(*parts)))))
+        stored = read(path, importlib.import_module(corpus), lambda *parts: loads_graph(Encoded(*parts)))
+        print(json.dumps(stored))

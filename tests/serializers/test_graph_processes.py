@@ -1,5 +1,6 @@
 """Functions and classes of a ``__main__`` that no longer exists: read in new processes, by every Python version."""
 
+import importlib
 import json
 import os
 import shutil
@@ -14,8 +15,21 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 VERSIONS = ["3.11", "3.12", "3.13"]
 sys.path.insert(0, str(HERE))
+CORPORA = {
+    "graph_corpus": VERSIONS,
+    "graph_corpus_functions": VERSIONS,
+    "graph_corpus_objects": VERSIONS,
+    "graph_corpus_generics": VERSIONS[1:],
+}
+"""The modules of cases, and the versions that understand their definitions."""
 try:
-    from graph_corpus import CASES
+    CASES = [
+        pytest.param(name, writer, reader, case, id=f"{name.removeprefix('graph_')}-{writer}-{reader}-{case}")
+        for name, versions in CORPORA.items()
+        for writer in versions
+        for reader in versions
+        for case in importlib.import_module(name).CASES
+    ]
 finally:
     sys.path.remove(str(HERE))
 
@@ -53,22 +67,21 @@ def results(tmp_path_factory):
     folder = tmp_path_factory.mktemp("graphs")
     known = {}
 
-    def ask(writer, reader):
-        if (writer, reader) not in known:
-            file = folder / writer
+    def ask(corpus, writer, reader):
+        if (corpus, writer, reader) not in known:
+            file = folder / f"{corpus}-{writer}"
             if not file.exists():
-                run(writer, HERE / "graph_corpus.py", "write", file)
-            known[writer, reader] = json.loads(run(reader, HERE / "graph_corpus.py", "read", file))
-        return known[writer, reader]
+                run(writer, HERE / "graph_corpus.py", "write", file, corpus)
+            stored = run(reader, HERE / "graph_corpus.py", "read", file, corpus)
+            known[corpus, writer, reader] = json.loads(stored)
+        return known[corpus, writer, reader]
 
     return ask
 
 
-@pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("reader", VERSIONS)
-@pytest.mark.parametrize("writer", VERSIONS)
-def test_read_in_a_new_process(results, writer, reader, case):
-    assert results(writer, reader)[case] == "ok"
+@pytest.mark.parametrize(("corpus", "writer", "reader", "case"), CASES)
+def test_read_in_a_new_process(results, corpus, writer, reader, case):
+    assert results(corpus, writer, reader)[case] == "ok"
 
 
 @pytest.fixture
@@ -142,3 +155,36 @@ def test_restored_function_can_be_stored_again(script):
 def test_function_without_source_runs_on_the_same_python(script):
     script("exec('def made(v): return v * 7')\nsave(made)")
     assert script("print(load()(2))") == "14"
+
+
+@pytest.mark.parametrize("module", ["imported", "notebook"])
+def test_function_that_calls_a_module_has_its_source(script, module):
+    """Python compiles ``json.dumps(v)`` in another way where it sees the import."""
+    imported = "import json\n" if module == "imported" else "json = __import__('json')\n"
+    script(imported + "def f(v):\n    return json.dumps(v)\nsave(f)")
+    assert script("import inspect\nf = load()\nprint(inspect.getsource(f), f([1]))").endswith(
+        "return json.dumps(v)\n [1]"
+    )
+
+
+def test_restored_function_that_calls_a_module_keeps_its_source(script):
+    script("import json\ndef f(v):\n    return json.dumps(v)\nsave(f)")
+    script("save(load())")
+    check = "import pickle\nfrom hashstash.serializers.hashstash import nodes, document\n"
+    check += "stored = pickle.load(open(sys.argv[1], 'rb'))[0]\n"
+    check += "code = [one for one in document.read(stored[1:])[1] if one[0] == nodes.CODE]\nprint(code[0][-1][0])"
+    assert script(check).startswith("def f(v):")
+
+
+def test_object_that_reduces_to_its_name_is_one(script):
+    single = "class Single:\n    def __reduce__(self):\n        return 'SINGLE'\nSINGLE = Single()\n"
+    script(single + "save([SINGLE, SINGLE])")
+    assert script("one, two = load()\nprint(one is two, load()[0] is one)") == "True True"
+    assert script(single + "print(load()[0] is SINGLE)") == "True"
+
+
+def test_sentinel_of_a_module_is_the_modules(script):
+    script("import dataclasses\nsave([dataclasses.MISSING, dataclasses.KW_ONLY])")
+    assert script(
+        "import dataclasses as d\nprint([one is two for one, two in zip(load(), [d.MISSING, d.KW_ONLY])])"
+    ) == ("[True, True]")

@@ -112,6 +112,35 @@ VALUES = {
     ],
     "seeds": lambda: [np.random.SeedSequence(5, spawn_key=(1, 2), pool_size=8), np.random.SeedSequence([1, 2])],
     "legacy generator": lambda: np.random.RandomState(5),
+    "character array": lambda: np.array(["a", "longer", ""]).view(np.char.chararray),
+    "records without a record type": lambda: np.array([(1, 2.5)], [("x", "i4"), ("y", "f8")]).view(np.recarray),
+    "masked in part": lambda: np.ma.array(
+        [(1, 2.0), (3, 4.0)], mask=[(0, 1), (1, 0)], dtype=[("a", "i4"), ("b", "f8")]
+    ),
+    "masked scalar array": lambda: np.ma.array(5, mask=True),
+    "masked in two dimensions": lambda: np.ma.masked_greater(np.arange(6).reshape(2, 3), 3),
+    "masked objects": lambda: np.ma.array(np.array(["a", None], object), mask=[0, 1]),
+    "metadata": lambda: np.zeros(3, np.dtype("f8", metadata={"unit": "m", "scale": (1, 2)})),
+    "metadata of text": lambda: np.array(["a", "b"], np.dtype("U1", metadata={"language": "en"})),
+    "metadata of objects": lambda: np.array(["a", None], np.dtype("O", metadata={"vlen": str})),
+    "metadata of a field": lambda: np.zeros(2, [("x", np.dtype("i4", metadata={"unit": "m"})), ("y", "f8")]),
+    "metadata of fields": lambda: np.zeros(2, np.dtype([("x", "i4"), ("y", "f8")], metadata={"table": 1})),
+    "element types with metadata": lambda: [
+        np.dtype("f8", metadata={"a": [1]}),
+        np.dtype(NESTED, metadata={"a": {}}),
+        np.dtype("M8[s]", metadata={"zone": "UTC"}),
+    ],
+    "old polynomial": lambda: np.poly1d([1.0, 0, -2], variable="t"),
+    "polynomials": lambda: [
+        kind([1, 2.5, -3], domain=[0, 2])
+        for kind in (np.polynomial.Polynomial, np.polynomial.Chebyshev, np.polynomial.Hermite, np.polynomial.Legendre)
+    ],
+    "limits": lambda: [np.finfo("f4"), np.finfo("f8"), np.finfo("c8"), np.iinfo("i8"), np.iinfo("u1")],
+    "business days": lambda: np.busdaycalendar("1111000", ["2020-01-01", "2020-01-06"]),
+    "universal functions": lambda: [np.sin, np.add, np.logical_or],
+    "zero-size objects": lambda: np.empty((0, 3), object),
+    "empty fields": lambda: np.zeros(0, NESTED),
+    "array of lists of no length": lambda: np.fromiter([[], []], object, 2),
 }
 if hasattr(np, "dtypes") and hasattr(np.dtypes, "StringDType"):
     VALUES["variable text"] = lambda: np.array(["a", "long" * 50, ""], np.dtypes.StringDType())
@@ -170,6 +199,41 @@ def test_generators_go_on_where_they_were():
     assert after.spawn(1)[0].random() == before.spawn(1)[0].random()
 
 
+@pytest.mark.parametrize("mode", ["r", "r+", "c"])
+def test_an_array_over_a_file_comes_back_as_one_over_no_file(tmp_path, mode):
+    values = np.arange(5000.0).reshape(50, 100)
+    np.save(tmp_path / "values.npy", values)
+    mapped = np.load(tmp_path / "values.npy", mmap_mode=mode)
+    made = again(mapped, bytes)
+    (tmp_path / "values.npy").unlink()
+    made[0, 0] = 7
+    made.flush()
+    assert (type(made), made.filename, made.shape) == (np.memmap, None, (50, 100))
+    assert_same(np.asarray(made[1:]), values[1:])
+
+
+def test_a_part_of_an_array_over_a_file_stores_that_part(tmp_path):
+    mapped = np.memmap(tmp_path / "values", "f8", "w+", shape=(1000, 100))
+    encoded = write(mapped[10:12])
+    assert len(encoded.document) + sum(memoryview(buffer).nbytes for buffer in encoded.buffers) < 2000
+    assert_same(again(mapped[10:12]), mapped[10:12])
+
+
+@pytest.mark.parametrize("name", ["read-only", "broadcast", "scalar array", "objects"])
+def test_an_array_that_was_not_writable_is_writable_afterwards(name):
+    value = VALUES[name]().copy() if name != "broadcast" else VALUES[name]()
+    value.flags.writeable = False
+    made = again(value)
+    assert made.flags.writeable
+    assert_same(made, value)
+
+
+def test_polynomials_work_on():
+    made = again(VALUES["old polynomial"]())
+    assert (made(3.0), made.deriv().coeffs.tolist()) == (7.0, [2.0, 0.0])
+    assert again(np.polynomial.Polynomial([1, 2]))(2.0) == 5.0
+
+
 class Child(np.ndarray):
     pass
 
@@ -178,11 +242,11 @@ class Child(np.ndarray):
     "value",
     [
         np.zeros(2).view(Child),
-        np.dtype("f8", metadata={"a": 1}),
-        np.zeros(2, np.dtype("f8", metadata={"a": 1})),
-        np.sin,
+        np.ma.array([1, 2]).view(type("Masked", (np.ma.MaskedArray,), {})),
+        np.dtype("f8", metadata={"a": Child}),
+        np.frompyfunc(abs, 1, 1),
     ],
-    ids=["subclass", "dtype", "metadata", "ufunc"],
+    ids=["subclass", "masked subclass", "metadata", "ufunc"],
 )
 def test_what_a_hook_would_lose_needs_a_graph(value):
     with pytest.raises(NeedsGraph):
@@ -203,6 +267,9 @@ def test_what_a_hook_would_lose_needs_a_graph(value):
         [["fields", [["a", None, "O", 0]], 8, False, False], [2], "C", None],
         [["fields", [["a", None, "<f8", 0]], 2**40, False, False], [2], "C", None],
         [["fields", [["a", None, "<f8", 100]], 8, False, False], [2], "C", None],
+        [["fields", [["a", None, "<f8", 2**31 - 1]], 8, False, False], [2], "C", None],
+        [["fields", [["a", None, "<f8", -8]], 8, False, False], [2], "C", None],
+        [["fields", [["a", None, "<i4", 2**31 - 1], ["b", None, "<i4", 4]], 8, False, False], [2], "C", None],
         [["sub", "<f8", [2]], [1], "C", None],
         ["<f8", [2**40], "C", ["list", [1.0]]],
         ["O", [2**40], "C", ["list", []]],
@@ -232,6 +299,17 @@ def test_a_malformed_array_is_corrupt(meta):
         ("np.legacy", {}),
         ("np.masked", [1, None, None, False]),
         ("np.dtype", "f8,O"),
+        ("np.dtype", ["noted", "<f8", 5]),
+        ("np.dtype", ["noted", "f8,O", {}]),
+        ("np.poly", [[1, 2], "x"]),
+        ("np.poly", [np.zeros((2, 2)), "x"]),
+        ("np.polynomial", ["eval", np.zeros(1), np.zeros(2), np.zeros(2), "x"]),
+        ("np.polynomial", ["Polynomial", np.zeros(1), np.zeros(3), np.zeros(2), "x"]),
+        ("np.limits", ["finfo", np.dtype("O")]),
+        ("np.limits", ["eval", np.dtype("f8")]),
+        ("np.busdays", ["0000000", np.zeros(0, "M8[D]")]),
+        ("np.ufunc", "save"),
+        ("np.ufunc", "ufunc"),
     ],
 )
 def test_a_malformed_numpy_value_is_corrupt(tag, meta):

@@ -252,8 +252,8 @@ class Child(pd.DataFrame):
 
 @pytest.mark.parametrize(
     "value",
-    [Child({"a": [1]}), pd.offsets.DateOffset(months=1, days=2), pd.offsets.CustomBusinessDay(holidays=["2020-01-01"])],
-    ids=["subclass", "offset", "holidays"],
+    [Child({"a": [1]}), type("Own", (pd.offsets.DateOffset,), {})(months=1)],
+    ids=["subclass", "offset"],
 )
 def test_what_a_hook_would_lose_needs_a_graph(value):
     with pytest.raises(NeedsGraph):

@@ -3,12 +3,12 @@ import pytest
 from hashstash import HashStash
 
 
-@pytest.fixture(params=["pairtree", "lmdb", "memory"])
+@pytest.fixture(params=["pairtree", "lmdb", "sqlite", "memory"])
 def engine(request):
     return request.param
 
 
-@pytest.fixture(params=["pairtree", "lmdb"])
+@pytest.fixture(params=["pairtree", "lmdb", "sqlite"])
 def shared_engine(request):
     """An engine whose rows other processes see."""
     return request.param

@@ -1,19 +1,33 @@
-import subprocess
-import sys
+import json
 import threading
 import time
 
 import pytest
 
 from hashstash import HashStash
+from hashstash.engine import Capability
 from hashstash.errors import CorruptEntry, NewerFormat
+from hashstash.testing.engine.base import Worker, run_together
+from hashstash.wrappers.counters import CountersWrapper
 
 COUNT = 25
 
 
 @pytest.fixture
+def engine(every_engine):
+    return every_engine
+
+
+@pytest.fixture
+def opened(open_on, engine):
+    return lambda **options: open_on(engine, **options)
+
+
+@pytest.fixture
 def stash(opened):
-    return opened(append_mode=True)
+    stash = opened(append_mode=True)
+    yield stash
+    stash.clear()
 
 
 def numbers(stash, key="k"):
@@ -147,35 +161,138 @@ def test_threads_append_without_loss(stash):
     assert numbers(stash) == list(range(1, 4 * COUNT + 1))
 
 
-APPEND = """
-import sys
-from hashstash import HashStash
-stash = HashStash(sys.argv[1], engine=sys.argv[2], append_mode=True)
-print("ready", flush=True)
-sys.stdin.read()
-for number in range(int(sys.argv[4])):
-    stash["k"] = (int(sys.argv[3]), number)
+def in_processes(stash, code, number=4):
+    """Let *number* processes run *code* on *stash* at the same moment; each has its own ``who``."""
+    if Capability.CROSS_PROCESS not in stash.store.engine.capabilities:
+        pytest.skip("other processes do not see the rows")
+    settings = f"import json\nfrom hashstash import HashStash\nstash = HashStash.from_dict(json.loads({json.dumps(stash.to_dict())!r}))"
+    run_together(settings, f"who = int(sys.argv[1])\n{code}", number)
+
+
+def test_processes_append_without_loss_or_a_number_twice(stash):
+    in_processes(stash, f"for number in range({COUNT}): stash['k'] = (who, number)")
+    assert sorted(stash.get_all("k")) == [(name, number) for name in range(4) for number in range(COUNT)]
+    assert numbers(stash) == list(range(1, 4 * COUNT + 1))
+
+
+def test_processes_append_large_and_small_values_to_several_keys(stash):
+    in_processes(stash, "for n in range(8): stash[n % 2] = (who, n, 'x' * (50_000 if n % 3 == 0 else 10))")
+    for key in (0, 1):
+        assert sorted(stash.get_all(key)) == [
+            (who, n, "x" * (50_000 if n % 3 == 0 else 10)) for who in range(4) for n in range(8) if n % 2 == key
+        ]
+        assert numbers(stash, key) == list(range(1, 17))
+
+
+# ---- what an append costs --------------------------------------------------------------------------------------------
+
+
+def cost_of_an_append(stash, versions):
+    """What the engine is asked to do for one append on top of so many versions: calls, rows and bytes per operation."""
+    while len(numbers(stash)) < versions:
+        stash["k"] = f"{len(numbers(stash)):08d}" * 20
+    counters = stash.store.engine
+    counters.reset()
+    stash["k"] = "12345678" * 20
+    return {name: (done.calls, done.rows, done.size) for name, done in counters.operations().items()}
+
+
+def test_an_append_costs_the_same_after_many_versions(stash):
+    stash.store.engine = CountersWrapper(stash.store.engine)
+    few, many = cost_of_an_append(stash, 3), cost_of_an_append(stash, 60)
+    assert few == many
+    assert {"history.put", "swap"} <= set(few)
+    assert sum(size for _, _, size in few.values()) < 2000
+    assert not {"scan", "rows", "history.scan", "history.rows", "count"} & set(few)
+
+
+def test_reading_the_latest_does_not_look_at_history(stash):
+    for number in range(20):
+        stash["k"] = number
+    stash.store.engine = counters = CountersWrapper(stash.store.engine)
+    assert stash["k"] == 19
+    assert {name: done.calls for name, done in counters.operations().items()} == {"get": 1}
+
+
+# ---- crashes and other writers ---------------------------------------------------------------------------------------
+
+KILLED = """
+import os, signal
+def killed(*args):
+    if where == "after":
+        assert swap(*args)
+    os.kill(os.getpid(), signal.SIGKILL)
+swap, stash.store.engine.swap = stash.store.engine.swap, killed
+stash["k"] = "lost or kept"
 """
 
 
-def test_processes_append_without_loss_or_a_number_twice(shared_engine, tmp_path):
-    stash = HashStash(tmp_path / "stash", engine=shared_engine, append_mode=True)
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    arguments = [str(tmp_path / "stash"), shared_engine]
-    processes = [
-        subprocess.Popen([sys.executable, "-c", APPEND, *arguments, str(name), str(COUNT)], **pipes)
-        for name in range(4)
-    ]
-    for process in processes:
-        process.stdout.readline()
-    for process in processes:
-        process.stdin.close()
-    codes = [process.wait(60) for process in processes]
-    for process in processes:
-        process.stdout.close()
-    assert codes == [0] * 4
-    assert sorted(stash.get_all("k")) == [(name, number) for name in range(4) for number in range(COUNT)]
-    assert numbers(stash) == list(range(1, 4 * COUNT + 1))
+@pytest.mark.parametrize(("where", "kept"), [("before", []), ("after", ["lost or kept"])])
+def test_a_writer_that_is_killed_between_history_and_head_loses_no_version(stash, where, kept):
+    if Capability.CROSS_PROCESS not in stash.store.engine.capabilities:
+        pytest.skip("other processes do not see the rows")
+    stash["k"], stash["k"], stash["k"] = 1, [2] * 20_000, 3
+    settings = f"import json\nfrom hashstash import HashStash\nstash = HashStash.from_dict(json.loads({json.dumps(stash.to_dict())!r}))"
+    with Worker(settings, f"where = {where!r}\n{KILLED}") as worker:
+        worker.go()
+        with pytest.raises(pytest.fail.Exception, match="-9"):
+            worker.finish()
+    assert stash.get_all("k") == [1, [2] * 20_000, 3, *kept]
+    stash["k"] = "after"
+    assert stash.get_all("k") == [1, [2] * 20_000, 3, *kept, "after"]
+    assert numbers(stash) == list(range(1, 5 + len(kept)))
+
+
+def test_versions_go_with_a_copy(stash, tmp_path):
+    for value in ("a", [1] * 20_000, None):
+        stash["k"] = value
+    stash["other"] = 1
+    copy = stash.copy_to(HashStash(tmp_path / "copy", engine="pairtree", append_mode=True))
+    assert copy.get_all("k") == ["a", [1] * 20_000, None]
+    assert numbers(copy) == [1, 2, 3]
+    stash.clear()
+    copy.copy_to(stash)
+    assert (stash.get_all("k"), stash.get_all("other"), numbers(stash)) == (["a", [1] * 20_000, None], [1], [1, 2, 3])
+
+
+@pytest.mark.parametrize(
+    "remove", [lambda stash: stash.pop("k"), lambda stash: stash.discard("k"), lambda stash: stash.popitem()]
+)
+def test_every_way_of_removing_removes_all_versions(stash, remove):
+    for number in range(5):
+        stash["k"] = [number] * (5 if number % 2 else 20_000)
+    remove(stash)
+    assert (stash.get_all("k"), list(stash.store.engine.section("history").scan())) == ([], [])
+    assert stash.size_bytes() < 100_000
+
+
+def test_appending_while_others_remove_never_gives_a_number_twice(stash):
+    stop = threading.Event()
+    wrong = []
+
+    def remove():
+        while not stop.wait(0.005):
+            stash.discard("k")
+
+    def read():
+        while not stop.is_set():
+            found = numbers(stash)
+            if found != sorted(set(found)):
+                wrong.append(found)
+
+    threads = [threading.Thread(target=work) for work in (remove, read)]
+    for thread in threads:
+        thread.start()
+    for number in range(60):
+        stash["k"] = number
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+    stash.discard("k")
+    stash["k"] = "begin"
+    stash["k"] = "again"
+    assert stash.get_all("k") == ["begin", "again"]
 
 
 def test_each_writers_values_keep_their_order(stash):

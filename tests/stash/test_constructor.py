@@ -193,6 +193,7 @@ def test_a_url_and_the_same_engine_agree():
 
 
 def test_a_url_and_another_engine_contradict_each_other():
+    pytest.importorskip("lmdb")
     with pytest.raises(ValueError, match=r"memory://.*'memory'.*engine='lmdb'"):
         HashStash("memory://x", engine="lmdb")
 

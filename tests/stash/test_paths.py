@@ -105,6 +105,40 @@ def test_a_missing_file_is_no_key(stash, tmp_path):
         stash[tmp_path / "none.txt"]
 
 
+def test_a_link_to_a_file_is_that_file(stash, file, tmp_path):
+    (tmp_path / "link").symlink_to(file)
+    stash[file] = 1
+    assert stash[tmp_path / "link"] == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "why"),
+    [
+        ("loop", "levels of symbolic links"),
+        ("broken", "No such file"),
+        ("a.txt/b", "Not a directory"),
+        ("a\0b", "null"),
+    ],
+)
+def test_a_path_that_leads_nowhere_is_no_key_and_says_why(stash, file, tmp_path, path, why):
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "broken").symlink_to("nowhere")
+    with pytest.raises(VolatileKey, match=rf"(?s)cannot be read \(.*{why}.*paths='path'"):
+        stash[tmp_path / path]
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/mem"), reason="the system has no such file")
+def test_a_file_that_cannot_be_read_is_no_key(stash):
+    with pytest.raises(VolatileKey, match="'/proc/self/mem' cannot be read"):
+        stash[pathlib.Path("/proc/self/mem")]
+
+
+def test_a_pipe_in_a_folder_is_no_key(stash, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(VolatileKey, match="pipe' is neither a file nor a folder"):
+        stash[tmp_path]
+
+
 def test_a_pipe_is_no_key(stash, tmp_path):
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(VolatileKey, match="neither a file nor a folder"):

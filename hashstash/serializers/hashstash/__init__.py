@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hashstash.serializers.hashstash.document import GRAPH_BYTE, read, read_fast, write
+from hashstash.serializers.hashstash.document import GRAPH_BYTE, read, read_fast, write, write_fast
 from hashstash.serializers.hashstash.types import NeedsGraph
 
 if TYPE_CHECKING:
@@ -28,6 +28,9 @@ class HashstashSerializer:
 
     Its exceptions are of any type; after one, :meth:`loads` decodes what this cannot (graphs), or says what is wrong.
     """
+
+    dumps_plain: Callable[[Any], bytes | None] = staticmethod(write_fast)
+    """For the shortest way of a small value: its document, which is no code and has no buffers; ``None``: ask :meth:`dumps`."""
 
     def dumps(self, value: Any) -> Encoded:
         """Return *value* encoded; raise :class:`~hashstash.errors.UnsupportedValue` naming the part that cannot be."""

@@ -18,6 +18,7 @@ from hashstash.serializers.hashstash.types import restore
 
 if TYPE_CHECKING:
     from hashstash.codec import Buffer
+    from hashstash.serializers.hashstash.bounds import Bounds
     from hashstash.serializers.hashstash.nodes import Child
 
 Action = Callable[..., None]
@@ -33,9 +34,11 @@ class Reader:
         *,
         resolve: Callable[[Any], object] | None = None,
         namespace: MutableMapping[str, Any] | None = None,
+        bounds: Bounds | None = None,
     ) -> None:
         self.slots: list[Any] = []
         self.namespace = namespace
+        self.bounds = bounds
         self.notes: dict[str, dict[Any, Any]] = {}
         self._buffers = buffers
         self._is_code = any(number >= nodes.FIRST_CODE for number in actions)
@@ -92,6 +95,13 @@ class Reader:
             raise malformed("children are not a list")
         return [child if type(child) in ATOMS else self.get(child) for child in children]
 
+    def keys(self, children: object) -> list[Any]:
+        """The values that *children* stand for, which are about to be hashed."""
+        values = self.get_all(children)
+        if self.bounds is not None:
+            self.bounds.check_keys(values)
+        return values
+
     def slot(self, number: object, kind: type | None = None) -> Any:
         """The value in a slot, which must be of exactly the type *kind*, if that is given."""
         if type(number) is not int or not 0 <= number < len(self.slots):
@@ -145,7 +155,7 @@ def _refused(number: int) -> CorruptEntry:
 
 
 def _pairs(reader: Reader, keys: Any, values: Any) -> zip[tuple[Any, Any]]:
-    return zip(reader.get_all(keys), reader.get_all(values), strict=True)
+    return zip(reader.keys(keys), reader.get_all(values), strict=True)
 
 
 def _list(reader: Reader, items: Any) -> None:
@@ -157,7 +167,7 @@ def _dict(reader: Reader, keys: Any, values: Any) -> None:
 
 
 def _set(reader: Reader, items: Any) -> None:
-    reader.make(set(reader.get_all(items)))
+    reader.make(set(reader.keys(items)))
 
 
 def _tuple(reader: Reader, items: Any) -> None:
@@ -165,7 +175,7 @@ def _tuple(reader: Reader, items: Any) -> None:
 
 
 def _frozenset(reader: Reader, items: Any) -> None:
-    reader.make(frozenset(reader.get_all(items)))
+    reader.make(frozenset(reader.keys(items)))
 
 
 def _fill_list(reader: Reader, slot: Any, items: Any) -> None:
@@ -177,7 +187,7 @@ def _fill_dict(reader: Reader, slot: Any, keys: Any, values: Any) -> None:
 
 
 def _fill_set(reader: Reader, slot: Any, items: Any) -> None:
-    reader.slot(slot, set).update(reader.get_all(items))
+    reader.slot(slot, set).update(reader.keys(items))
 
 
 def _bytes(reader: Reader, place: Any) -> None:
@@ -197,7 +207,10 @@ def _hook(reader: Reader, tag: Any, meta: Any, buffers: Any) -> None:
 
 
 def _walked_hook(reader: Reader, tag: Any, meta: Child, buffers: Any) -> None:
-    _hook(reader, tag, reader.get(meta), buffers)
+    value = reader.get(meta)
+    if reader.bounds is not None:
+        reader.bounds.check_copies(tag, value)
+    _hook(reader, tag, value, buffers)
 
 
 def _view(reader: Reader, memory: Any, *description: Any) -> None:

@@ -2,8 +2,8 @@
 
 A class by value is made with its metaclass, name, bases and slots only, and gets its attributes afterwards, so that
 they may refer to it. No ``__new__`` or ``__init__`` of the user's metaclass runs, since all that it did is among the
-attributes. Three kinds are not taken apart so far, because Python makes their methods: enums, named tuples and
-dataclasses (families.py).
+attributes. Four kinds are not taken apart so far, because Python makes their methods: enums, named tuples, dataclasses
+and protocols (families.py).
 
 Reading gives the live class back, where it still exists in this process or has been defined again in ``__main__``
 exactly as it was, so that ``type(stash["p"]) is Point``.
@@ -25,10 +25,13 @@ from hashstash.serializers.hashstash import nodes
 from hashstash.serializers.hashstash.families import (
     dataclass_attributes,
     is_named_tuple,
+    is_of_protocol,
     make_enum,
     make_named_tuple,
     named_tuple_attributes,
+    protocol_attributes,
     restore_dataclass,
+    restore_protocol,
     user_attributes_of_enum,
     walk_dataclass,
     walk_enum,
@@ -37,7 +40,7 @@ from hashstash.serializers.hashstash.families import (
 )
 from hashstash.serializers.hashstash.names import MAIN, locate, lookup, lookup_in, walk_name
 from hashstash.serializers.hashstash.nodes import ATOMS, Child, Step, Walk, attribute, walk_each
-from hashstash.serializers.hashstash.objects import call
+from hashstash.serializers.hashstash.revive import call
 from hashstash.serializers.hashstash.source import shape
 
 if TYPE_CHECKING:
@@ -50,6 +53,8 @@ MADE_BY_PYTHON = frozenset(
     {"__dict__", "__weakref__", "__module__", "__slots__", "__orig_bases__", "__slotnames__", "_abc_impl"}
 )
 PLACE_OF_SOURCE = frozenset({"__firstlineno__", "__static_attributes__"})
+"""Attributes that Python 3.13 brought; an older one would take them for members of a protocol."""
+UNKNOWN_HERE = frozenset() if sys.version_info >= (3, 13) else PLACE_OF_SOURCE
 
 
 # Writing
@@ -95,9 +100,14 @@ def _walk_plain_class(writer: Writer, value: type) -> Walk:
     attributes = class_attributes(value)
     if "__dataclass_params__" in own:
         attributes = dataclass_attributes(attributes)
+    if is_of_protocol(value):
+        attributes = protocol_attributes(attributes)
     yield from _walk_parts(writer, made, attributes)
     if "__dataclass_params__" in own:
         yield from walk_dataclass(writer, value, made)
+    if is_of_protocol(value):
+        is_runtime = own.get("_is_protocol", False) and own.get("_is_runtime_protocol", False)
+        writer.add(nodes.PROTOCOL, made[0], is_runtime)
     return (yield from _walk_registered(writer, value, made))
 
 
@@ -271,7 +281,8 @@ def _class_state(reader: Reader, slot: Any, names: list[str], values: Any) -> No
     target = reader.slot(slot)
     if not _is_live(reader, slot):
         for name, value in zip(names, reader.get_all(values), strict=True):
-            type.__setattr__(target, name, value)
+            if name not in UNKNOWN_HERE:
+                type.__setattr__(target, name, value)
 
 
 def _register(reader: Reader, slot: Any, registered: Child) -> None:
@@ -280,8 +291,13 @@ def _register(reader: Reader, slot: Any, registered: Child) -> None:
         call(target, abc.ABCMeta.register, target, reader.get(registered))
 
 
-def _named_tuple(reader: Reader, names: list[str], fields: list[str], defaults: Any, identity: Any) -> None:
-    _place(reader, names, identity, lambda: make_named_tuple(names, fields, reader.get_all(defaults)))
+def _named_tuple(  # noqa: PLR0917
+    reader: Reader, names: list[str], fields: list[str], defaults: Any, identity: Any, is_generic: Any = False
+) -> None:
+    def make() -> type:
+        return make_named_tuple(names, fields, reader.get_all(defaults), is_generic=bool(is_generic))
+
+    _place(reader, names, identity, make)
 
 
 def _enum(  # noqa: PLR0917
@@ -302,6 +318,11 @@ def _data_class(reader: Reader, slot: Any, parameters: list[list[Any]], fields: 
         restore_dataclass(reader.slot(slot), dict(parameters), own)
 
 
+def _protocol(reader: Reader, slot: Any, is_runtime: Any) -> None:
+    if not _is_live(reader, slot):
+        restore_protocol(reader.slot(slot), is_runtime=bool(is_runtime))
+
+
 ACTIONS: dict[int, Action] = {
     nodes.CLASS: _class,
     nodes.CLASS_STATE: _class_state,
@@ -309,4 +330,5 @@ ACTIONS: dict[int, Action] = {
     nodes.NAMED_TUPLE: _named_tuple,
     nodes.ENUM: _enum,
     nodes.DATA_CLASS: _data_class,
+    nodes.PROTOCOL: _protocol,
 }

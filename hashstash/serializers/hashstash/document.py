@@ -21,13 +21,14 @@ from __future__ import annotations
 
 import gc
 import os
-from collections import deque
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from hashstash.codec import Buffer, Encoded
-from hashstash.errors import BadEntry, CorruptEntry, NewerFormat, UnsupportedValue
+from hashstash.errors import CorruptEntry, NewerFormat, UnsupportedValue
 from hashstash.serializers.hashstash import msgpack_plain
+from hashstash.serializers.hashstash.bounds import frozenset_of, set_of
+from hashstash.serializers.hashstash.scan import JSON_LIKE, LEAVES, MAX_DEPTH, find_path, scan
 from hashstash.serializers.hashstash.types import NeedsGraph, find_hook, restore
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ try:
 except ImportError:
     msgspec = None  # type: ignore[assignment]
 
-__all__ = ["GRAPH_BYTE", "NeedsGraph", "find_path", "plain_python", "read", "read_fast", "write"]
+__all__ = ["GRAPH_BYTE", "NeedsGraph", "find_path", "plain_python", "read", "read_fast", "write", "write_fast"]
 
 GRAPH_BYTE = 0xC1
 GENERIC, BUFFER = 0, 1
@@ -65,23 +66,21 @@ CODES = {
 }
 TAGS = {code: tag for tag, code in CODES.items()}
 SEQUENCES: dict[type, int] = {tuple: CODES["tuple"], set: CODES["set"], frozenset: CODES["frozenset"]}
-SEQUENCE_TYPES: dict[int, Callable[[list[Any]], Collection[Any]]] = {code: kind for kind, code in SEQUENCES.items()}
+SEQUENCE_TYPES: dict[int, Callable[[list[Any]], Collection[Any]]] = {
+    CODES["tuple"]: tuple,
+    CODES["set"]: set_of,
+    CODES["frozenset"]: frozenset_of,
+}
 
 OUT_OF_BAND = 4096
 """Bytes from which on a buffer stays outside of the document."""
-MAX_DEPTH = 200
-"""How deep lists, dicts, tuples and sets may be nested in a plain document; what is deeper is written as a graph."""
 MAX_NESTING = 64
 """How deep extension values may be nested."""
-MAX_COPIES = 1000
-"""A value that a plain document would repeat more often than this is written as a graph, which holds it once."""
-
-LEAVES = frozenset({str, int, float, bool, type(None), bytes})
-CONTAINERS = frozenset({list, dict, tuple, set, frozenset})
-JSON_LIKE = LEAVES | {list, dict}
-KNOWN = LEAVES | CONTAINERS
 TRAPS = frozenset({bytearray, memoryview} | ({msgpack.ExtType, msgpack.Timestamp} if msgpack else set()))
 """Types that ``msgpack`` writes as something else, without asking the hook."""
+
+MOST_FAST = 200
+"""How many parts a value may have on each level to be written by :func:`write_fast`; more cost more than the way there."""
 
 _plain_only = bool(os.environ.get("HASHSTASH_PLAIN_MSGPACK"))
 
@@ -107,8 +106,7 @@ def write(value: Any) -> Encoded:
                 return Encoded(_encode_json_like(value))
             except (OverflowError, UnicodeEncodeError):  # an integer beyond 64 bits, half of a surrogate pair
                 pass
-        writer = _Writer()
-        return Encoded(writer.pack_scanned(value, kinds), writer.buffers)
+        return _Writer().write(value, kinds)
     except NeedsGraph as error:
         error.locate = lambda culprit: find_path(value, culprit)
         raise
@@ -116,40 +114,24 @@ def write(value: Any) -> Encoded:
         raise UnsupportedValue(f"the value cannot be written as one document: {error}") from error
 
 
-def scan(value: Any) -> set[type]:
-    """The exact types of all that *value* holds in lists, dicts, tuples and sets, which may not be nested too deep."""
+def write_fast(value: Any) -> bytes | None:
+    """The document of a small JSON-like *value*, in half of the time; ``None`` for all that :func:`write` must look at."""
+    if not msgspec or _plain_only:
+        return None
     kind = type(value)
-    if kind not in CONTAINERS:
-        return {kind}
-    kinds = {kind}
-    level = gc.get_referents(value)
-    depth, copies = 1, 1.0
-    while True:
-        try:
-            here = {*map(type, level)}
-        except TypeError as error:
-            raise NeedsGraph(value, "holds an instance of a class that cannot be hashed") from error
-        kinds |= here
-        if here.isdisjoint(CONTAINERS):
-            return kinds
-        depth += 1
-        if depth > MAX_DEPTH:
-            raise NeedsGraph(value, f"holds itself, or is nested more than {MAX_DEPTH} deep")
-        if not here <= KNOWN:
-            level = [part for part in level if type(part) in CONTAINERS]
-        if depth > 8 or len(level) > 50_000:
-            level, repeated = _distinct(level)
-            copies *= repeated
-            if copies > MAX_COPIES:
-                raise NeedsGraph(value, "holds the same parts over and over")
-        level = gc.get_referents(*level)
-
-
-def _distinct(level: list[Any]) -> tuple[list[Any], float]:
-    """The containers of *level*, each once, and how often they occur on average."""
-    containers = [part for part in level if type(part) in CONTAINERS]
-    distinct = list({id(part): part for part in containers}.values())
-    return distinct, len(containers) / len(distinct)
+    try:
+        if kind not in LEAVES:
+            if kind is not dict and kind is not list:
+                return None
+            # A level without referents ends it: numbers and strings have none, and neither have empty containers.
+            level, depth = gc.get_referents(value), 1
+            while level:
+                if len(level) > MOST_FAST or depth >= MAX_DEPTH or not JSON_LIKE.issuperset(map(type, level)):
+                    return None
+                level, depth = gc.get_referents(*level), depth + 1
+        return _encode_json_like(value)
+    except (OverflowError, UnicodeEncodeError, TypeError):  # the last for a class that cannot be hashed
+        return None
 
 
 class _Place(int):
@@ -164,33 +146,60 @@ class _Writer:
     def __init__(self) -> None:
         self.buffers: list[Buffer] = []
         self._nesting = 0
-        self._encode = self._encode_plain if _plain_only or not msgpack else self._encode_in_c
+        self._packers: list[Any] = []
+        self._free_packer = 0
+        self._in_python = _plain_only or not msgpack
+
+    def write(self, value: Any, kinds: set[type]) -> Encoded:
+        """The whole *value*, in which a scan has found *kinds*."""
+        try:
+            return Encoded(self.pack_scanned(value, kinds), self.buffers)
+        finally:
+            self._packers.clear()  # they hold this writer, and a quarter of a megabyte each
 
     def pack(self, value: Any) -> bytes:
-        return self.pack_scanned(value, scan(value))
+        document = write_fast(value)
+        return self.pack_scanned(value, scan(value)) if document is None else document
 
     def pack_scanned(self, value: Any, kinds: set[type]) -> bytes:
         if kinds.isdisjoint(TRAPS):
             return self._encode(value)
-        outer, self._encode = self._encode, self._encode_plain
+        outer, self._in_python = self._in_python, True
         try:
             return self._encode(value)
         finally:
-            self._encode = outer
+            self._in_python = outer
 
-    def _encode_in_c(self, value: Any) -> bytes:
-        written = len(self.buffers)
-        try:
-            packed: bytes = msgpack.packb(value, strict_types=True, use_bin_type=True, default=self._extension_in_c)
-        except UnicodeEncodeError:
-            del self.buffers[written:]
+    def _encode(self, value: Any) -> bytes:
+        if self._in_python:
             return self._encode_plain(value)
-        return packed
+        written, depth = len(self.buffers), self._free_packer
+        # Making a packer takes longer than most of what it packs, and each packs one value at a time.
+        if depth == len(self._packers):
+            self._packers.append(
+                msgpack.Packer(strict_types=True, use_bin_type=True, autoreset=True, default=self._extension_in_c)
+            )
+        self._free_packer = depth + 1
+        try:
+            packed: bytes = self._packers[depth].pack(value)
+        except UnicodeEncodeError:
+            del self.buffers[written:], self._packers[depth:]
+        else:
+            return packed
+        finally:
+            self._free_packer = depth
+        return self._encode_plain(value)
 
     def _encode_plain(self, value: Any) -> bytes:
         return msgpack_plain.pack(value, self._extension)
 
     def _extension_in_c(self, value: Any) -> Any:
+        code = SEQUENCES.get(type(value))
+        if code is not None and msgspec and self._nesting < MAX_NESTING and LEAVES.issuperset(map(type, value)):
+            try:  # right here: most sequences hold only leaves, and each call more takes as long as writing one
+                return tuple.__new__(msgpack.ExtType, (code, _encode_json_like(value)))
+            except (OverflowError, UnicodeEncodeError):
+                pass
         return tuple.__new__(msgpack.ExtType, self._extension(value))  # without the checks of ExtType.__new__
 
     def _extension(self, value: Any) -> tuple[int, bytes]:
@@ -202,17 +211,9 @@ class _Writer:
         if self._nesting > MAX_NESTING:
             raise NeedsGraph(value, f"holds itself, or is nested more than {MAX_NESTING} deep")
         code = SEQUENCES.get(kind)
-        packed = (code, self._pack_sequence(value)) if code is not None else self._pack_by_hook(value, kind)
+        packed = (code, self._encode(list(value))) if code is not None else self._pack_by_hook(value, kind)
         self._nesting -= 1
         return packed
-
-    def _pack_sequence(self, value: Collection[Any]) -> bytes:
-        if self._encode == self._encode_in_c and msgspec and LEAVES.issuperset(map(type, value)):
-            try:
-                return _encode_json_like(value)
-            except (OverflowError, UnicodeEncodeError):
-                pass
-        return self._encode(list(value))
 
     def _pack_by_hook(self, value: Any, kind: type) -> tuple[int, bytes]:
         hook = find_hook(kind)
@@ -237,8 +238,10 @@ def read(document: Buffer, buffers: Sequence[Buffer] = ()) -> Any:
     and that is not installed a :class:`~hashstash.errors.MissingDependency`.
     """
     if msgspec and not _plain_only:
-        reader = _Reader(buffers)
         try:
+            if not buffers:
+                return read_fast(document)
+            reader = _Reader(buffers)
             return reader.finish(reader.decode(document))
         except RecursionError:
             pass  # our own reader needs no stack
@@ -327,6 +330,10 @@ def _read_one(code: int, data: memoryview) -> Any:
     tag = TAGS.get(code)
     if tag is not None:
         return restore(tag, value, [])
+    if code == GENERIC:
+        tag, meta, *small = _expect_list(value, least=2)
+        if {*map(type, small)} <= {bytes}:
+            return restore(tag, meta, small)
     reader = _Reader()
     return reader.finish(reader.extension(code, data))
 
@@ -339,40 +346,3 @@ if msgspec:
     read_fast = msgspec.msgpack.Decoder(ext_hook=_read_one).decode
 else:
     read_fast = read
-
-
-def find_path(root: Any, culprit: Any) -> str:
-    """Where *culprit* lies within *root*, such as ``value['a'][3]``."""
-    pending = deque([("value", root)])
-    seen: dict[int, Any] = {}
-    while pending:
-        path, part = pending.popleft()
-        if part is culprit:
-            return path
-        if id(part) not in seen:
-            seen[id(part)] = part
-            pending.extend(_parts(path, part))
-    return "a part of the value"
-
-
-def _parts(path: str, whole: Any) -> Iterator[tuple[str, Any]]:
-    kind = type(whole)
-    if kind is dict:
-        for key, value in whole.items():
-            yield f"{path}[{_shorten(key)}]", value
-            yield f"a key of {path}", key
-    elif kind in {list, tuple}:
-        yield from ((f"{path}[{index}]", part) for index, part in enumerate(whole))
-    elif kind in {set, frozenset}:
-        yield from ((f"an element of {path}", part) for part in whole)
-    elif kind not in LEAVES and (hook := find_hook(kind)) is not None:
-        try:
-            meta, _ = hook.pack(whole)
-        except (BadEntry, UnsupportedValue):
-            return
-        yield f"{path} ({kind.__name__})", meta
-
-
-def _shorten(key: Any) -> str:
-    text = repr(key) if type(key) in LEAVES else f"<{type(key).__name__}>"
-    return text if len(text) <= 40 else text[:37] + "..."

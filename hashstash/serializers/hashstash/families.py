@@ -1,4 +1,4 @@
-"""Classes whose methods Python itself makes: enums, named tuples and dataclasses.
+"""Classes whose methods Python itself makes: enums, named tuples, dataclasses and protocols.
 
 They are written as what the user said (members, fields, parameters), and Python makes the rest again, since the code
 that it makes differs between its versions.
@@ -16,7 +16,8 @@ from typing import Any
 
 from hashstash.serializers.hashstash import nodes
 from hashstash.serializers.hashstash.nodes import Child, Step, Walk, attribute, walk_each
-from hashstash.serializers.hashstash.objects import Started, call, walk_attributes
+from hashstash.serializers.hashstash.objects import Started, walk_attributes
+from hashstash.serializers.hashstash.revive import call
 from hashstash.serializers.hashstash.source import GENERATED_BY_DATACLASSES
 
 if typing.TYPE_CHECKING:
@@ -30,15 +31,23 @@ if typing.TYPE_CHECKING:
 NAMED_TUPLE: Any = collections.namedtuple  # noqa: PYI024 (the fields are known at run time only)
 
 
+GENERIC_BASES = (tuple, typing.Generic)
+
+
 def is_named_tuple(value: type) -> bool:
     """Whether ``namedtuple`` or ``NamedTuple`` made *value* itself, rather than a base of it."""
     own = vars(value)
-    return value.__bases__ == (tuple,) and {"_fields", "_make", "_field_defaults", "__new__"} <= own.keys()
+    return (
+        value.__bases__ in {(tuple,), GENERIC_BASES}
+        and {"_fields", "_make", "_field_defaults", "__new__"} <= own.keys()
+    )
 
 
 def named_tuple_attributes(value: Any) -> dict[str, Any]:
     """What the user added to a named tuple."""
     made = vars(NAMED_TUPLE("Made", value._fields)).keys() - {"__doc__"}
+    if value.__bases__ == GENERIC_BASES:
+        made |= {"__class_getitem__"}
     return {name: part for name, part in vars(value).items() if name not in made}
 
 
@@ -48,12 +57,18 @@ def walk_named_tuple(writer: Writer, value: Any, identity: Any) -> Started:
     if writer.is_made(value):
         return None
     names = [value.__name__, value.__qualname__, value.__module__]
-    return writer.emit(value, nodes.NAMED_TUPLE, names, list(value._fields), children, identity)
+    options = [identity, True] if value.__bases__ == GENERIC_BASES else [identity]
+    return writer.emit(value, nodes.NAMED_TUPLE, names, list(value._fields), children, *options)
 
 
-def make_named_tuple(names: list[str], fields: list[str], defaults: list[Any]) -> type:
+def make_named_tuple(names: list[str], fields: list[str], defaults: list[Any], *, is_generic: bool) -> type:
     """The named tuple of that name."""
     made: type = call(names[0], NAMED_TUPLE, names[0], fields, defaults=defaults, module=names[2])
+    if is_generic:  # as typing.NamedTuple does
+        made.__bases__ = GENERIC_BASES
+        get_item = getattr(typing, "_generic_class_getitem", None)
+        get_item = get_item or typing.Generic.__class_getitem__.__func__  # type: ignore[attr-defined]
+        type.__setattr__(made, "__class_getitem__", classmethod(get_item))
     return made
 
 
@@ -223,3 +238,34 @@ def _plain_annotations(fields: list[tuple[str, str, dict[str, Any]]]) -> dict[st
     """Annotations that ``@dataclass`` understands without the module in which the user's names mean something."""
     meanings: dict[str, Any] = {"_FIELD_CLASSVAR": typing.ClassVar[Any], "_FIELD_INITVAR": dataclasses.InitVar[Any]}
     return {name: meanings[kind] for name, kind, _ in fields if kind in meanings}
+
+
+# Protocols
+
+MADE_FOR_PROTOCOLS = frozenset(
+    {"__protocol_attrs__", "__non_callable_proto_members__", "__callable_proto_members_only__"}
+)
+
+
+def is_of_protocol(value: type) -> bool:
+    """Whether *value* is a protocol, or a class that inherits from one."""
+    return typing.Protocol in value.__mro__
+
+
+def protocol_attributes(attributes: dict[str, Any]) -> dict[str, Any]:
+    """The attributes of such a class without those that ``typing`` made, which belong to one version of it."""
+    return {
+        name: part
+        for name, part in attributes.items()
+        if name not in MADE_FOR_PROTOCOLS
+        and not (name in {"__init__", "__subclasshook__"} and getattr(part, "__module__", None) == "typing")
+    }
+
+
+def restore_protocol(target: Any, *, is_runtime: bool) -> None:
+    """Let ``typing`` prepare a class that inherits from ``Protocol`` and has all else."""
+    prepare: Any = type(typing.Protocol).__init__  # type: ignore[misc]
+    call(target, prepare, target, target.__name__, target.__bases__, {})
+    call(target, typing.Protocol.__init_subclass__.__func__, target)  # type: ignore[attr-defined]
+    if is_runtime:
+        call(target, typing.runtime_checkable, target)

@@ -24,6 +24,7 @@ from hashstash.serializers.hashstash.names import import_module, is_importable, 
 from hashstash.serializers.hashstash.nodes import Child, Step, Walk, attribute, walk_each
 from hashstash.serializers.hashstash.objects import walk_attributes, walk_call
 from hashstash.serializers.hashstash.source import Source, SourceFiles, recompile, settle
+from hashstash.serializers.hashstash.special import walk_dispatch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,6 +51,9 @@ STATE_NAMES = (
     "__annotations__",
     "__type_params__",
 )
+_DISPATCH: Any = functools.singledispatch(len)
+DISPATCHING = _DISPATCH.__code__
+MADE_BY_DISPATCH = frozenset(vars(_DISPATCH))
 LruCacheWrapper = type(functools.lru_cache(lambda: None))
 
 
@@ -61,6 +65,10 @@ def walk_function(writer: Writer, value: types.FunctionType) -> Walk:
     place = locate(value)
     if place is not None:
         return (yield from walk_name(writer, value, *place))
+    if value.__code__ is DISPATCHING:
+        made = yield from walk_dispatch(writer, value, functools.singledispatch, value.registry)  # type: ignore[attr-defined]
+        own = {name: part for name, part in vars(value).items() if name not in MADE_BY_DISPATCH}
+        return (yield from walk_attributes(writer, made, own, {})) if own else made
     linecache.lazycache(value.__code__.co_filename, value.__globals__)
     code = yield value.__code__, Step("code of", value.__name__)
     module = _emit_globals(writer, value.__globals__)

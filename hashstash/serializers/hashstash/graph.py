@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from hashstash.codec import Encoded
 from hashstash.errors import CorruptEntry, NewerFormat, UnsupportedValue
-from hashstash.serializers.hashstash import classes, document, functions, names, objects
+from hashstash.serializers.hashstash import classes, document, functions, names, revive, special
+from hashstash.serializers.hashstash.bounds import Bounds
 from hashstash.serializers.hashstash.build import DATA_ACTIONS, Action, Reader, malformed
 from hashstash.serializers.hashstash.document import GRAPH_BYTE
 from hashstash.serializers.hashstash.nodes import VERSION, Child, Step
@@ -20,7 +21,7 @@ MAX_CYCLES_THROUGH_HOOKS = 100
 ALL_ACTIONS: dict[int, Action] = {
     **DATA_ACTIONS,
     **names.ACTIONS,
-    **objects.ACTIONS,
+    **revive.ACTIONS,
     **functions.ACTIONS,
     **classes.ACTIONS,
 }
@@ -92,7 +93,7 @@ def find_walker(value: Any) -> Walker:
         return classes.walk_class
     if issubclass(kind, type(names)):
         return names.walk_module
-    return functions.WALKERS.get(kind) or objects.find_object_walker(value)
+    return functions.WALKERS.get(kind) or special.find_object_walker(value)
 
 
 def _dump(write: Callable[[Writer], Child], **options: Any) -> Encoded:
@@ -125,7 +126,11 @@ def _load(encoded: Encoded, read: Callable[[Reader, Any], Any], **options: Any) 
         raise malformed("its parts are not complete")
     _, operations, root, count = table
     own = encoded.buffers[len(encoded.buffers) - count :]
-    reader = Reader(own, ALL_ACTIONS if encoded.is_code else DATA_ACTIONS, **options)
+    if encoded.is_code:
+        reader = Reader(own, ALL_ACTIONS, **options)
+    else:
+        size = sum(memoryview(part).nbytes for part in (encoded.document, *encoded.buffers))
+        reader = Reader(own, DATA_ACTIONS, bounds=Bounds(size), **options)
     reader.run(operations)
     try:
         return read(reader, root)

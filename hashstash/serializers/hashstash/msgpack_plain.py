@@ -26,6 +26,8 @@ FIXEXT = {1: b"\xd4", 2: b"\xd5", 4: b"\xd6", 8: b"\xd7", 16: b"\xd8"}
 CONSTANTS = {None: b"\xc0", False: b"\xc2", True: b"\xc3"}
 SIZE_LIMIT = 2**32
 NEVER_USED = 0xC1
+MAX_DEPTH = 1000
+"""How deep lists and maps may be nested in what is read: a value of that depth costs far more than its bytes."""
 
 Default = Callable[[Any], tuple[int, bytes]]
 ExtHook = Callable[[int, memoryview], Any]
@@ -185,6 +187,8 @@ class _Reader:
             if type(value) is _Open:
                 if value.left:
                     stack.append(value)
+                    if len(stack) > MAX_DEPTH:
+                        raise IndexError("it is nested too deep")
                     continue
                 value = value.close()
             while stack:

@@ -56,6 +56,20 @@ def _search(value: object, name: str) -> tuple[str, str] | None:
     return None
 
 
+def locate_sentinel(writer: Writer, value: object) -> tuple[str, str] | None:
+    """Where a module has *value*, whose identity is all that it is, such as ``dataclasses.MISSING``; or ``None``."""
+    kind = type(value)
+    sentinels = writer.note("sentinels").setdefault(id(kind), {})
+    if not sentinels:
+        modules = list(sys.modules) if kind is object else [kind.__module__]
+        for module in filter(is_importable, modules):
+            named = list(getattr(sys.modules[module], "__dict__", {}).items())
+            sentinels.update({id(one): (module, name) for name, one in named if type(one) is kind})
+        sentinels[None] = None
+    place: tuple[str, str] | None = sentinels.get(id(value))
+    return place
+
+
 def lookup(root: object, qualified_name: str) -> object:
     """What *qualified_name* means inside *root*; a private marker where it means nothing."""
     value = root

@@ -58,6 +58,7 @@ NAMESPACE = 42  # the reader's namespace itself
 EXCEPTION = 43  # class, arguments
 LINKS = 44  # slot, cause, context, whether the context is suppressed
 MEMBER = 45  # enum class, name
+NAMED_OBJECT = 46  # name, class: the object of that name in the notebook or ``__main__``, else cls.__new__(cls)
 CODE = 48  # see functions.py: magic number, marshalled, name, qualified name, flags, Python version, source
 CELL = 49
 FILL_CELL = 50  # slot, content
@@ -67,9 +68,10 @@ FUNCTION_STATE = 53  # slot, names, values
 CLASS = 56  # metaclass, names (own, qualified, module), bases, names of slots, original bases, identity
 CLASS_STATE = 57  # slot, names, values
 REGISTER = 58  # slot of an abstract base class, class
-NAMED_TUPLE = 59  # names, fields, defaults of the last fields, identity
+NAMED_TUPLE = 59  # names, fields, defaults of the last fields, identity, whether it is generic (may be absent)
 ENUM = 60  # metaclass, names, bases, members (name, content, value), boundary, identity
 DATA_CLASS = 61  # slot, parameters, own fields (name, kind, names and values of options)
+PROTOCOL = 62  # slot of a class that inherits from Protocol, whether it is checked at run time
 
 
 ATOMS = frozenset({type(None), bool, int, float, str, bytes})

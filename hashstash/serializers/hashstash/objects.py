@@ -1,38 +1,35 @@
-"""Instances: taken apart by their own ``__reduce_ex__``, as pickle does, and put together again by its recipe.
+"""Instances: taken apart by their own ``__reduce_ex__``, as pickle does; revive.py puts them together again.
 
 What differs from pickle: attributes are restored without running a class's own ``__setattr__``, so that frozen classes
 work; exceptions are restored without running the ``__init__`` of the user's class, which rarely accepts ``args``, and
-keep their cause and context; members of an enum are found by name.
+keep their slots, their cause and their context; members of an enum, and sentinels of a module, are found by name; what
+reduces to a name that no module has is one object for as long as somebody holds it.
 """
 
 from __future__ import annotations
 
+import collections
 import copyreg
-import enum
-import functools
-import gc
-import pickle
-import sys
 import types
 import typing
 import weakref
 from collections.abc import Callable, Generator
 from typing import Any
 
-from hashstash.errors import BadEntry, StashError
+from hashstash.errors import StashError
 from hashstash.serializers.hashstash import nodes
-from hashstash.serializers.hashstash.kinds import describe, never_stored, type_name
-from hashstash.serializers.hashstash.names import locate, walk_name
+from hashstash.serializers.hashstash.kinds import never_stored
+from hashstash.serializers.hashstash.names import MAIN, locate, locate_sentinel, walk_name
 from hashstash.serializers.hashstash.nodes import Child, Step, Walk, attribute, item, walk_each
+from hashstash.serializers.hashstash.unfinished import has_own_hash
 
 if typing.TYPE_CHECKING:
-    from hashstash.serializers.hashstash.build import Action, Reader
-    from hashstash.serializers.hashstash.walk import Walker, Writer
+    from hashstash.serializers.hashstash.walk import Writer
 
 PROTOCOL = 5
 Started = Generator[tuple[Any, Step | None], Child, Child | None]
 """A walk that ends with ``None`` if a walk inside it has written the object and all that follows."""
-HEAP_TYPE = 1 << 9
+MAKES_NAMED_TUPLES = collections.namedtuple.__code__.co_filename  # noqa: PYI024, where its source lies
 
 
 # Writing
@@ -44,18 +41,28 @@ def walk_object(writer: Writer, value: Any) -> Walk:
     if isinstance(recipe, str):
         return (yield from _walk_by_name(writer, value, recipe))
     function, arguments, state, items, pairs, setter = recipe
+    if state is items is pairs is None and len(arguments) == 1:
+        place = locate_sentinel(writer, value)
+        if place is not None:
+            return (yield from walk_name(writer, value, *place))
     if isinstance(value, set) and type(value).__reduce__ is set.__reduce__:  # made empty, so that it may contain itself
         function, arguments, items = copyreg.__newobj__, (type(value),), arguments[0]  # type: ignore[attr-defined]
+    elif type(value) is collections.Counter:
+        arguments, pairs = (), list(value.items())
     number, target, arguments, keywords = _construction(value, function, arguments)
     made = yield from walk_call(writer, value, number, target, arguments, keywords)
     if made is None:
         return writer.emit(value)
+    if has_own_hash(value):
+        writer.begin_state(value, _early_state(writer, value, made, state))
     if state is not None:
         yield from _walk_state(writer, value, made, state, setter)
+    if number == nodes.EXCEPTION:
+        yield from _walk_slots(writer, value, made)
     if items is not None:
-        yield from _walk_items(writer, made, items)
+        yield from walk_items(writer, value, made, items)
     if pairs is not None:
-        yield from _walk_pairs(writer, made, pairs)
+        yield from walk_pairs(writer, made, pairs)
     if isinstance(value, BaseException):
         yield from _walk_links(writer, value, made)
     return made
@@ -70,6 +77,7 @@ def walk_call(  # noqa: PLR0917
     values = yield from walk_each((argument, Step("argument", name)) for name, argument in keywords.items())
     if writer.is_made(value):
         return None
+    writer.fill_now((*arguments, *keywords.values()))
     if number == nodes.EXCEPTION:
         return writer.emit(value, number, target_child, children)
     return writer.emit(value, number, target_child, children, list(keywords), values)
@@ -110,12 +118,22 @@ def _ask(writer: Writer, value: Any) -> Any:
 def _construction(value: Any, function: Any, arguments: Any) -> tuple[int, Any, tuple[Any, ...], dict[str, Any]]:
     name = getattr(function, "__name__", "")
     if name == "__newobj__":
+        if isinstance(value, tuple) and _is_named_tuple_with_new(arguments[0]):
+            return nodes.CALL, tuple.__new__, (arguments[0], tuple(arguments[1:])), {}
         return nodes.NEW, arguments[0], tuple(arguments[1:]), {}
     if name == "__newobj_ex__":
         return nodes.NEW, arguments[0], tuple(arguments[1]), dict(arguments[2])
     if isinstance(value, BaseException) and function is type(value) and _reduces_as_builtin(type(value)):
         return nodes.EXCEPTION, function, arguments, {}
     return nodes.CALL, function, arguments, {}
+
+
+def _is_named_tuple_with_new(kind: type) -> bool:
+    """Whether *kind* reduces as a named tuple, to its fields, but has a ``__new__`` that may want something else."""
+    code = getattr(getattr(kind, "__getnewargs__", None), "__code__", None)
+    if code is None or code.co_filename != MAKES_NAMED_TUPLES:
+        return False
+    return kind.__new__ is not next(base for base in kind.__mro__ if "_field_defaults" in vars(base)).__new__
 
 
 def _reduces_as_builtin(kind: type) -> bool:
@@ -154,20 +172,46 @@ def walk_attributes(writer: Writer, made: Child, attributes: dict[str, Any], slo
     return made
 
 
-def _walk_items(writer: Writer, made: Child, items: list[Any]) -> Walk:
+def _early_state(writer: Writer, value: Any, made: Child, state: Any) -> Callable[[], None] | None:
+    """Writes the attributes of *value* that need no walk, for an object inside it that wants its hash."""
+    parts = None if hasattr(value, "__setstate__") else _attributes(value, state)
+    if parts is None:
+        return None
+
+    def write() -> None:
+        operation = [nodes.ATTRIBUTES, made[0]]
+        for part in parts:
+            ready = {name: writer.known(one) for name, one in part.items() if writer.is_ready(one)}
+            operation += [list(ready), list(ready.values())]
+        writer.add(*operation)
+
+    return write
+
+
+def _walk_slots(writer: Writer, value: BaseException, made: Child) -> Walk:
+    """The slots of an exception, which its ``__reduce__`` leaves out."""
+    names = copyreg._slotnames(type(value))  # type: ignore[attr-defined]  # noqa: SLF001, as pickle finds them
+    slots = {name: getattr(value, name) for name in names if hasattr(value, name)}
+    return (yield from walk_attributes(writer, made, {}, slots)) if slots else made
+
+
+def walk_items(writer: Writer, value: Any, made: Child, items: list[Any]) -> Walk:
+    """Write what is appended or added to *value*, which is *made*."""
     children = yield from walk_each((child, item(index)) for index, child in enumerate(items))
     if children:
-        writer.add(nodes.EXTEND, made[0], children)
+        is_hashed = isinstance(value, (set, weakref.WeakSet))
+        writer.add_later(items if is_hashed else (), nodes.EXTEND, made[0], children)
     return made
 
 
-def _walk_pairs(writer: Writer, made: Child, pairs: list[Any]) -> Walk:
+def walk_pairs(writer: Writer, made: Child, pairs: list[Any]) -> Walk:
+    """Write the items of the mapping *made*."""
     keys, values = [], []
     for key, child in pairs:
         keys.append((yield key, Step("key", nodes.describe_key(key))))
         values.append((yield child, item(key)))
     if keys:
-        writer.add(nodes.UPDATE, made[0], keys, values)
+        writer.add_later([key for key, _ in pairs], nodes.UPDATE, made[0], keys, values)
     return made
 
 
@@ -183,215 +227,11 @@ def _walk_by_name(writer: Writer, value: Any, name: str) -> Walk:
     place = locate(value, name)
     if place is not None:
         return (yield from walk_name(writer, value, *place))
-    rebuild = _BY_ARGUMENTS.get(type(value))
-    if rebuild is None:
+    if getattr(value, "__module__", None) not in MAIN:
         raise writer.refuse(value, f"no module has it under its name {name!r}")
-    function, arguments, keywords = rebuild(value)
-    for argument in (*arguments, *keywords.values()):
-        writer.keep(argument)
-    yield from walk_call(writer, value, nodes.CALL, function, arguments, keywords)
-    return writer.emit(value)
-
-
-Rebuild = Callable[[Any], tuple[Any, tuple[Any, ...], dict[str, Any]]]
-
-
-def _type_variable(value: Any) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
-    keywords = {"covariant": value.__covariant__, "contravariant": value.__contravariant__}
-    if value.__bound__ is not None:
-        keywords["bound"] = value.__bound__
-    return typing.TypeVar, (value.__name__, *value.__constraints__), keywords
-
-
-_BY_ARGUMENTS: dict[type, Rebuild] = {
-    typing.TypeVar: _type_variable,
-    typing.ParamSpec: lambda value: (typing.ParamSpec, (value.__name__,), {}),
-    typing.TypeVarTuple: lambda value: (typing.TypeVarTuple, (value.__name__,), {}),
-    typing.NewType: lambda value: (typing.NewType, (value.__name__, value.__supertype__), {}),
-}
-
-
-def _rebuilt(rebuild: Rebuild) -> Walker:
-    """A walker for a type that does not reduce, from the call that makes its values."""
-
-    def walk(writer: Writer, value: Any) -> Walk:
-        recipes = writer.note("recipes")
-        if id(value) not in recipes:
-            recipes[id(value)] = rebuild(value)
-            writer.keep(recipes[id(value)])
-        yield from walk_call(writer, value, nodes.CALL, *recipes[id(value)])
-        return writer.emit(value)
-
-    return walk
-
-
-def _forward_reference(value: Any) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
-    options = {"module": value.__forward_module__, "is_class": value.__forward_is_class__}
-    return typing.ForwardRef, (value.__forward_arg__, value.__forward_is_argument__), options
-
-
-def _proxied(value: Any) -> Any:
-    (inside, *_) = (*gc.get_referents(value), {})
-    return inside if isinstance(inside, dict) else dict(value)
-
-
-def _walk_cached_property(writer: Writer, value: Any) -> Walk:
-    made = yield from walk_call(writer, value, nodes.CALL, type(value), (value.func,), {})
-    if made is not None:
-        yield from walk_attributes(writer, made, {"attrname": value.attrname}, {})
-    return writer.emit(value)
-
-
-def _walk_buffer(writer: Writer, value: pickle.PickleBuffer) -> Walk:
-    try:
-        raw = value.raw()
-    except BufferError as error:
-        raise writer.refuse(value, "its memory is not contiguous") from error
-    return (yield from writer.leaf(value, nodes.BUFFER, writer.buffer(raw), raw.readonly))
-
-
-def _walk_member(writer: Writer, value: enum.Enum) -> Walk:
     kind = yield type(value), Step("class", type(value).__qualname__)
     if writer.is_made(value):
         return writer.emit(value)
-    if type(value).__members__.get(value.name or "") is value:
-        return writer.emit(value, nodes.MEMBER, kind, value.name)
-    child = yield value.value, attribute("value")
-    return writer.emit(value, nodes.CALL, kind, [child], [], [])
-
-
-def find_object_walker(value: Any) -> Walker:
-    """The walker for *value*, which is neither a function nor a class."""
-    if isinstance(value, enum.Enum):
-        return _walk_member
-    return _WALKERS.get(type(value), walk_object)
-
-
-_WALKERS: dict[type, Walker] = {
-    property: _rebuilt(lambda value: (property, (value.fget, value.fset, value.fdel, value.__doc__), {})),
-    staticmethod: _rebuilt(lambda value: (staticmethod, (value.__func__,), {})),
-    classmethod: _rebuilt(lambda value: (classmethod, (value.__func__,), {})),
-    types.MappingProxyType: _rebuilt(lambda value: (types.MappingProxyType, (_proxied(value),), {})),
-    typing.ForwardRef: _rebuilt(_forward_reference),
-    weakref.WeakKeyDictionary: _rebuilt(lambda value: (weakref.WeakKeyDictionary, (dict(value),), {})),
-    weakref.WeakValueDictionary: _rebuilt(lambda value: (weakref.WeakValueDictionary, (dict(value),), {})),
-    functools.cached_property: _walk_cached_property,
-    pickle.PickleBuffer: _walk_buffer,
-}
-
-
-# Reading
-
-
-def call(what: Any, function: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
-    """Call code that the stored value names; an error says which value could not be restored."""
-    try:
-        return function(*arguments, **keywords)
-    except StashError:
-        raise
-    except Exception as error:  # code of the user's class
-        name = type_name(what) if isinstance(what, type) else getattr(what, "__qualname__", describe(what))
-        raise BadEntry(f"a stored value cannot be restored: {name} raised {error!r}") from error
-
-
-def _keywords(reader: Reader, names: Any, values: Any) -> dict[str, Any]:
-    return dict(zip(names, reader.get_all(values), strict=True))
-
-
-def _call(reader: Reader, function: Child, arguments: Any, names: Any, values: Any) -> None:
-    target = reader.get(function)
-    reader.make(call(target, target, *reader.get_all(arguments), **_keywords(reader, names, values)))
-
-
-def _new(reader: Reader, kind: Child, arguments: Any, names: Any, values: Any) -> None:
-    target = reader.get(kind)
-    reader.make(call(target, target.__new__, target, *reader.get_all(arguments), **_keywords(reader, names, values)))
-
-
-def _exception(reader: Reader, kind: Child, arguments: Any) -> None:
-    target = reader.get(kind)
-    builtin = next(base for base in target.__mro__ if not base.__flags__ & HEAP_TYPE)
-    values = reader.get_all(arguments)
-    made = call(target, builtin.__new__, target, *values)
-    call(target, builtin.__init__, made, *values)
-    reader.make(made)
-
-
-def _links(reader: Reader, slot: Any, cause: Child, context: Child, is_suppressed: Any) -> None:
-    error = reader.slot(slot)
-    error.__cause__, error.__context__ = reader.get(cause), reader.get(context)
-    error.__suppress_context__ = bool(is_suppressed)
-
-
-def _attributes_of(  # noqa: PLR0917
-    reader: Reader, slot: Any, names: Any, values: Any, slot_names: Any, slot_values: Any
-) -> None:
-    target = reader.slot(slot)
-    attributes = {sys.intern(name): value for name, value in zip(names, reader.get_all(values), strict=True)}
-    slots = dict(zip(slot_names, reader.get_all(slot_values), strict=True))
-    set_state(target, (attributes, slots) if slots else attributes)
-
-
-def set_state(target: Any, state: Any) -> None:
-    """Give *target* its state, as its class wants it."""
-    setter = getattr(target, "__setstate__", None)
-    if setter is not None:
-        call(type(target), setter, state)
-        return
-    attributes, slots = state if isinstance(state, tuple) and len(state) == 2 else (state, None)
-    if attributes:
-        if hasattr(target, "__dict__"):
-            target.__dict__.update(attributes)
-        else:
-            slots = {**attributes, **(slots or {})}
-    for name, value in (slots or {}).items():
-        call(type(target), object.__setattr__, target, name, value)
-
-
-def _state(reader: Reader, slot: Any, state: Child, setter: Child) -> None:
-    target, value = reader.slot(slot), reader.get(state)
-    if setter is None:
-        call(type(target), set_state, target, value)
-    else:
-        call(type(target), reader.get(setter), target, value)
-
-
-def _extend(reader: Reader, slot: Any, items: Any) -> None:
-    target, values = reader.slot(slot), reader.get_all(items)
-    if hasattr(target, "extend"):
-        call(type(target), target.extend, values)
-    else:
-        add = target.add if isinstance(target, set) else target.append
-        for value in values:
-            call(type(target), add, value)
-
-
-def _update(reader: Reader, slot: Any, keys: Any, values: Any) -> None:
-    target = reader.slot(slot)
-    for key, value in zip(reader.get_all(keys), reader.get_all(values), strict=True):
-        call(type(target), type(target).__setitem__, target, key, value)
-
-
-def _buffer(reader: Reader, place: Any, is_readonly: Any) -> None:
-    reader.make(bytes(reader.buffer(place)) if is_readonly else memoryview(reader.memory(place)))
-
-
-def _member(reader: Reader, kind: Child, name: Any) -> None:
-    target = reader.get(kind)
-    if name not in target.__members__:
-        raise BadEntry(f"a stored value needs {type_name(target)}.{name}, which the enum no longer has")
-    reader.make(target.__members__[name])
-
-
-ACTIONS: dict[int, Action] = {
-    nodes.CALL: _call,
-    nodes.NEW: _new,
-    nodes.EXCEPTION: _exception,
-    nodes.LINKS: _links,
-    nodes.ATTRIBUTES: _attributes_of,
-    nodes.STATE: _state,
-    nodes.EXTEND: _extend,
-    nodes.UPDATE: _update,
-    nodes.BUFFER: _buffer,
-    nodes.MEMBER: _member,
-}
+    made = writer.emit(value, nodes.NAMED_OBJECT, name, kind)
+    state = value.__getstate__()
+    return made if state is None else (yield from _walk_state(writer, value, made, state, None))

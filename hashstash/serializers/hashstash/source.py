@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from hashstash.errors import BadEntry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 FunctionNode: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+FUNCTION_NODES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 FUTURE_FLAGS = 0
 for _name in __future__.all_feature_names:
     FUTURE_FLAGS |= getattr(__future__, _name).compiler_flag
@@ -33,7 +34,8 @@ GENERATED_BY_DATACLASSES = "__create_fn__.<locals>."
 class Source(NamedTuple):
     """The text of a function, where it begins (line from 1, column from 0), and the scopes that it needs around it.
 
-    ``margin`` is the white space before a ``def``, and ``None`` for a lambda.
+    ``margin`` is the white space before a ``def``, and ``None`` for a lambda. ``imports`` are the names in the text that
+    its module imports: Python compiles ``math.sqrt(x)`` in another way where it sees that ``math`` is a module.
     """
 
     text: str
@@ -42,6 +44,7 @@ class Source(NamedTuple):
     margin: str | None
     class_name: str
     names: list[str]
+    imports: Sequence[str] = ()
 
     def placed(self) -> str:
         """A module in which the text stands at its line and column."""
@@ -53,8 +56,11 @@ class Source(NamedTuple):
         else:
             margin = self.margin
             body = margin + self.text
-        lines = [margin[:depth] + head for depth, head in enumerate(scopes.values())]
-        return "\n" * (self.line - 1 - len(lines)) + "".join(line + "\n" for line in lines) + body + "\n"
+        heads = [*scopes.values()] or (["if True:"] if self.margin else [])
+        lines = [margin[:depth] + head for depth, head in enumerate(heads)]
+        # Below the text, since nothing need stand above it; a compiler reads the whole module first.
+        imports = f"\nimport {', '.join(self.imports)}\n" if self.imports else ""
+        return "\n" * (self.line - 1 - len(lines)) + "".join(line + "\n" for line in lines) + body + "\n" + imports
 
     def scopes(self) -> dict[str, str]:
         """The scopes around the text, outermost first: their names and the lines that open them."""
@@ -65,40 +71,60 @@ class Source(NamedTuple):
         return scopes
 
 
+class SourceFile(NamedTuple):
+    """The lines of a file, the functions that begin on each of them, and the names that the module imports."""
+
+    lines: list[str]
+    functions: dict[int, list[tuple[FunctionNode, str]]]
+    imports: set[str]
+
+
 class SourceFiles:
-    """The functions in the files of one document, by line, each file parsed once."""
+    """The functions in the files of one document, each file parsed once."""
 
     def __init__(self) -> None:
-        self._files: dict[str, tuple[list[str], dict[int, list[tuple[FunctionNode, str]]]]] = {}
+        self._files: dict[str, SourceFile] = {}
 
     def find(self, code: types.CodeType) -> Source | None:
         """The text that *code* was compiled from, or ``None`` where there is none or it has changed."""
         if code.co_filename not in self._files:
-            lines = linecache.getlines(code.co_filename)
-            self._files[code.co_filename] = (lines, _functions_by_line(lines))
-        lines, functions = self._files[code.co_filename]
+            self._files[code.co_filename] = _parse(linecache.getlines(code.co_filename))
+        lines, functions, imports = self._files[code.co_filename]
         candidates = [one for one in functions.get(code.co_firstlineno, []) if _fits(code, one[0])]
         for node, class_name in sorted(candidates, key=lambda one: _extent(one[0])):
-            source = _cut(lines, node, class_name, sorted(code.co_freevars))
+            own = {parameter.name for parameter in getattr(node, "type_params", ())}
+            source = _cut(lines, node, class_name, sorted(set(code.co_freevars) - own))
+            source = source._replace(imports=sorted(imports.intersection(_names_in(code))))
             if _is_source_of(source, code):
                 return source
         return None
 
 
-def _functions_by_line(lines: list[str]) -> dict[int, list[tuple[FunctionNode, str]]]:
+def _parse(lines: list[str]) -> SourceFile:
+    functions: dict[int, list[tuple[FunctionNode, str]]] = {}
+    imports: set[str] = set()
     try:
         tree = ast.parse("".join(lines))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return {}
-    found: dict[int, list[tuple[FunctionNode, str]]] = {}
-    pending: list[tuple[ast.AST, str]] = [(tree, "")]
+        return SourceFile(lines, functions, imports)
+    pending: list[tuple[ast.AST, str, bool]] = [(tree, "", True)]
     while pending:
-        node, class_name = pending.pop()
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
-            found.setdefault(_first_line(node), []).append((node, class_name))
+        node, class_name, is_module_level = pending.pop()
+        if isinstance(node, FUNCTION_NODES):
+            functions.setdefault(_first_line(node), []).append((node, class_name))
+        elif isinstance(node, (ast.Import, ast.ImportFrom)) and is_module_level:
+            imports.update((alias.asname or alias.name).partition(".")[0] for alias in node.names)
         inside = node.name if isinstance(node, ast.ClassDef) else class_name
-        pending.extend((child, inside) for child in ast.iter_child_nodes(node))
-    return found
+        is_module_level = is_module_level and not isinstance(node, (*FUNCTION_NODES, ast.ClassDef))
+        pending.extend((child, inside, is_module_level) for child in ast.iter_child_nodes(node))
+    return SourceFile(lines, functions, imports - {"*"})
+
+
+def _names_in(code: types.CodeType) -> Iterator[str]:
+    yield from (*code.co_names, *code.co_varnames, *code.co_freevars, *code.co_cellvars)
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from _names_in(constant)
 
 
 def _first_line(node: FunctionNode) -> int:

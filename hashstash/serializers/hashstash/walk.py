@@ -19,6 +19,7 @@ from hashstash.serializers.hashstash.arrays import SharedMemory, is_array
 from hashstash.serializers.hashstash.kinds import describe
 from hashstash.serializers.hashstash.nodes import ATOMS, TEXTUAL, Child, Operation, Step, Walk, is_atom
 from hashstash.serializers.hashstash.types import TypeHook, find_hook
+from hashstash.serializers.hashstash.unfinished import Unfinished
 
 if TYPE_CHECKING:
     from hashstash.codec import Buffer
@@ -67,6 +68,7 @@ class Writer:
         self._slot_count = 0
         self._open: dict[int, int] = {}
         self._open_containers: dict[int, int] = {}
+        self._unfinished = Unfinished()
         self._progress = 0
         self._alive: list[object] = []
         self._trail: list[tuple[Walk, Any, Step | None]] = []
@@ -83,7 +85,7 @@ class Writer:
             try:
                 child, step = self._trail[-1][0].send(answer)
             except StopIteration as done:
-                self._open.pop(id(self._trail.pop()[1]), None)
+                self._leave()
                 answer = done.value
                 continue
             answer = self.known(child)
@@ -103,6 +105,8 @@ class Writer:
             return value
         number = id(value)
         if number in self._slots:
+            if self._unfinished.groups:
+                self._unfinished.refer(number, len(self._trail) - 1)
             return [self._slots[number]]
         if number in self._open_containers:
             operation = self._open_containers[number]
@@ -126,6 +130,13 @@ class Writer:
             self._check_cycle(value)
         self._open[id(value)] = self._progress
         self._trail[-1] = (walk, value, step)
+
+    def _leave(self) -> None:
+        _, value, _ = self._trail.pop()
+        self._open.pop(id(value), None)
+        if self._unfinished.groups:
+            for operation in self._unfinished.leave(value, len(self._trail)):
+                self.add(*operation)
 
     def _choose(self, value: Any) -> Walker:
         kind = type(value)
@@ -202,14 +213,50 @@ class Writer:
         self._open_containers[id(value)] = number
         self._progress += 1
 
-    def close_container(self, value: object, number: int, *parts: Any) -> Child:
+    def close_container(self, value: Any, number: int, *parts: Any) -> Child:
         """Make *value* with its parts, or fill it where it had to be made empty."""
         del self._open_containers[id(value)]
+        keys = () if number == nodes.LIST or not self._unfinished.groups else value
         slot = self._slots.get(id(value))
         if slot is None:
-            return self.emit(value, number, *parts)
-        self.add(_FILL[number], slot, *parts)
+            if not keys or self._unfinished.holding(keys) is None:
+                return self.emit(value, number, *parts)
+            (slot,) = self.emit(value, number, *([] for _ in parts))
+        self.add_later(keys, _FILL[number], slot, *parts)
         return [slot]
+
+    def begin_state(self, value: object, early: Callable[[], None] | None) -> None:
+        """Note that *value* is made, but cannot be hashed before its state is written; see unfinished.py."""
+        self._unfinished.begin(value, len(self._trail) - 1, early)
+
+    def is_ready(self, value: Any) -> bool:
+        """Whether *value* can be written without a walk, and then hashed."""
+        if id(value) in self._slots:
+            return value not in self._unfinished
+        return is_atom(value) or (type(value) in {tuple, frozenset} and _is_flat(value))
+
+    def add_later(self, keys: Iterable[object], *operation: Any) -> None:
+        """Add an operation that makes nothing when all of *keys* can be hashed."""
+        group = self._unfinished.holding(keys) if keys and self._unfinished.groups else None
+        if group is None:
+            self.add(*operation)
+        else:
+            self._unfinished.wait(group, list(operation))
+
+    def fill_now(self, values: Iterable[object]) -> None:
+        """Fill those of *values*, and of their items, that were to be filled later: code is about to look at them."""
+        if self._unfinished.groups:
+            for operation in self._unfinished.take(self._slots_near(values)):
+                self.add(*operation)
+
+    def is_empty_yet(self, values: Iterable[object]) -> bool:
+        """Whether one of *values*, or of their items, is to be filled later."""
+        return bool(self._unfinished.groups) and self._unfinished.waits(self._slots_near(values))
+
+    def _slots_near(self, values: Iterable[object]) -> set[int]:
+        near = list(values)
+        near += [part for value in near if isinstance(value, (tuple, list)) for part in value]
+        return {self._slots[id(part)] for part in near if id(part) in self._slots}
 
     def buffer(self, data: Buffer) -> bytes | int:
         """How operations refer to *data*: itself where it is small, else its position among the buffers."""
@@ -315,6 +362,8 @@ def _hooked(writer: Writer, value: Any) -> Walk:
     child = yield meta, Step("inside", hook.tag)
     if writer.is_made(value):
         return writer.emit(value)
+    if writer.is_empty_yet([meta]):
+        raise CycleThroughHook(value)
     return writer.emit(value, nodes.WALKED_HOOK, hook.tag, child, [writer.buffer(buffer) for buffer in buffers])
 
 

@@ -2,8 +2,9 @@
 
 A hook matches exact types (or a closed family such as numpy's dtypes) and never their subclasses, so that nothing
 comes back as its own base class. Its tag is part of the stored format: ``decimal`` belongs to the standard library,
-``np.*`` to numpy, ``pd.*`` to pandas. A family's package is imported only when a stored value needs it, never to find
-out whether it matches: a value of that package can only exist once the package is loaded.
+``np.*`` to numpy, ``pd.*`` to pandas, ``pa.*`` to pyarrow, ``pl.*`` to polars, ``sp.*`` to scipy. A family's package is
+imported only when a stored value needs it, never to find out whether it matches: a value of that package can only exist
+once the package is loaded.
 """
 
 from __future__ import annotations
@@ -66,6 +67,11 @@ STDLIB = "hashstash.serializers.hashstash.types.stdlib"
 FAMILIES: dict[str, Family] = {
     "np": Family("hashstash.serializers.hashstash.types.numpy", "numpy", "numpy"),
     "pd": Family("hashstash.serializers.hashstash.types.pandas", "pandas", "'hashstash[dataframe]'"),
+    "pa": Family("hashstash.serializers.hashstash.types.pyarrow", "pyarrow", "'hashstash[dataframe]'"),
+    "pl": Family("hashstash.serializers.hashstash.types.polars", "polars", "'hashstash[polars]'"),
+    "sp": Family("hashstash.serializers.hashstash.types.scipy", "scipy", "'hashstash[scipy]'"),
+    "pytz": Family("hashstash.serializers.hashstash.types.pytz_zones", "pytz", "pytz"),
+    "dateutil": Family("hashstash.serializers.hashstash.types.dateutil_zones", "dateutil", "python-dateutil"),
 }
 PREFIX_OF_PACKAGE = {family.package: prefix for prefix, family in FAMILIES.items()}
 
@@ -133,12 +139,12 @@ def _family_hooks(prefix: str, tag: str) -> Mapping[str, TypeHook]:
         raise _unknown(tag)
     try:
         importlib.import_module(family.package)
+        return _hooks(family.module)  # which may need another package, such as numpy
     except ImportError as error:
         raise MissingDependency(
-            f"the stored value holds a {tag!r}, which needs the package {family.package!r}: "
+            f"the stored value holds a {tag!r}, which needs the package {family.package!r} ({error}): "
             f"pip install {family.install}"
         ) from error
-    return _hooks(family.module)
 
 
 def _hooks(module: str) -> Mapping[str, TypeHook]:

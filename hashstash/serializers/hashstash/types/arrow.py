@@ -1,7 +1,7 @@
-"""Flat Arrow arrays as their buffers, and the strings of pandas, which share Arrow's layout with or without pyarrow.
+"""Arrow arrays as pandas holds them, and the strings of pandas, which share Arrow's layout with or without pyarrow.
 
-Only flat types from a fixed table are data here. What comes in is validated by Arrow in full before anybody looks at
-it.
+A column of a flat type is one array here; nested ones are chunked arrays of pyarrow (see ``arrow_layout.py``). What
+comes in is validated by Arrow in full before anybody looks at it.
 """
 
 from __future__ import annotations
@@ -11,63 +11,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hashstash.errors import CorruptEntry, MissingDependency
-from hashstash.serializers.hashstash.types import NeedsGraph
+from hashstash.errors import CorruptEntry
+from hashstash.serializers.hashstash.types.arrow_types import arrow, pack_type, unpack_type
 from hashstash.serializers.hashstash.types.build import expect, items
 
 if TYPE_CHECKING:
     from hashstash.codec import Buffer
 
 OFFSETS = np.dtype("<i8")
-SIMPLE_TYPES = {
-    **{name: name for name in ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")},
-    "halffloat": "float16",
-    "float": "float32",
-    "double": "float64",
-    "bool": "bool_",
-    **{name: name for name in ("string", "large_string", "binary", "large_binary")},
-    "date32[day]": "date32",
-    "date64[ms]": "date64",
-}
-PARAMETRIC_TYPES = ("timestamp", "duration", "time32", "time64", "decimal128")
+NOT_FLAT = frozenset({"null", "string_view", "binary_view"})
+"""Without children, and yet with other buffers in other releases of pyarrow."""
 
 
-def arrow() -> Any:
-    """The package, which reading an Arrow array needs."""
-    try:
-        import pyarrow as pa
-    except ImportError as error:
-        raise MissingDependency(
-            "the stored value holds an Arrow array, which needs the package 'pyarrow': "
-            "pip install 'hashstash[dataframe]'"
-        ) from error
-    return pa
-
-
-def pack_type(kind: Any) -> Any:
-    """An Arrow type as a name, or a name with parameters."""
-    types = arrow().types
-    if str(kind) in SIMPLE_TYPES:
-        return str(kind)
-    if types.is_timestamp(kind):
-        return ["timestamp", kind.unit, *([kind.tz] if kind.tz is not None else [])]
-    if types.is_duration(kind):
-        return ["duration", kind.unit]
-    if types.is_time(kind):
-        return [f"time{kind.bit_width}", kind.unit]
-    if types.is_decimal128(kind):
-        return ["decimal128", kind.precision, kind.scale]
-    raise NeedsGraph(kind, f"is of the nested or rare Arrow type {kind}")
-
-
-def unpack_type(meta: Any) -> Any:
-    """The Arrow type that :func:`pack_type` was given."""
-    name, *parameters = meta if type(meta) is list else [meta]
-    if not parameters and name in SIMPLE_TYPES:
-        return getattr(arrow(), SIMPLE_TYPES[name])()
-    if name in PARAMETRIC_TYPES:
-        return getattr(arrow(), name)(*parameters)
-    raise CorruptEntry(f"a stored Arrow array is of the unknown type {name!r:.80}; delete the entry")
+def is_flat(kind: Any) -> bool:
+    """Whether a column of this type is stored as the buffers of one array."""
+    nested = (arrow().BaseExtensionType, arrow().DictionaryType)
+    return kind.num_fields == 0 and not isinstance(kind, nested) and str(kind) not in NOT_FLAT
 
 
 def pack_chunked(chunked: Any) -> tuple[list[Any], list[Buffer]]:
@@ -81,7 +40,8 @@ def pack_chunked(chunked: Any) -> tuple[list[Any], list[Buffer]]:
 
 def in_one_piece(chunked: Any) -> Any:
     """One array whose buffers begin with its first element, and hold not much else."""
-    array = chunked.combine_chunks()
+    # What is in one chunk already, combine_chunks() would copy.
+    array = chunked.chunk(0) if chunked.num_chunks == 1 else chunked.combine_chunks()
     if hasattr(array, "chunks"):  # older releases of pyarrow give a chunked array back
         array = arrow().concat_arrays(array.chunks) if array.num_chunks != 1 else array.chunk(0)
     held = sum(buffer.size for buffer in array.buffers() if buffer is not None)

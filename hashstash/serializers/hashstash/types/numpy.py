@@ -1,8 +1,9 @@
 """Numpy's arrays, scalars, element types and random generators.
 
 An array is the text of its element type, its shape, and its memory as one buffer, never copied if it is in one piece.
-It comes back writable: in place where the buffer is writable memory, else as a copy. Arrays of objects are lists of
-their elements. Element types from a stranger are matched against a pattern before numpy sees them.
+It comes back writable, even if it was not: in place where the buffer is writable memory, else as a copy. An array over
+a file (``np.memmap``) is stored as its content, and comes back as a ``np.memmap`` over no file. Arrays of objects are
+lists of their elements. Element types from a stranger are matched against a pattern before numpy sees them.
 """
 
 # ruff: noqa: SLF001  the parts of a masked array have no public names
@@ -18,6 +19,7 @@ from hashstash.errors import CorruptEntry
 from hashstash.serializers.hashstash.types import NeedsGraph, TypeHook
 from hashstash.serializers.hashstash.types.build import expect, items, plain_hook
 from hashstash.serializers.hashstash.types.numpy_random import RANDOM
+from hashstash.serializers.hashstash.types.numpy_values import VALUES, CharArray
 from hashstash.serializers.hashstash.types.texts import pack_texts, unpack_texts
 
 if TYPE_CHECKING:
@@ -32,9 +34,9 @@ SCALARS = frozenset(np.sctypeDict.values()) | {np.record}
 
 
 def pack_dtype(dtype: Any) -> Any:
-    """An element type as plain data: its text, or a list for structured and sub-array types."""
+    """An element type as plain data: its text, or a list for structured and sub-array types and those with metadata."""
     if dtype.metadata is not None:
-        raise NeedsGraph(dtype, "is an element type with metadata")
+        return ["noted", pack_dtype(_without_metadata(dtype)), dict(dtype.metadata)]
     if dtype.fields is not None:
         fields = [_pack_field(name, *dtype.fields[name]) for name in dtype.names]
         return ["fields", fields, dtype.itemsize, dtype.isalignedstruct, _is_record(dtype)]
@@ -49,6 +51,28 @@ def pack_dtype(dtype: Any) -> Any:
         if SIMPLE.fullmatch(text) and np.dtype(text) == dtype and np.dtype(text).type is dtype.type:
             return text
     raise NeedsGraph(dtype, f"is the element type {dtype!r}, which numpy itself does not have")
+
+
+def _without_metadata(dtype: Any) -> Any:
+    """The same element type without metadata of its own; its fields keep theirs."""
+    if dtype.fields is not None:
+        names = list(dtype.names)
+        fields = [dtype.fields[name] for name in names]
+        plain = {
+            "names": names,
+            "titles": [field[2] if len(field) > 2 else None for field in fields],
+            "formats": [field[0] for field in fields],
+            "offsets": [field[1] for field in fields],
+            "itemsize": dtype.itemsize,
+        }
+        made = np.dtype(plain, align=dtype.isalignedstruct)
+        return np.dtype((np.record, made)) if dtype.type is np.record else made
+    if dtype.subdtype is not None:
+        return np.dtype(dtype.subdtype)
+    made = np.dtype(dtype.str) if dtype.kind != "O" else np.dtype("O")
+    if made.metadata is not None or made != dtype:
+        raise NeedsGraph(dtype, "is an element type with metadata that cannot be told from it")
+    return made
 
 
 def _pack_field(name: str, dtype: Any, offset: int, title: Any = None) -> list[Any]:
@@ -73,6 +97,9 @@ def unpack_dtype(meta: Any) -> Any:
     if kind == "sub":
         base, shape = rest
         return np.dtype((unpack_dtype(base), tuple(expect(list, shape))))
+    if kind == "noted":
+        base, metadata = rest
+        return np.dtype(unpack_dtype(base), metadata=expect(dict, metadata))
     if kind == "text" and StringDType:
         coerce, missing = rest
         return StringDType(coerce=coerce, **({"na_object": missing[0]} if missing else {}))
@@ -81,11 +108,17 @@ def unpack_dtype(meta: Any) -> Any:
 
 def _unpack_fields(fields: Any, itemsize: Any, is_aligned: Any, is_record: Any) -> Any:
     names, titles, formats, offsets = zip(*(items(field, 4) for field in fields), strict=True) if fields else ((),) * 4
+    parts = [unpack_dtype(part) for part in formats]
+    if type(itemsize) is not int or not all(
+        type(offset) is int and 0 <= offset <= itemsize - part.itemsize
+        for offset, part in zip(offsets, parts, strict=True)
+    ):  # numpy adds offset and size in 32 bits, and takes what overflows for a field within the element
+        raise CorruptEntry("a stored array has a field outside of its elements; delete the entry")
     dtype = np.dtype(
         {
             "names": list(names),
             "titles": list(titles),
-            "formats": [unpack_dtype(part) for part in formats],
+            "formats": parts,
             "offsets": list(offsets),
             "itemsize": itemsize,
         },
@@ -139,8 +172,8 @@ def unpack_array(meta: Any, buffers: list[Buffer]) -> Any:
     size = math.prod(shape)
     if dtype.hasobject or dtype.subdtype is not None or size * dtype.itemsize != len(buffer):
         raise CorruptEntry(f"a stored array of shape {shape} does not fit its {len(buffer)} bytes; delete the entry")
-    if not len(buffer):
-        return np.empty(shape, dtype, order)
+    if not len(buffer):  # numpy.empty would give each of any number of texts of no width a width
+        return np.ndarray(shape, dtype, bytearray(), order=order)
     array = np.ndarray(shape, dtype, buffer, order=order)
     return array if array.flags.writeable else array.copy(order)
 
@@ -196,6 +229,8 @@ def _unpack_masked(meta: Any) -> Any:
     data, mask, fill, is_hard = items(meta, 4)
     expect(np.ndarray, data)
     expect((np.ndarray, type(None)), mask)
+    if mask is not None and mask.shape != data.shape:  # numpy would repeat it, for any number of elements
+        raise CorruptEntry("a stored masked array has a mask of another shape; delete the entry")
     array = np.ma.MaskedArray(data, mask=np.ma.nomask if mask is None else mask, hard_mask=is_hard, copy=False)
     if fill is not None:
         array.fill_value = fill
@@ -226,10 +261,13 @@ _HOOKS = [
     TypeHook("np.nd", lambda kind: kind is np.ndarray, pack_array, unpack_array),
     TypeHook("np.matrix", lambda kind: kind is np.matrix, pack_array, _viewed_as(np.matrix)),
     TypeHook("np.rec", lambda kind: kind is np.recarray, pack_array, _viewed_as(np.recarray)),
+    TypeHook("np.memmap", lambda kind: kind is np.memmap, pack_array, _viewed_as(np.memmap)),
+    TypeHook("np.chars", lambda kind: kind is CharArray, pack_array, _viewed_as(CharArray)),
     plain_hook("np.masked", lambda kind: kind is np.ma.MaskedArray, _pack_masked, _unpack_masked),
     plain_hook("np.mask", lambda kind: kind is type(np.ma.masked), lambda _: None, lambda _: np.ma.masked),
     plain_hook("np.scalar", lambda kind: kind in SCALARS, _pack_scalar, _unpack_scalar),
     plain_hook("np.dtype", lambda kind: issubclass(kind, np.dtype), pack_dtype, unpack_dtype),
     *RANDOM,
+    *VALUES,
 ]
 HOOKS = {hook.tag: hook for hook in _HOOKS}

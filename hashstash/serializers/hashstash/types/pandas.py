@@ -15,7 +15,8 @@ import pandas as pd
 from hashstash.errors import CorruptEntry
 from hashstash.serializers.hashstash.types.build import expect, items, plain_hook
 from hashstash.serializers.hashstash.types.pandas_arrays import ARRAYS, with_freq, without_freq
-from hashstash.serializers.hashstash.types.pandas_dtypes import DTYPES, pack_freq
+from hashstash.serializers.hashstash.types.pandas_dtypes import DTYPES
+from hashstash.serializers.hashstash.types.pandas_offsets import OFFSETS, pack_freq
 from hashstash.serializers.hashstash.types.pandas_scalars import SCALARS
 
 try:
@@ -146,6 +147,7 @@ _HOOKS = [
     plain_hook("pd.multi", lambda kind: kind is pd.MultiIndex, _pack_multi, _unpack_multi),
     *ARRAYS,
     *DTYPES,
+    *OFFSETS,
     *SCALARS,
 ]
 HOOKS = {hook.tag: hook for hook in _HOOKS}

@@ -10,16 +10,15 @@ import pandas as pd
 from pandas._libs.sparse import IntIndex
 
 from hashstash.errors import CorruptEntry
-from hashstash.serializers.hashstash.types import TypeHook, arrow
+from hashstash.serializers.hashstash.types import TypeHook, arrow, arrow_types
 from hashstash.serializers.hashstash.types.build import expect, items, plain_hook
 from hashstash.serializers.hashstash.types.pandas_dtypes import (
     MASKED,
-    pack_freq,
     pack_zone,
     string_dtype,
-    unpack_freq,
     unpack_zone,
 )
+from hashstash.serializers.hashstash.types.pandas_offsets import pack_freq, unpack_freq
 
 if TYPE_CHECKING:
     from hashstash.codec import Buffer
@@ -148,12 +147,15 @@ def _unpack_strings(meta: Any, buffers: list[Buffer]) -> Any:
 
 
 def _pack_arrow(value: Any) -> tuple[Any, list[Buffer]]:
-    return arrow.pack_chunked(value._pa_array)
+    held = value._pa_array
+    return arrow.pack_chunked(held) if arrow.is_flat(held.type) else (held, [])
 
 
 def _unpack_arrow(meta: Any, buffers: list[Buffer]) -> Any:
+    if not isinstance(meta, list):
+        return ArrowArray(expect(arrow_types.arrow().ChunkedArray, meta))
     array = arrow.unpack_array(meta, buffers)
-    return ArrowArray(arrow.arrow().chunked_array([array]))
+    return ArrowArray(arrow_types.arrow().chunked_array([array]))
 
 
 ARRAYS = [

@@ -1,16 +1,16 @@
-"""Pandas' extension dtypes, time zones and frequencies as plain data."""
+"""Pandas' extension dtypes and time zones as plain data."""
 
 from __future__ import annotations
 
 import datetime as dt
+from importlib.util import find_spec
 from typing import Any
 
 import pandas as pd
-from pandas.tseries.frequencies import to_offset
 
 from hashstash.errors import CorruptEntry
-from hashstash.serializers.hashstash.types import NeedsGraph
-from hashstash.serializers.hashstash.types.arrow import pack_type, unpack_type
+from hashstash.serializers.hashstash.types import restore
+from hashstash.serializers.hashstash.types.arrow_types import pack_type, unpack_type
 from hashstash.serializers.hashstash.types.build import expect, items, plain_hook
 from hashstash.serializers.hashstash.types.numpy import pack_dtype, unpack_dtype
 
@@ -38,40 +38,18 @@ def pack_zone(zone: Any) -> Any:
 
 
 def unpack_zone(meta: Any) -> Any:
-    """The zone that :func:`pack_zone` was given; without pytz, the same zone of the standard library."""
+    """The zone that :func:`pack_zone` was given.
+
+    Without pytz it is the same zone of the standard library: it was pandas 2 that chose pytz, not the user.
+    """
     if not isinstance(meta, list):
         return expect((dt.tzinfo, type(None)), meta)
     kind, name = items(meta, 2)
     if kind != "pytz":
         raise CorruptEntry(f"a stored time zone is of the unknown kind {kind!r:.80}; delete the entry")
-    try:
-        import pytz  # type: ignore[import-untyped,unused-ignore]
-    except ImportError:
-        if type(name) is int:
-            return dt.timezone(dt.timedelta(minutes=name))
-        from hashstash.serializers.hashstash.types import restore
-
-        return restore("zone", name, [])
-    return pytz.FixedOffset(name) if type(name) is int else pytz.timezone(expect(str, name))
-
-
-def pack_freq(freq: Any) -> str | None:
-    """The text of a frequency that the text alone describes."""
-    if freq is None:
-        return None
-    text: str = freq.freqstr
-    try:
-        again = to_offset(text)
-    except ValueError as error:
-        raise NeedsGraph(freq, "is a frequency that its name does not describe") from error
-    if type(again) is not type(freq) or again != freq:
-        raise NeedsGraph(freq, "is a frequency that its name does not describe")
-    return text
-
-
-def unpack_freq(meta: Any) -> Any:
-    """The frequency that :func:`pack_freq` was given."""
-    return None if meta is None else to_offset(expect(str, meta))
+    if find_spec("pytz"):
+        return restore("pytz.zone", name, [])
+    return dt.timezone(dt.timedelta(minutes=name)) if type(name) is int else restore("zone", name, [])
 
 
 def _pack_category(dtype: Any) -> Packed:

@@ -1,4 +1,4 @@
-"""Pandas' single values: moments, periods, intervals, frequencies, and the two that are missing."""
+"""Pandas' single values: moments, periods, intervals, and the two that are missing."""
 
 from __future__ import annotations
 
@@ -9,15 +9,10 @@ import pandas as pd
 
 from hashstash.serializers.hashstash.types.build import expect, items, plain_hook
 from hashstash.serializers.hashstash.types.pandas_dtypes import (
-    pack_freq,
     pack_zone,
     unpack_extension_dtype,
-    unpack_freq,
     unpack_zone,
 )
-
-BaseOffset: Any = pd.offsets.BaseOffset
-OFFSETS = BaseOffset.__module__
 
 
 def _pack_moment(value: Any) -> list[Any]:
@@ -69,10 +64,4 @@ SCALARS = [
     ),
     plain_hook("pd.nat", lambda kind: kind is type(pd.NaT), lambda _: None, lambda _: pd.NaT),
     plain_hook("pd.na", lambda kind: kind is type(pd.NA), lambda _: None, lambda _: pd.NA),
-    plain_hook(
-        "pd.freq",
-        lambda kind: issubclass(kind, BaseOffset) and kind.__module__ == OFFSETS,
-        pack_freq,
-        unpack_freq,
-    ),
 ]

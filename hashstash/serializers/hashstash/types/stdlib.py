@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import array
 import collections
+import functools
 import re
 import sys
 import types
@@ -73,16 +74,40 @@ def _pack_decimal(value: Any) -> str:
 
 
 def _unpack_decimal(meta: Any) -> Any:
-    from decimal import Context, Decimal, InvalidOperation
+    from decimal import Decimal
 
-    return Decimal(expect(str, meta), Context(traps=[InvalidOperation]))
+    return Decimal(expect(str, meta), _strict_context())
+
+
+@functools.cache
+def _strict_context() -> Any:
+    """The context in which a text that is no number is an error, whatever the user's own context says."""
+    from decimal import Context, InvalidOperation
+
+    return Context(traps=[InvalidOperation])
+
+
+_MOST_FRACTION_BITS = 1 << 16
+"""Beyond that, bringing a fraction to its lowest terms takes time that grows with the square of its bytes."""
+
+
+def _pack_fraction(value: Any) -> list[int]:
+    if _is_long_fraction(value.numerator, value.denominator):
+        raise NeedsGraph(value, "is a fraction of numbers that are too long for data")
+    return [value.numerator, value.denominator]
 
 
 def _unpack_fraction(meta: Any) -> Any:
     from fractions import Fraction
 
     numerator, denominator = items(meta, 2)
-    return Fraction(expect(int, numerator), expect(int, denominator))
+    if _is_long_fraction(expect(int, numerator), expect(int, denominator)):
+        raise CorruptEntry("a stored fraction is longer than any that is written; delete the entry")
+    return Fraction(numerator, denominator)
+
+
+def _is_long_fraction(numerator: int, denominator: int) -> bool:
+    return min(numerator.bit_length(), denominator.bit_length()) > _MOST_FRACTION_BITS
 
 
 def _pack_uuid(value: Any) -> Any:
@@ -111,9 +136,16 @@ def _unpack_path(meta: Any) -> Any:
     return getattr(pathlib, f"Pure{kind}" if kind == foreign else kind)(expect(str, text))
 
 
+_LONGEST_PATTERN = 1 << 16
+_MOST_WIDE_RANGES = 100
+_WIDE = re.compile(r"[^\x00-\xff]|\\[uUN]")
+
+
 def _pack_pattern(value: re.Pattern[Any]) -> list[Any]:
     if value.flags & re.DEBUG:
         raise NeedsGraph(value, "is a pattern that prints when it is compiled (re.DEBUG)")
+    if _is_slow(value.pattern):
+        raise NeedsGraph(value, "is a pattern that takes too long to compile for data")
     return [value.pattern, value.flags]
 
 
@@ -121,7 +153,16 @@ def _unpack_pattern(meta: Any) -> re.Pattern[Any]:
     pattern, flags = items(meta, 2)
     if expect(int, flags) & re.DEBUG:
         raise CorruptEntry("a stored pattern would print when it is compiled; delete the entry")
-    return re.compile(expect((str, bytes), pattern), flags)
+    if _is_slow(expect((str, bytes), pattern)):
+        raise CorruptEntry("a stored pattern takes longer to compile than any that is written; delete the entry")
+    return re.compile(pattern, flags)
+
+
+def _is_slow(pattern: str | bytes) -> bool:
+    """Compiling takes microseconds for a character, but milliseconds for a range such as that of all characters."""
+    if len(pattern) > _LONGEST_PATTERN:
+        return True
+    return isinstance(pattern, str) and pattern.count("-") > _MOST_WIDE_RANGES and bool(_WIDE.search(pattern))
 
 
 def _pack_ordered(value: collections.OrderedDict[Any, Any]) -> dict[Any, Any]:
@@ -257,9 +298,7 @@ _HOOKS = [
         lambda meta: types.MappingProxyType(expect(dict, meta)),
     ),
     plain_hook("decimal", named("decimal.Decimal"), _pack_decimal, _unpack_decimal),
-    plain_hook(
-        "fraction", named("fractions.Fraction"), lambda value: [value.numerator, value.denominator], _unpack_fraction
-    ),
+    plain_hook("fraction", named("fractions.Fraction"), _pack_fraction, _unpack_fraction),
     plain_hook("uuid", named("uuid.UUID"), _pack_uuid, _unpack_uuid),
     plain_hook(
         "path",

@@ -15,19 +15,18 @@ ZONE_KEY = re.compile(r"[A-Za-z0-9_+\-]+(/[A-Za-z0-9_+\-]+)*")
 
 def _pack_moment(value: Any) -> Any:
     """The text of a datetime or time as it stands on the clock, with fold and zone only where there are any."""
-    text = value.replace(tzinfo=None).isoformat() if value.tzinfo is not None else value.isoformat()
-    return text if value.tzinfo is None and not value.fold else [text, value.fold, value.tzinfo]
+    zone, fold = value.tzinfo, value.fold
+    if zone is None:
+        return [value.isoformat(), fold, zone] if fold else value.isoformat()
+    return [value.replace(tzinfo=None).isoformat(), fold, zone]
 
 
 def _unpack_moment(kind: type[Any], meta: Any) -> Any:
-    if type(meta) is str:
-        text, fold, zone = meta, 0, None
-    else:
-        text, fold, zone = items(meta, 3)
+    text, fold, zone = (meta, 0, None) if type(meta) is str else items(meta, 3)
     moment = kind.fromisoformat(text)
     if moment.tzinfo is not None:
         raise CorruptEntry("a stored time names its zone twice; delete the entry")
-    return moment.replace(fold=fold, tzinfo=zone)
+    return moment if type(meta) is str else moment.replace(fold=fold, tzinfo=zone)
 
 
 def _unpack_datetime(meta: Any) -> dt.datetime:

@@ -1,0 +1,240 @@
+"""Files in the format of ``dbm.dumb``, to which is only ever appended: a writer that is killed leaves the old row or the new.
+
+That module writes over rows in place and its index anew for every change of one; a kill in between loses rows, or all of them.
+Its reader takes the last line of a key, so that a line more replaces a row. A row that was removed is a line with no bytes at
+the beginning of the data, where no row lies.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from contextlib import suppress
+
+from hashstash.errors import CorruptEntry
+from hashstash.paths import create_file
+
+_BLOCK = 512
+_LINE = re.compile(rb"'((?:[0-9a-f]{2})*)', \((\d{1,18}), (\d{1,18})\)\n")
+_GONE = (0, 0)
+_MOST_STALE = 1000
+_LARGE = 1 << 20
+_CHUNK = 1 << 20
+
+
+class DumbFile:
+    """The rows in ``<path>.dat`` with the index ``<path>.dir``; the caller sees to it that nobody writes meanwhile."""
+
+    def __init__(self, path: str, *, write: bool) -> None:
+        self.is_for_writing = write
+        self._data_path, self._index_path = path + ".dat", path + ".dir"
+        self._rows: dict[bytes, tuple[int, int]] = {}
+        self._offset = 0
+        self._stale = 0
+        self._is_torn = False
+        self._lines: list[bytes] = []
+        self._data = self._index = -1
+        self._finish_compacting(write=write)
+        try:
+            self._index = _open(self._index_path, write=write)
+            self._data = _open(self._data_path, write=write)
+            self._end = os.fstat(self._data).st_size
+            self.refresh()
+        except BaseException:
+            self.close()
+            raise
+
+    def refresh(self) -> None:
+        """Read what others have appended to the index since."""
+        size = os.fstat(self._index).st_size
+        content = os.pread(self._index, size - self._offset, self._offset) if size > self._offset else b""
+        whole = content[: content.rfind(b"\n") + 1]  # the rest is a line of a writer that was killed
+        matched = 0
+        for found in _LINE.finditer(whole):
+            if found.start() != matched:
+                break
+            matched = found.end()
+            self._take(bytes.fromhex(found[1].decode()), (int(found[2]), int(found[3])))
+        if matched != len(whole):
+            raise CorruptEntry(f"{self._index_path} is damaged at byte {self._offset + matched}; move it aside")
+        self._offset += len(whole)
+        self._is_torn = len(content) > len(whole)
+        self._end = os.fstat(self._data).st_size
+
+    def is_current(self) -> bool:
+        """Whether nobody has replaced the files since they were opened."""
+        try:
+            return os.path.samestat(os.stat(self._index_path), os.fstat(self._index))
+        except FileNotFoundError:
+            return False
+
+    def _take(self, address: bytes, place: tuple[int, int]) -> None:
+        self._stale += address in self._rows
+        if place == _GONE:
+            self._stale += 1
+            self._rows.pop(address, None)
+        else:
+            self._rows[address] = place
+
+    def __contains__(self, address: bytes) -> bool:
+        return address in self._rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def addresses(self) -> list[bytes]:
+        """The addresses of all rows."""
+        return list(self._rows)
+
+    def get(self, address: bytes) -> bytes | None:
+        """The blob at *address*; shorter than it was where the data were cut off."""
+        place = self._rows.get(address)
+        if place is None:
+            return None
+        start, size = place
+        if size > _LARGE:
+            size = max(0, min(size, os.fstat(self._data).st_size - start))
+        blob = os.pread(self._data, size, start)
+        while len(blob) < size and (more := os.pread(self._data, size - len(blob), start + len(blob))):
+            blob += more
+        return blob
+
+    def put(self, address: bytes, blob: bytes) -> None:
+        """Append *blob*; readers see it after :meth:`save`."""
+        start = max(_BLOCK, -(-self._end // _BLOCK) * _BLOCK)
+        _write(self._data, blob, start)
+        self._end = start + len(blob)
+        self._note(address, (start, len(blob)))
+
+    def remove(self, address: bytes) -> None:
+        """Note that the row at *address* is gone."""
+        self._note(address, _GONE)
+
+    def _note(self, address: bytes, place: tuple[int, int]) -> None:
+        self._take(address, place)
+        self._lines.append(_line(address, place))
+
+    def save(self, *, durable: bool) -> None:
+        """Append what was noted to the index."""
+        if durable:
+            os.fsync(self._data)
+        lines, self._lines = b"".join(self._lines), []
+        if self._stale > _MOST_STALE + len(self._rows):
+            self._replace_index(self._index_path + ".tmp")
+        else:
+            if self._is_torn:
+                os.ftruncate(self._index, self._offset)
+                self._is_torn = False
+            _write(self._index, lines, self._offset)
+            self._offset += len(lines)
+        if durable:
+            os.fsync(self._index)
+
+    def _replace_index(self, draft: str) -> None:
+        """Write the index anew, without the lines that others have replaced."""
+        lines = b"".join(_line(address, place) for address, place in self._rows.items())
+        descriptor = _new(draft)
+        try:
+            _write(descriptor, lines, 0)
+            os.replace(draft, self._index_path)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        old, self._index = self._index, descriptor
+        self._offset, self._stale = len(lines), 0
+        os.close(old)
+
+    def clear(self) -> None:
+        """Remove all rows and give their room back."""
+        self._rows.clear()
+        self._lines.clear()
+        self._replace_index(self._index_path + ".tmp")  # before the data: rows without them would be damage
+        os.ftruncate(self._data, 0)
+        self._end = 0
+
+    def compact(self) -> None:
+        """Write both files anew, without what is stale.
+
+        Two files cannot be replaced at once: the data come first, and whoever then finds a new index without new data goes on.
+        """
+        data = index = -1
+        try:
+            data = _new(self._data_path + ".new")
+            places, end = self._copy_data(data)
+            lines = b"".join(_line(address, place) for address, place in places.items())
+            index = _new(self._index_path + ".new")
+            _write(index, lines, 0)
+            os.replace(self._data_path + ".new", self._data_path)
+            os.replace(self._index_path + ".new", self._index_path)
+        except BaseException:
+            for descriptor in (data, index):
+                if descriptor >= 0:
+                    os.close(descriptor)
+            raise  # the next one to open the files for writing removes what was made, or goes on
+        self.close()
+        self._data, self._index, self._rows = data, index, places
+        self._offset, self._end, self._stale = len(lines), end, 0
+
+    def _copy_data(self, target: int) -> tuple[dict[bytes, tuple[int, int]], int]:
+        """Where the rows lie in *target*, to which they were copied, and where its end is."""
+        places, end = {}, 0
+        for address in self._rows:
+            blob = self.get(address) or b""
+            start = max(_BLOCK, -(-end // _BLOCK) * _BLOCK)
+            _write(target, blob, start)
+            places[address], end = (start, len(blob)), start + len(blob)
+        return places, end
+
+    def _finish_compacting(self, *, write: bool) -> None:
+        new_data, new_index = self._data_path + ".new", self._index_path + ".new"
+        if not os.path.exists(new_data) and os.path.exists(new_index):
+            if write:
+                os.replace(new_index, self._index_path)
+            else:
+                self._index_path = new_index
+        elif write:
+            for path in (new_data, new_index):
+                with suppress(FileNotFoundError):
+                    os.unlink(path)
+
+    def size_bytes(self) -> int:
+        """The bytes of both files."""
+        return os.fstat(self._data).st_size + os.fstat(self._index).st_size
+
+    def sync(self) -> None:
+        """Write what the system holds to the disk."""
+        os.fsync(self._data)
+        os.fsync(self._index)
+
+    def close(self) -> None:
+        """Close both files."""
+        # Forgotten before they are closed: after an interrupt, a second close could meet somebody else's file.
+        data, index, self._data, self._index = self._data, self._index, -1, -1
+        for descriptor in (data, index):
+            if descriptor >= 0:
+                os.close(descriptor)
+
+
+def _line(address: bytes, place: tuple[int, int]) -> bytes:
+    return b"'%s', (%d, %d)\n" % (address.hex().encode(), *place)
+
+
+def _open(path: str, *, write: bool) -> int:
+    if write:
+        with suppress(FileExistsError):
+            os.close(create_file(path))
+    return os.open(path, (os.O_RDWR if write else os.O_RDONLY) | getattr(os, "O_NOFOLLOW", 0))
+
+
+def _new(path: str) -> int:
+    with suppress(FileNotFoundError):
+        os.unlink(path)
+    os.close(create_file(path))
+    return os.open(path, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))
+
+
+def _write(descriptor: int, content: bytes, start: int) -> None:
+    view = memoryview(content)
+    while view.nbytes:
+        written = os.pwrite(descriptor, view[:_CHUNK], start)
+        view, start = view[written:], start + written

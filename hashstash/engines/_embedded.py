@@ -1,0 +1,161 @@
+"""What engines over a library's files have in common: threads take turns, a fork finds everything closed, exits are clean.
+
+A library's handle is never carried through a fork: it is closed before, and both sides open their own when they go on.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import threading
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from weakref import WeakSet
+
+from hashstash.engine import FolderEngine
+from hashstash.errors import StashFull
+from hashstash.paths import create_file
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Result = TypeVar("Result")
+
+_RESERVE = 128 * 1024
+_LONGEST_WAIT = 5.0
+"""Seconds that a fork or an exit waits for a thread that is in the middle of an operation."""
+
+
+class EmbeddedEngine(FolderEngine):
+    """Rows in files of *folder* that a library reads and writes through one handle."""
+
+    settings: ClassVar[tuple[str, ...]] = ("durable",)
+
+    def __init__(self, folder: str, *, durable: bool = False) -> None:
+        super().__init__(folder)
+        self._durable = durable
+        self._turn = threading.RLock()
+        self._handle: Any = None
+        self._reserve = os.path.join(folder, "reserve")
+        self._has_reserve = False
+        _engines.add(self)
+
+    @abstractmethod
+    def _release(self, handle: Any) -> None:
+        """Close what this engine has opened."""
+
+    def is_read_only(self) -> bool:
+        """Whether the folder is there and nothing can be written into it."""
+        return os.path.isdir(self._folder) and not os.access(self._folder, os.W_OK)
+
+    def _refuse(self) -> None:
+        raise PermissionError(13, "the folder of this stash is read-only", self._folder)
+
+    # ---- room for deleting on a full disk ------------------------------------------------------------------------
+
+    def _make_reserve(self) -> None:
+        """Put some room by, once per object and where there is any."""
+        if self._has_reserve or not hasattr(os, "posix_fallocate"):
+            return
+        self._has_reserve = True
+        try:
+            descriptor = create_file(self._reserve)
+        except OSError:
+            return  # somebody has, or there is no room for a file
+        try:
+            os.posix_fallocate(descriptor, 0, _RESERVE)
+        except OSError:
+            os.unlink(self._reserve)
+        finally:
+            os.close(descriptor)
+
+    def _removing(self, remove: Callable[[], Result], settle: Callable[[], Any] | None = None) -> Result:
+        """What *remove* gives, with the reserve given up, and *settle* called, if removing itself finds no room."""
+        try:
+            return remove()
+        except StashFull:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self._reserve)
+            if settle is not None:
+                with contextlib.suppress(OSError):
+                    settle()
+            return remove()
+
+    # ---- life ----------------------------------------------------------------------------------------------------
+
+    def _let_go(self) -> None:
+        with self._turn:
+            handle, self._handle = self._handle, None
+            if handle is not None:
+                self._release(handle)
+
+    def clear(self) -> None:
+        self._clear_rows()
+        self.clear_sections()
+
+    @abstractmethod
+    def _clear_rows(self) -> None:
+        """Remove every row of this engine, and none of its sections."""
+
+    def close(self) -> None:
+        self._let_go()
+        super().close()
+
+    def __del__(self) -> None:
+        handle, self._handle = getattr(self, "_handle", None), None
+        if handle is not None:
+            with contextlib.suppress(Exception):  # at the end of the interpreter anything may be gone already
+                self._release(handle)
+
+
+_engines: WeakSet[EmbeddedEngine] = WeakSet()
+_held: list[tuple[EmbeddedEngine, bool]] = []
+_abandoned: list[Any] = []
+
+
+def _all_engines() -> list[EmbeddedEngine]:
+    while True:
+        try:
+            return list(_engines)
+        except RuntimeError:  # another thread has made one meanwhile
+            continue
+
+
+def _close_before_fork() -> None:
+    for engine in _all_engines():
+        is_ours = engine._turn.acquire(timeout=_LONGEST_WAIT)  # noqa: SLF001
+        _held.append((engine, is_ours))
+        if is_ours:
+            with contextlib.suppress(Exception):  # a fork must not fail over a full disk
+                engine._let_go()  # noqa: SLF001
+
+
+def _go_on_in_parent() -> None:
+    while _held:
+        engine, is_ours = _held.pop()
+        if is_ours:
+            engine._turn.release()  # noqa: SLF001
+
+
+def _go_on_in_child() -> None:
+    while _held:
+        engine, is_ours = _held.pop()
+        if not is_ours:  # a thread that does not exist here is inside: its handle must be neither used nor closed
+            _abandoned.append(engine._handle)  # noqa: SLF001
+            engine._handle = None  # noqa: SLF001
+        engine._turn = threading.RLock()  # noqa: SLF001
+
+
+def _close_at_exit() -> None:
+    for engine in _all_engines():
+        if engine._turn.acquire(timeout=_LONGEST_WAIT):  # noqa: SLF001
+            try:
+                engine._let_go()  # noqa: SLF001
+            finally:
+                engine._turn.release()  # noqa: SLF001
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_close_before_fork, after_in_parent=_go_on_in_parent, after_in_child=_go_on_in_child)
+atexit.register(_close_at_exit)

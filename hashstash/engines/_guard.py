@@ -1,0 +1,358 @@
+"""For storages that one process at a time may write: a lock file which also says whether anything has changed.
+
+Readers share the lock, a writer has it alone, and the system frees it when its holder dies. Two numbers lie in the file: one
+that every write raises, odd while the writer is at work, and how many rows there are. Whoever has the lock and finds the
+first one odd knows that a writer was killed, and counts again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import struct
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from hashstash.engine import WRITE_ID, Capability, WriteId
+from hashstash.engines._embedded import EmbeddedEngine
+from hashstash.errors import StashFull
+from hashstash.paths import create_file, make_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+try:
+    import fcntl
+except ImportError:  # no flock on this system: what is guarded reaches as far as the process
+    fcntl = None  # type: ignore[assignment]
+
+Result = TypeVar("Result")
+
+NO_ROOM = (28, 122)  # ENOSPC, EDQUOT
+_HEAD = struct.Struct("<QQ")
+_BATCH = 100
+
+
+class Guard:
+    """The lock file at *path*, for one thread of this process at a time."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.change = 0
+        """The number of the last change, as of the last :meth:`enter`."""
+        self.rows = 0
+        """How many rows there are, unless ``change`` is odd."""
+        self._descriptor = -1
+        self._inode = 0
+        self._is_writable = False
+
+    def enter(self, *, alone: bool) -> bool:
+        """Wait for the lock, shared or *alone*; ``False`` for a reader if nobody has ever written."""
+        while True:
+            if self._descriptor < 0 and not self._open(make=alone):
+                return False
+            if fcntl is not None:
+                fcntl.flock(self._descriptor, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+            if self._is_current():
+                break
+            self.close()  # the folder was removed, and perhaps made again
+        head = os.pread(self._descriptor, _HEAD.size, 0)
+        # A new file begins anywhere, so that its numbers are not those of one that was removed with its folder.
+        self.change, self.rows = _HEAD.unpack(head) if len(head) == _HEAD.size else (_somewhere(), 0)
+        return True
+
+    def is_still(self, change: object) -> bool:
+        """Whether *change* is the last one, with nobody at work; asked without the lock."""
+        if self._descriptor < 0 or not isinstance(change, int) or change % 2:
+            return False
+        is_last = os.pread(self._descriptor, 8, 0) == change.to_bytes(8, "little")
+        return is_last and os.fstat(self._descriptor).st_nlink > 0  # else the folder was removed
+
+    def leave(self) -> None:
+        """Give the lock back, if it is held."""
+        if self._descriptor >= 0 and fcntl is not None:
+            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+
+    def begin(self) -> None:
+        """Say that from now on things change."""
+        self.change += 1 + self.change % 2  # odd, and another one than a writer's that was killed
+        os.pwrite(self._descriptor, _HEAD.pack(self.change, self.rows), 0)
+
+    def finish(self, rows: int) -> None:
+        """Say that the change is complete, and that there are *rows* rows now."""
+        self.change, self.rows = self.change + 1, rows
+        os.pwrite(self._descriptor, _HEAD.pack(self.change, self.rows), 0)
+
+    def close(self) -> None:
+        """Close the file, which frees the lock."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+    def _open(self, *, make: bool) -> bool:
+        flags = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+        while True:
+            try:
+                self._descriptor = os.open(self.path, flags | (os.O_RDWR if make else os.O_RDONLY))
+                break
+            except FileNotFoundError:
+                if not make:
+                    return False
+            with contextlib.suppress(FileExistsError):
+                make_folder(os.path.dirname(self.path))
+                os.close(create_file(self.path))
+        self._inode = os.fstat(self._descriptor).st_ino
+        self._is_writable = make
+        return True
+
+    def _is_current(self) -> bool:
+        try:
+            return os.stat(self.path).st_ino == self._inode
+        except FileNotFoundError:
+            return False
+
+    def for_writing(self) -> bool:
+        """Whether the file is open for writing already; closes one that was opened for reading only."""
+        if self._descriptor >= 0 and not self._is_writable:
+            self.close()
+        return self._descriptor >= 0
+
+
+def _somewhere() -> int:
+    """An odd number, as where a writer was killed: whoever writes next counts the rows that there are."""
+    return int.from_bytes(os.urandom(6), "little") << 8 | 1
+
+
+class GuardedEngine(EmbeddedEngine):
+    """Rows that are read under a shared lock and written under an exclusive one."""
+
+    capabilities = Capability.SWAP | Capability.LOCAL_FILES
+    if fcntl is not None:
+        capabilities |= Capability.CROSS_PROCESS | Capability.SHARED_WRITERS
+
+    def __init__(self, folder: str, *, durable: bool = False) -> None:
+        super().__init__(folder, durable=durable)
+        self._guard = Guard(os.path.join(folder, "rows.lock"))
+        self._seen: object = None
+
+    # What a storage has to do. A handle is whatever it needs for that.
+
+    @abstractmethod
+    def _stamp(self) -> object:
+        """What changes with the storage where there is no lock file to say so; ``None`` if there is nothing."""
+
+    @abstractmethod
+    def _load(self, handle: Any, *, write: bool) -> Any:
+        """A handle that shows what is stored now, made from an older one or from nothing; ``None`` if there is nothing."""
+
+    @abstractmethod
+    def _save(self, handle: Any) -> None:
+        """Make everybody see what was changed through the handle."""
+
+    @abstractmethod
+    def _fetch(self, handle: Any, address: bytes) -> bytes | None:
+        """The blob at *address*."""
+
+    @abstractmethod
+    def _store(self, handle: Any, address: bytes, blob: bytes) -> None:
+        """Store a blob."""
+
+    @abstractmethod
+    def _remove(self, handle: Any, address: bytes) -> None:
+        """Remove the row at *address*, which there is."""
+
+    @abstractmethod
+    def _holds(self, handle: Any, address: bytes) -> bool:
+        """Whether there is a row at *address*."""
+
+    @abstractmethod
+    def _addresses(self, handle: Any) -> list[bytes]:
+        """The addresses of all rows."""
+
+    def _damage(self, error: Exception) -> Exception | None:
+        """What an error of the library means for the user, or ``None`` if it is none of the library's."""
+        return None
+
+    # ---- operations ----------------------------------------------------------------------------------------------
+
+    def _release(self, handle: Any) -> None:
+        """Nothing but the lock file, for storages that keep nothing open."""
+
+    def _let_go(self) -> None:
+        with self._turn:
+            super()._let_go()
+            self._guard.close()
+
+    def __del__(self) -> None:
+        super().__del__()
+        guard = getattr(self, "_guard", None)
+        if guard is not None:
+            guard.close()
+
+    def _read(self, read: Callable[[Any], Result]) -> Result | None:
+        """What *read* gives for the handle; ``None`` if nothing was ever written."""
+        with self._turn:
+            handle = self._handle
+            if handle is not None and self._is_in_memory(handle) and self._guard.is_still(self._seen):
+                result = read(handle)
+                if not self._has_file(handle) or self._guard.is_still(self._seen):
+                    return result  # else somebody may have emptied the file under the read
+            try:
+                is_guarded = self._guard.enter(alone=False)
+                seen = self._guard.change if is_guarded else self._stamp()
+                if seen is None:
+                    return None
+                if self._handle is None or seen != self._seen:
+                    self._handle = self._load(self._handle, write=False)
+                    self._seen = seen
+                return None if self._handle is None else read(self._handle)
+            except Exception as error:
+                self._explain(error)
+                raise
+            finally:
+                self._guard.leave()
+
+    def _write(self, write: Callable[[Any], Result], *, added: int | None = None) -> Result:
+        """What *write* gives for the handle; it returns how many rows were added, unless *added* says so."""
+        with self._turn:
+            if not self._guard.for_writing() and self.is_read_only():
+                self._refuse()
+            is_done = False
+            try:
+                self._guard.enter(alone=True)
+                was_killed = bool(self._guard.change % 2)
+                if self._handle is None or self._guard.change != self._seen or not self._is_for_writing(self._handle):
+                    self._handle = self._load(self._handle, write=True)
+                self._make_reserve()
+                before = self._count_rows(self._handle) if was_killed else self._guard.rows
+                self._guard.begin()
+                result = write(self._handle)
+                self._save(self._handle)
+                difference: Any = result if added is None else added
+                self._guard.finish(max(0, before + difference))
+                self._seen = self._guard.change
+                is_done = True
+                return result
+            except Exception as error:
+                self._explain(error)
+                raise
+            finally:
+                if not is_done:
+                    self._forget()
+                self._guard.leave()
+
+    def _is_for_writing(self, handle: Any) -> bool:
+        return True
+
+    def _is_in_memory(self, handle: Any) -> bool:
+        """Whether what a handle answers is right as long as nothing was changed before and after, without the lock."""
+        return True
+
+    def _has_file(self, handle: Any) -> bool:
+        """Whether a handle looks into a file for its answers."""
+        return False
+
+    def _forget(self) -> None:
+        """Take nothing that is in memory for what is stored."""
+        handle, self._handle = self._handle, None
+        if handle is not None:
+            self._release(handle)
+
+    def _explain(self, error: Exception) -> None:
+        if isinstance(error, OSError) and error.errno in NO_ROOM and not isinstance(error, StashFull):
+            raise StashFull(error.errno, f"no room to write to {self._folder}; free some, or clear a stash") from error
+        better = self._damage(error)
+        if better is not None:
+            raise better from error
+
+    def get(self, address: bytes) -> bytes | None:
+        return self._read(lambda handle: self._fetch(handle, address))
+
+    def has(self, address: bytes) -> bool:
+        return bool(self._read(lambda handle: self._holds(handle, address)))
+
+    def put(self, address: bytes, blob: bytes) -> None:
+        self._write(lambda handle: self._put_rows(handle, [(address, bytes(blob))]))
+
+    def put_many(self, rows: Iterable[tuple[bytes, bytes]]) -> None:
+        items = [(address, bytes(blob)) for address, blob in rows]
+        if items:
+            self._write(lambda handle: self._put_rows(handle, items))
+
+    def _put_rows(self, handle: Any, rows: list[tuple[bytes, bytes]]) -> int:
+        added = 0
+        for address, blob in rows:
+            added += not self._holds(handle, address)
+            self._store(handle, address, blob)
+        return added
+
+    def delete(self, address: bytes) -> bool:
+        if not self.has(address):
+            return False
+        return bool(self._removing(lambda: self._write(lambda handle: self._delete(handle, address))))
+
+    def _delete(self, handle: Any, address: bytes) -> int:
+        if not self._holds(handle, address):
+            return 0
+        self._remove(handle, address)
+        return -1
+
+    def swap(self, address: bytes, expected: WriteId | None, blob: bytes) -> bool:
+        if _etag(self.get(address)) != expected:
+            return False  # without writing anything
+        done = False
+
+        def write(handle: Any) -> int:
+            nonlocal done
+            current = self._fetch(handle, address)
+            if _etag(current) != expected:
+                return 0
+            self._store(handle, address, bytes(blob))
+            done = True
+            return int(current is None)
+
+        self._write(write)
+        return done
+
+    def get_many(self, addresses: Iterable[bytes]) -> Iterator[bytes | None]:
+        wanted = list(addresses)
+        for start in range(0, len(wanted), _BATCH):
+            batch = wanted[start : start + _BATCH]
+            found = self._read(lambda handle, batch=batch: [self._fetch(handle, address) for address in batch])  # type: ignore[misc]
+            yield from [None] * len(batch) if found is None else found
+
+    def rows(self) -> Iterator[tuple[bytes, bytes]]:
+        addresses = list(self.scan())
+        for address, blob in zip(addresses, self.get_many(addresses), strict=True):
+            if blob is not None:
+                yield address, blob
+
+    def scan(self, prefix: bytes = b"") -> Iterator[bytes]:
+        found = self._read(self._addresses) or []
+        return iter([address for address in found if address.startswith(prefix)])
+
+    def _count_rows(self, handle: Any) -> int:
+        return len(self._addresses(handle))
+
+    def _count_is_quick(self, handle: Any) -> bool:
+        """Whether counting costs no more than looking up how many there should be."""
+        return True
+
+    def count(self) -> int:
+        def read(handle: Any) -> int:
+            is_known = self._seen == self._guard.change and not self._guard.change % 2
+            return self._guard.rows if is_known and not self._count_is_quick(handle) else self._count_rows(handle)
+
+        return self._read(read) or 0
+
+    def _clear_rows(self) -> None:
+        if self._read(lambda _: True):
+            self._removing(lambda: self._write(self._remove_all))
+
+    @abstractmethod
+    def _remove_all(self, handle: Any) -> int:
+        """Remove all rows; return minus how many there were."""
+
+
+def _etag(blob: bytes | None) -> WriteId | None:
+    return None if blob is None else blob[WRITE_ID]

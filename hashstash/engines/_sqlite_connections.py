@@ -1,0 +1,174 @@
+"""Connections to SQLite files: one for each thread, few at a time, and none that lives through a fork.
+
+SQLite must neither use nor close in a child what its parent has opened, since both would believe to hold the locks of the one.
+So all connections are closed before a fork, and opened again by whoever goes on using them.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import sqlite3
+import threading
+import time
+import weakref
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Result = TypeVar("Result")
+
+NAP = 0.05
+"""Seconds that the library waits for a lock by itself; no interrupt is heard meanwhile."""
+MOST_OPEN = 128
+_FORK_PATIENCE = 5.0
+
+
+class _Handle(sqlite3.Connection):
+    """Closes without a warning where the garbage collector comes to it before it comes to the one who would close it."""
+
+    def __del__(self) -> None:
+        with contextlib.suppress(sqlite3.Error):  # it was never opened
+            self.close()
+
+
+class Connection:
+    """A connection of one thread; the lock is for those who close it from outside."""
+
+    __slots__ = ("__weakref__", "execute", "is_closed", "lock", "raw", "read_only", "stamp")
+
+    def __init__(self, raw: sqlite3.Connection, *, read_only: bool, stamp: tuple[int, ...] = ()) -> None:
+        self.raw = raw
+        self.execute = _refuse if stamp else raw.execute
+        """The short way, which looks at no stamp."""
+        self.read_only = read_only
+        self.stamp = stamp
+        """How the file looked when it was opened for reading without locks; empty if it is read with them."""
+        self.lock = threading.Lock()
+        self.is_closed = False
+
+    def close(self, timeout: float = -1.0) -> bool:
+        """Close it when its thread is not inside of it; whether that was so within *timeout* seconds."""
+        if not self.lock.acquire(timeout=timeout):
+            return False
+        try:
+            self._close()
+        finally:
+            self.lock.release()
+        return True
+
+    def _close(self) -> None:
+        if not self.is_closed:
+            self.is_closed = True
+            self.raw.close()
+
+    def __del__(self) -> None:
+        self._close()  # the library's own object is part of a cycle, and would be left to the garbage collector
+
+
+_open: weakref.WeakSet[Connection] = weakref.WeakSet()
+_opening = threading.RLock()
+_abandoned: list[Connection] = []
+
+
+def open_among(group: weakref.WeakSet[Connection], make: Callable[[], Connection]) -> Connection:
+    """A new connection that *make* opens, one of *group*; others are closed where there are too many."""
+    with _opening:
+        _close_idle()
+        connection = make()
+        group.add(connection)
+        _open.add(connection)
+    return connection
+
+
+def close_group(group: weakref.WeakSet[Connection]) -> None:
+    """Close all connections of *group*, each when its thread is not inside of it."""
+    with _opening:
+        connections = list(group)
+    for connection in connections:
+        connection.close()
+
+
+def connect(path: str, *, uri: bool = False) -> sqlite3.Connection:
+    """A connection without transactions of its own making, that runs nothing which a stranger may have put into the file."""
+    raw = sqlite3.connect(
+        path, timeout=NAP, isolation_level=None, check_same_thread=False, cached_statements=32, uri=uri, factory=_Handle
+    )
+    raw.execute("PRAGMA trusted_schema = OFF")
+    raw.execute("PRAGMA cell_size_check = ON")
+    raw.execute("PRAGMA secure_delete = FAST")  # a system's build may write zeros over every page that is given up
+    return raw
+
+
+def uri(path: str, query: str) -> str:
+    """*path* as the URI that SQLite takes options in."""
+    from urllib.parse import quote
+
+    return f"file:{quote(path)}?{query}"
+
+
+def is_mine(file: str) -> bool:
+    """Whether only this user can write *file*: what others may cut off must not be mapped into this process."""
+    status = os.stat(file)
+    if not hasattr(os, "getuid"):
+        return True
+    return status.st_uid == os.getuid() and not status.st_mode & 0o022
+
+
+def transaction(
+    raw: sqlite3.Connection, work: Callable[[sqlite3.Connection], Result], *, kind: str = "IMMEDIATE"
+) -> Result:
+    """What *work* gives in a transaction, of which nothing is left open, whatever interrupts it."""
+    try:
+        raw.execute(f"BEGIN {kind}")
+        result = work(raw)
+        raw.execute("COMMIT")
+        return result
+    finally:
+        if raw.in_transaction:
+            raw.rollback()
+
+
+def _close_idle() -> None:
+    """Each connection keeps files open; those that no thread is inside of may go, and are opened again when used."""
+    if len(_open) >= MOST_OPEN:
+        for connection in list(_open):
+            if connection.close(0):
+                _open.discard(connection)
+
+
+def _close_before_fork() -> None:
+    _opening.acquire()
+    deadline = time.monotonic() + _FORK_PATIENCE
+    for connection in list(_open):
+        if connection.close(max(0.0, deadline - time.monotonic())):
+            _open.discard(connection)
+
+
+def _open_after_fork() -> None:
+    _opening.release()
+
+
+def _forget_in_child() -> None:
+    global _opening
+    _opening = threading.RLock()
+    for connection in list(_open):  # another thread's, in the middle of something that takes very long
+        _abandoned.append(connection)
+        connection.is_closed = True
+        connection.execute = _refuse
+
+
+def _refuse(*_: Any) -> Any:
+    raise sqlite3.ProgrammingError("not to be used")
+
+
+def _close_all() -> None:
+    for connection in list(_open):
+        connection.close(0)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_close_before_fork, after_in_parent=_open_after_fork, after_in_child=_forget_in_child)
+atexit.register(_close_all)

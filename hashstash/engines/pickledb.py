@@ -1,0 +1,156 @@
+"""Rows in one JSON file, as pickleDB keeps them: base64 text under hexadecimal keys, all in memory, all written each time.
+
+Good for small stashes that people want to look into: a write costs as much as there is in the file, so that many rows should
+be stored at once. The package's own ``load`` and ``save`` are coroutines where an event loop runs, as in a notebook, leave the
+file open to other users, and in some versions print what went wrong; what is read and written here is the same file.
+"""
+
+from __future__ import annotations
+
+import os
+from base64 import b64decode, b64encode
+from typing import TYPE_CHECKING, Any
+
+from hashstash.engines._guard import GuardedEngine
+from hashstash.errors import CorruptEntry, MissingDependency
+from hashstash.paths import create_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+try:
+    from pickledb import PickleDB, orjson
+except ImportError as error:
+    raise MissingDependency(
+        "the pickledb engine needs the package 'pickledb': pip install 'hashstash[pickledb]'"
+    ) from error
+
+
+class PickledbEngine(GuardedEngine):
+    """Rows in the file ``rows.json`` of *folder*."""
+
+    name = "pickledb"
+    title = "PickleDB"
+
+    def __init__(self, folder: str, *, durable: bool = False) -> None:
+        super().__init__(folder, durable=durable)
+        self._path = os.path.join(folder, "rows.json")
+
+    def _make_section(self, folder: str) -> PickledbEngine:
+        return PickledbEngine(folder, durable=self._durable)
+
+    def _stamp(self) -> object:
+        try:
+            status = os.stat(self._path)
+        except FileNotFoundError:
+            return None
+        return status.st_ino, status.st_size, status.st_mtime_ns
+
+    def _load(self, handle: Any, *, write: bool) -> Any:
+        try:
+            with open(self._path, "rb") as file:
+                content = file.read()
+        except FileNotFoundError:
+            content = b""
+        rows = orjson.loads(content) if content else {}
+        if not isinstance(rows, dict):
+            raise CorruptEntry(f"{self._path} holds no JSON object; move it aside")
+        if handle is None:
+            handle = _new_database()
+        handle.db = rows
+        return handle
+
+    def _save(self, handle: Any) -> None:
+        """Replace the file; whoever is killed on the way leaves the old one."""
+        draft = self._path + ".tmp"
+        try:
+            os.unlink(draft)
+        except FileNotFoundError:
+            pass
+        descriptor = create_file(draft)
+        try:
+            view = memoryview(orjson.dumps(handle.db))
+            while view.nbytes:
+                view = view[os.write(descriptor, view) :]
+            if self._durable:
+                os.fsync(descriptor)
+        except BaseException:
+            os.unlink(draft)
+            raise
+        finally:
+            os.close(descriptor)
+        os.replace(draft, self._path)
+
+    def _damage(self, error: Exception) -> Exception | None:
+        if isinstance(error, orjson.JSONDecodeError):
+            return CorruptEntry(f"{self._path} is damaged ({error}); move it aside")
+        return None
+
+    def _fetch(self, handle: Any, address: bytes) -> bytes | None:
+        text = handle.db.get(address.hex())
+        return None if text is None else _from_text(text)
+
+    def _store(self, handle: Any, address: bytes, blob: bytes) -> None:
+        handle.db[address.hex()] = b64encode(blob).decode()
+
+    def _remove(self, handle: Any, address: bytes) -> None:
+        del handle.db[address.hex()]
+
+    def _holds(self, handle: Any, address: bytes) -> bool:
+        return address.hex() in handle.db
+
+    def _addresses(self, handle: Any) -> list[bytes]:
+        return list(_own(handle.db))
+
+    def peek(self, address: bytes, size: int) -> bytes | None:
+        def read(handle: Any) -> bytes | None:
+            text = handle.db.get(address.hex())
+            return _from_text(text[: (size + 2) // 3 * 4]) if isinstance(text, str) else self._fetch(handle, address)
+
+        return self._read(read)
+
+    def _count_rows(self, handle: Any) -> int:
+        return len(handle.db)
+
+    def _remove_all(self, handle: Any) -> int:
+        removed = len(handle.db)
+        handle.db.clear()
+        return -removed
+
+    def size_bytes(self) -> int:
+        try:
+            return os.path.getsize(self._path)
+        except FileNotFoundError:
+            return 0
+
+    def check(self) -> list[str]:
+        try:
+            self._read(self._count_rows)
+        except CorruptEntry as error:
+            return [str(error)]
+        return []
+
+
+def _new_database() -> Any:
+    return PickleDB(os.devnull)  # it is told what to hold, and never where it came from
+
+
+def _from_text(text: Any) -> bytes:
+    """The blob in *text*. What is no base64 was not written by us, and is left to whoever looks into rows to refuse."""
+    try:
+        return b64decode(text, validate=True)
+    except (TypeError, ValueError):
+        return str(text).encode("utf-8", "surrogatepass")
+
+
+def _own(rows: dict[str, Any]) -> Iterator[bytes]:
+    for key in rows:
+        try:
+            address = bytes.fromhex(key)
+        except ValueError:
+            continue  # somebody else's
+        if address.hex() == key:
+            yield address
+
+
+PLUGIN = PickledbEngine

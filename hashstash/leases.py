@@ -1,0 +1,267 @@
+"""Locks among machines, for engines without a folder that all of their users share: rows that say who holds a name.
+
+A holder writes its row anew every third of a lease. Whoever waits takes over when the row has not changed for a whole lease by
+the clock of the one who waits, so that no two clocks are compared. A holder that was paused for that long finds out when it
+writes again; until then two may be inside, which costs a second computation and never a wrong value: what is stored is stored
+whole. Within a process a :class:`~hashstash.locks.KeyLock` comes first, so that only one thread of each process asks the server.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import socket
+import struct
+import threading
+import time
+from typing import TYPE_CHECKING, Protocol, Self
+
+from hashstash.errors import StashError
+from hashstash.locks import KeyLock
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+logger = logging.getLogger(__name__)
+
+LEASE = 10.0
+"""Seconds without a sign of life after which a holder is taken for dead."""
+
+_ROW = struct.Struct("<4sB3x8sd")
+_MAGIC = b"HSL\x01"
+_WRITE_ID = slice(8, 16)
+_HELD, _FREE = 1, 0
+_BEATS = 3
+_FIRST_PAUSE = 0.005
+_LONGEST_PAUSE = 0.25
+_LONGEST_LEASE = 3600.0
+_RELEASED_ROWS_STAY = 60
+_SHORTEST_WAIT = 0.01
+
+
+class Rows(Protocol):
+    """What a lease needs of an engine."""
+
+    def get(self, address: bytes) -> bytes | None:
+        """The row, or ``None``."""
+
+    def swap(self, address: bytes, expected: bytes | None, blob: bytes) -> bool:
+        """Store *blob* if the row carries the write id *expected*."""
+
+    def expire(self, address: bytes, moment: int, expected: bytes | None = None) -> None:
+        """Let the row go at *moment*."""
+
+    def location(self) -> str:
+        """Where the rows lie."""
+
+
+class _Lease:
+    """The row of a name, held or to be had."""
+
+    def __init__(self, rows: Rows, name: str, seconds: float) -> None:
+        self.rows = rows
+        self.address = name.encode("utf-8", "surrogatepass")
+        self.seconds = seconds
+        self.ours: list[bytes] = []
+        """The write id that the row has while we hold it; two of them when it is not known whether the last one arrived."""
+        self.guard = threading.Lock()
+        self.due = 0.0
+        """When the next sign of life is to be given, by the monotonic clock."""
+
+    def acquire(self, deadline: float | None) -> bool:
+        """Wait until *deadline* for the row; return whether it is now ours. After an interrupt it may be, too: release it."""
+        seen, unchanged, looked_at = b"", 0.0, time.monotonic()
+        pause = _FIRST_PAUSE
+        if self._take(None):
+            return True
+        while True:
+            row = self.rows.get(self.address)
+            if row is None or _is_free(row):
+                if self._take(None if row is None else row[_WRITE_ID]):
+                    return True
+                continue  # another one was faster
+            now = time.monotonic()
+            if row[_WRITE_ID] != seen:
+                seen, unchanged = row[_WRITE_ID], 0.0
+            else:
+                unchanged += min(now - looked_at, 2 * _LONGEST_PAUSE)  # while this process stood still, it saw nothing
+            looked_at = now
+            if unchanged >= _lease_of(row):
+                logger.debug("%s: %s did not renew its lease", self.rows.location(), _holder_of(row))
+                if self._take(seen):
+                    return True
+                continue
+            if deadline is not None and now >= deadline:
+                return False
+            time.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+    def _take(self, expected: bytes | None) -> bool:
+        row = _row(_HELD, self.seconds)
+        self.ours.append(row[_WRITE_ID])  # before asking: whatever happens then, it can be given back
+        is_ours = self.rows.swap(self.address, expected, row)
+        self.ours = [row[_WRITE_ID]] if is_ours else []
+        self.due = time.monotonic() + self.seconds / _BEATS
+        return is_ours
+
+    def _current(self) -> bytes | None:
+        """The write id of the row, if it is still ours."""
+        if len(self.ours) > 1:
+            row = self.rows.get(self.address)
+            self.ours = [] if row is None or row[_WRITE_ID] not in self.ours else [row[_WRITE_ID]]
+        return self.ours[0] if self.ours else None
+
+    def renew(self) -> None:
+        """Give a sign of life; a lease that somebody else has taken is given up."""
+        with self.guard:
+            if self.ours:
+                current = self._current()
+                if current is None or not self._take(current):
+                    logger.warning("%s: the lease of %r was lost", self.rows.location(), self.address)
+
+    def release(self) -> None:
+        """Let the next one have it. Where the server cannot be told, the lease simply ends."""
+        with self.guard:
+            row = _row(_FREE, self.seconds)
+            moment = time.time_ns() + _RELEASED_ROWS_STAY * 10**9
+            try:
+                current = self._current()
+                if current is not None and self.rows.swap(self.address, current, row):
+                    self.rows.expire(self.address, moment, row[_WRITE_ID])
+            except (StashError, OSError) as error:
+                logger.debug("%s: a lease was not given back: %s", self.rows.location(), error)
+            finally:
+                self.ours = []
+
+
+def _row(state: int, seconds: float) -> bytes:
+    return _ROW.pack(_MAGIC, state, os.urandom(8), seconds) + f"{os.getpid()}@{socket.gethostname()}".encode()
+
+
+def _is_free(row: bytes) -> bool:
+    return row[:4] == _MAGIC and row[4] == _FREE
+
+
+def _lease_of(row: bytes) -> float:
+    if len(row) < _ROW.size or row[:4] != _MAGIC:
+        return LEASE
+    seconds = float(_ROW.unpack_from(row)[3])
+    return seconds if _SHORTEST_WAIT <= seconds <= _LONGEST_LEASE else LEASE
+
+
+def _holder_of(row: bytes) -> str:
+    return row[_ROW.size :].decode("utf-8", "replace")
+
+
+class _Heart:
+    """The thread that gives signs of life for every lease that this process holds."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._leases: dict[tuple[str, str], _Lease] = {}
+        self._thread: threading.Thread | None = None
+
+    def add(self, key: tuple[str, str], lease: _Lease) -> None:
+        """Keep *lease* alive from now on."""
+        with self._changed:
+            self._leases[key] = lease
+            if self._thread is None:
+                thread = threading.Thread(target=self._beat, name="hashstash-leases", daemon=True)
+                with contextlib.suppress(RuntimeError):  # no more threads: whoever computes long may be taken for dead
+                    thread.start()
+                    self._thread = thread
+            self._changed.notify()
+
+    def remove(self, key: tuple[str, str]) -> _Lease | None:
+        """Stop keeping it alive."""
+        with self._changed:
+            return self._leases.pop(key, None)
+
+    def _beat(self) -> None:
+        while True:
+            with self._changed:
+                leases = [lease for lease in self._leases.values() if lease.ours]
+                wait = min((lease.due for lease in leases), default=None)
+                if wait is None or wait > time.monotonic():
+                    self._changed.wait(None if wait is None else wait - time.monotonic())
+                    continue
+            for lease in leases:
+                if lease.due <= time.monotonic():
+                    self._renew(lease)
+
+    @staticmethod
+    def _renew(lease: _Lease) -> None:
+        try:
+            lease.renew()
+        except Exception as error:  # noqa: BLE001 - whatever an engine raises, the other leases must live on
+            logger.debug("%s: no sign of life: %s", lease.rows.location(), error)
+            lease.due = time.monotonic() + lease.seconds / _BEATS
+
+
+_heart = _Heart()
+
+
+class LeaseLock:
+    """A context manager like :class:`~hashstash.locks.KeyLock`, over the rows of an engine that many machines share.
+
+    *lease*: seconds without a sign of life after which a holder is taken for dead. The thread that holds the lock may enter
+    again; a forked child holds nothing.
+    """
+
+    __slots__ = ("_key", "_lease", "_local", "_rows", "name")
+
+    def __init__(self, rows: Rows, name: str, lease: float = LEASE) -> None:
+        self.name = name
+        self._rows = rows
+        self._lease = lease
+        self._key = (rows.location(), name)
+        self._local = KeyLock(None, "\0".join(self._key))
+
+    def acquire(self, timeout: float | None = None) -> bool:
+        """Wait at most *timeout* seconds (``None``: for ever) for the lock; return whether it is now held."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        if not self._local.acquire(timeout):
+            return False
+        if self._local.depth > 1:
+            return True
+        lease = _Lease(self._rows, self.name, self._lease)
+        try:
+            if lease.acquire(deadline):
+                _heart.add(self._key, lease)
+                return True
+        except BaseException:
+            _heart.remove(self._key)
+            lease.release()
+            self._local.release()
+            raise
+        self._local.release()
+        return False
+
+    def release(self) -> None:
+        """Give the lock back."""
+        try:
+            if self._local.depth == 1:
+                lease = _heart.remove(self._key)
+                if lease is not None:
+                    lease.release()
+        finally:
+            self._local.release()
+
+    def __enter__(self) -> Self:
+        self.acquire()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
+
+def _forget_in_child() -> None:
+    global _heart
+    _heart = _Heart()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_in_child)
