@@ -258,7 +258,7 @@ class RawMongo(System):
         import pymongo
 
         client: Any = pymongo.MongoClient(os.environ["HASHSTASH_BENCH_MONGO_URI"])
-        self._rows = client["hashstash_bench"][hashlib.blake2b(folder.encode(), digest_size=8).hexdigest()]
+        self._rows = client["hashstash_bench"]["rows_" + hashlib.blake2b(folder.encode(), digest_size=8).hexdigest()]
 
     def get(self, key: Any) -> Any:
         return pickle.loads(self._rows.find_one({"_id": key})["value"])
@@ -267,13 +267,13 @@ class RawMongo(System):
         return self._rows.find_one({"_id": key})
 
     def set(self, key: Any, value: Any) -> None:
-        self._rows.replace_one({"_id": key}, {"_id": key, "value": pickle.dumps(value, 5)}, upsert=True)
+        self._rows.update_one({"_id": key}, {"$set": {"value": pickle.dumps(value, 5)}}, upsert=True)
 
     def set_many(self, items: Iterable[tuple[Any, Any]]) -> None:
-        from pymongo import ReplaceOne
+        from pymongo import UpdateOne
 
-        rows = ({"_id": key, "value": pickle.dumps(value, 5)} for key, value in items)
-        self._rows.bulk_write([ReplaceOne({"_id": row["_id"]}, row, upsert=True) for row in rows])
+        changes = ((key, {"$set": {"value": pickle.dumps(value, 5)}}) for key, value in items)
+        self._rows.bulk_write([UpdateOne({"_id": key}, change, upsert=True) for key, change in changes])
 
     def count(self) -> int:
         return int(self._rows.count_documents({}))

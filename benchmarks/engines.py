@@ -158,7 +158,7 @@ def lines(pair: Pair) -> Iterator[str]:
 def main(arguments: list[str] | None = None) -> int:
     """Print the table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.engines", description=__doc__)
-    everything = [*UNDERNEATH, "memory shared"]
+    everything = [*UNDERNEATH, "memory shared", "ultradict"]
     parser.add_argument("--quick", action="store_true", help="one round with 2,000 entries")
     parser.add_argument("--only", nargs="+", choices=everything, default=everything, metavar="ENGINE")
     parser.add_argument("--entries", type=int, help="how many entries each store holds; 10,000 by default")
