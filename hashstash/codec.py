@@ -282,6 +282,16 @@ def _load_decoder(label: bytes) -> Decoder:
     return Decoder(serializer, compressor, None if compressor else getattr(serializer, "loads_plain", None))
 
 
+def no_plain_form(_: Any) -> None:
+    """What :func:`plain_writer` gives for a serializer without a quick way: nothing is written by it."""
+
+
+def plain_writer(serializer: Serializer) -> Callable[[Any], bytes | None]:
+    """The serializer's quick way to a document of small data; ``None`` comes back for what it leaves to ``dumps``."""
+    writer: Callable[[Any], bytes | None] = getattr(serializer, "dumps_plain", no_plain_form)
+    return writer
+
+
 def unfilter(label: bytes, stored: Buffer, raw_size: int, flags: Flag, *, is_trusted: bool) -> Encoded:
     """The encoded value in an entry's payload; sizes beyond what a stranger may ask for are refused before any is allocated."""
     check_size(len(stored), raw_size, is_trusted=is_trusted)

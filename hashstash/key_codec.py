@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from hashstash.codec import Buffer, Serializer, pack_key, unpack_key
+from hashstash.codec import Buffer, Serializer, pack_key, plain_writer, unpack_key
 from hashstash.errors import CorruptEntry, MissingDependency, ReadOnlyStash
 from hashstash.keys import address_of
 
@@ -63,10 +63,6 @@ def _remembered(key: str) -> bytes:
     return address
 
 
-def _none(_: Any) -> None:
-    return None
-
-
 def _no_fingerprint(_: Any) -> bytes:
     raise AssertionError("a text has no parts to fingerprint")
 
@@ -79,7 +75,7 @@ class PlainKeyCodec:
         self._buffer_hash = buffer_hash
         self._paths = paths
         self._loads_plain: Callable[[Any], Any] | None = getattr(serializer, "loads_plain", None)
-        self._dumps_plain: Callable[[Any], bytes | None] = getattr(serializer, "dumps_plain", _none)
+        self._dumps_plain = plain_writer(serializer)
 
     def fingerprint(self, value: Any) -> bytes:
         """The digest of a value that is neither a scalar nor a built-in container."""

@@ -17,6 +17,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Protocol, Self
 
+from hashstash.engine import WRITE_ID
 from hashstash.errors import StashError
 from hashstash.locks import KeyLock
 
@@ -30,7 +31,6 @@ LEASE = 10.0
 
 _ROW = struct.Struct("<4sB3x8sd")
 _MAGIC = b"HSL\x01"
-_WRITE_ID = slice(8, 16)
 _HELD, _FREE = 1, 0
 _BEATS = 3
 _FIRST_PAUSE = 0.005
@@ -78,12 +78,12 @@ class _Lease:
         while True:
             row = self.rows.get(self.address)
             if row is None or _is_free(row):
-                if self._take(None if row is None else row[_WRITE_ID]):
+                if self._take(None if row is None else row[WRITE_ID]):
                     return True
                 continue  # another one was faster
             now = time.monotonic()
-            if row[_WRITE_ID] != seen:
-                seen, unchanged = row[_WRITE_ID], 0.0
+            if row[WRITE_ID] != seen:
+                seen, unchanged = row[WRITE_ID], 0.0
             else:
                 unchanged += min(now - looked_at, 2 * _LONGEST_PAUSE)  # while this process stood still, it saw nothing
             looked_at = now
@@ -99,9 +99,9 @@ class _Lease:
 
     def _take(self, expected: bytes | None) -> bool:
         row = _row(_HELD, self.seconds)
-        self.ours.append(row[_WRITE_ID])  # before asking: whatever happens then, it can be given back
+        self.ours.append(row[WRITE_ID])  # before asking: whatever happens then, it can be given back
         is_ours = self.rows.swap(self.address, expected, row)
-        self.ours = [row[_WRITE_ID]] if is_ours else []
+        self.ours = [row[WRITE_ID]] if is_ours else []
         self.due = time.monotonic() + self.seconds / _BEATS
         return is_ours
 
@@ -109,7 +109,7 @@ class _Lease:
         """The write id of the row, if it is still ours."""
         if len(self.ours) > 1:
             row = self.rows.get(self.address)
-            self.ours = [] if row is None or row[_WRITE_ID] not in self.ours else [row[_WRITE_ID]]
+            self.ours = [] if row is None or row[WRITE_ID] not in self.ours else [row[WRITE_ID]]
         return self.ours[0] if self.ours else None
 
     def renew(self) -> None:
@@ -128,7 +128,7 @@ class _Lease:
             try:
                 current = self._current()
                 if current is not None and self.rows.swap(self.address, current, row):
-                    self.rows.expire(self.address, moment, row[_WRITE_ID])
+                    self.rows.expire(self.address, moment, row[WRITE_ID])
             except (StashError, OSError) as error:
                 logger.debug("%s: a lease was not given back: %s", self.rows.location(), error)
             finally:

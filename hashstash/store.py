@@ -16,7 +16,17 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from hashstash import trust as trusting
 from hashstash.blobs import SMALLEST_BLOB, BlobMissing, BlobStore, Reference
-from hashstash.codec import Codec, Encoded, Payload, decoder_of, key_is_code, needs_signature, unfilter
+from hashstash.codec import (
+    Codec,
+    Encoded,
+    Payload,
+    decoder_of,
+    key_is_code,
+    needs_signature,
+    no_plain_form,
+    plain_writer,
+    unfilter,
+)
 from hashstash.engine import WRITE_ID, Capability, Engine
 from hashstash.entry import Entry, Flag, new_write_id, pack_plain, plain_key, points_at_blob, unpack, unpack_plain
 from hashstash.errors import BadEntry, Conflict, CorruptEntry, NewerFormat, UntrustedEntry
@@ -79,10 +89,6 @@ class _Loaders(dict[bytes, Callable[[Any], Any]]):
         return loads
 
 
-def _none(_: Any) -> None:
-    return None
-
-
 @dataclass
 class Store:
     """Entries of one stash: an engine, a codec, a key codec, policies, and whom to trust."""
@@ -104,10 +110,7 @@ class Store:
         self._needs_head = self.append or any(policy.needs_head for policy in self.policies)
         self._is_plain = not self.policies and not self.append and self.trust is not Trust.STRICT
         self._loaders = _Loaders()
-        serializer = self.codec.serializer
-        self._dumps_plain: Callable[[Any], bytes | None] = (
-            getattr(serializer, "dumps_plain", _none) if self._is_plain else _none
-        )
+        self._dumps_plain = plain_writer(self.codec.serializer) if self._is_plain else no_plain_form
         self._seen_bad: set[bytes] = set()
 
     # ---- reading -------------------------------------------------------------------------------------------------

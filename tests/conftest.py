@@ -46,9 +46,12 @@ def pytest_runtest_setup(item):
             pytest.skip(f"the package for {value} is not installed")
 
 
+_ENGINES = frozenset(ENGINES.names())
+
+
 @functools.cache
 def _is_missing(name):
-    if name in ENGINES.names():
+    if name in _ENGINES:
         try:
             ENGINES.load(name)
         except MissingDependency:
@@ -92,12 +95,22 @@ EVERY_ENGINE = [name for name in ENGINES.names() if name != "null"]  # which sto
 
 
 @pytest.fixture
+def freed_memory(tmp_path):
+    """Afterwards the memory that ultradict has taken for folders of this test is free; else only a restart would free it."""
+    yield
+    for file in tmp_path.rglob("rows.memory"):
+        ENGINES.load("ultradict")(str(file.parent)).clear()
+
+
+@pytest.fixture
 def open_on(request, tmp_path):
     """A callable that opens the stash of this test on the engine of a name, with whatever settings; skips where none is."""
     opened = []
 
     def open_it(engine, **options):
         place, settings = _place_of(engine, request, tmp_path)
+        if engine == "ultradict":
+            request.getfixturevalue("freed_memory")
         opened.append(HashStash(place, **{**settings, **options}))
         return opened[-1]
 

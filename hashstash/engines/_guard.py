@@ -13,6 +13,7 @@ import struct
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from hashstash.blobs import NO_ROOM
 from hashstash.engine import WRITE_ID, Capability, WriteId
 from hashstash.engines._embedded import EmbeddedEngine
 from hashstash.errors import StashFull
@@ -28,7 +29,6 @@ except ImportError:  # no flock on this system: what is guarded reaches as far a
 
 Result = TypeVar("Result")
 
-NO_ROOM = (28, 122)  # ENOSPC, EDQUOT
 _HEAD = struct.Struct("<QQ")
 _BATCH = 100
 

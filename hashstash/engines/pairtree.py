@@ -12,6 +12,7 @@ import os
 import time
 from typing import TYPE_CHECKING
 
+from hashstash.blobs import NO_ROOM
 from hashstash.engine import Capability, FolderEngine
 from hashstash.errors import StashFull
 from hashstash.paths import create_file, make_folder
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 _ABANDONED = 3600.0
 _SETTLED = 2.0
-_NO_ROOM = (28, 122)  # ENOSPC, EDQUOT
 
 
 class PairtreeEngine(FolderEngine):
@@ -64,7 +64,7 @@ class PairtreeEngine(FolderEngine):
             self._publish(draft, folder, f"{folder}/{name}")
         except OSError as error:
             _discard(draft)
-            if error.errno in _NO_ROOM:
+            if error.errno in NO_ROOM:
                 raise StashFull(
                     error.errno, f"no room for {len(blob):,} bytes in {self._folder}; free some, or clear a stash"
                 ) from error

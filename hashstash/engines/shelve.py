@@ -15,8 +15,9 @@ import sqlite3
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote
 
+from hashstash.blobs import NO_ROOM
 from hashstash.engines._dumb import DumbFile
-from hashstash.engines._guard import NO_ROOM, GuardedEngine
+from hashstash.engines._guard import GuardedEngine
 from hashstash.errors import CorruptEntry, MissingDependency, StashFull
 from hashstash.paths import create_file
 

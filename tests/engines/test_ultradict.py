@@ -10,10 +10,8 @@ UltradictEngine = ultradict_engine.UltradictEngine
 
 class TestUltradict(EngineContract):
     @pytest.fixture
-    def make(self, tmp_path):
-        yield lambda: UltradictEngine(str(tmp_path / "stash"))
-        for file in tmp_path.rglob("rows.memory"):
-            UltradictEngine(str(file.parent)).clear()  # else the memory would be there until the machine restarts
+    def make(self, tmp_path, freed_memory):
+        return lambda: UltradictEngine(str(tmp_path / "stash"))
 
     def raw_get(self, engine, address):
         token = engine._token()

@@ -6,6 +6,7 @@ import gc
 import os
 import signal
 import stat
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -320,6 +321,11 @@ def _interrupted(work: Callable[[], object], *, after: float) -> None:
             is_armed = False
             raise KeyboardInterrupt
 
+    def note(dropped: Any) -> None:
+        if dropped.exc_type is not KeyboardInterrupt:
+            note_before(dropped)
+
+    note_before, sys.unraisablehook = sys.unraisablehook, note
     before = signal.signal(signal.SIGUSR1, interrupt)
     main = threading.get_ident()
 
@@ -331,8 +337,8 @@ def _interrupted(work: Callable[[], object], *, after: float) -> None:
     def repeat() -> None:
         nonlocal is_armed
         deadline = time.monotonic() + 60
-        is_armed = True
         while time.monotonic() < deadline:
+            is_armed = True  # anew: Python drops what is raised while an object is finalized
             work()
         pytest.fail("no interrupt came")
 
@@ -346,3 +352,4 @@ def _interrupted(work: Callable[[], object], *, after: float) -> None:
         is_armed, is_over = False, True
         bell.join()
         signal.signal(signal.SIGUSR1, before)
+        sys.unraisablehook = note_before
