@@ -6,8 +6,11 @@ COLAB := .venv-colab
 BARE := .venv-bare
 WORKERS ?= auto
 PYTEST := -m pytest -n $(WORKERS) --dist loadfile
+MAIN := not heavy
+# Of the other environments' tests: those that see neither values nor packages run once, in the main one.
+ONCE_ONLY := not heavy and not once
 
-.PHONY: demo test test-fast test-colab test-bare readme lab lint format bench clean help
+.PHONY: demo test test-all test-main test-fast test-colab test-bare readme environments colab system-packages lab lint format bench clean help
 
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
@@ -26,25 +29,38 @@ $(VENV)/lab: $(VENV)/installed
 demo: $(VENV)/installed
 	$(BIN)/python scripts/demo.py
 
-## make test: install, lint, run all tests, those with Colab's versions, and README.ipynb
-test: lint
-	@sh scripts/make_colab.sh $(COLAB)
-	@sh scripts/make_servers.sh
-	$(BIN)/python $(PYTEST)
-	@$(MAKE) --no-print-directory test-colab
-	@$(MAKE) --no-print-directory test-bare
-	@$(MAKE) --no-print-directory readme
+## make test: install, lint, run the tests, those with Colab's versions and without any optional package, and README.ipynb
+test: $(VENV)/installed
+	@$(MAKE) --no-print-directory --jobs 4 --output-sync=target lint environments
+	@$(MAKE) --no-print-directory test-main
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target test-colab test-bare readme
+
+test-main: $(VENV)/installed
+	$(BIN)/python $(PYTEST) -m "$(MAIN)"
+
+## make test-all: the same with what repeats it: full sizes, all wrappers on all engines, all scenarios in kernels started anew
+test-all:
+	HASHSTASH_ALL_SCENARIOS=1 $(MAKE) --no-print-directory test MAIN="" ONCE_ONLY="not browser and not server"
 
 ## make test-fast: the tests without kernels and servers
 test-fast: $(VENV)/installed
-	$(BIN)/python $(PYTEST) -m "not slow and not browser and not server"
+	$(BIN)/python $(PYTEST) -m "not slow and not browser and not server and not heavy"
+
+environments: colab $(BARE)/installed system-packages
+
+colab:
+	@sh scripts/make_colab.sh $(COLAB)
+
+system-packages:
+	@sh scripts/make_servers.sh
+	@sh scripts/make_browser.sh
 
 # Where the versions of Python, IPython and pandas matter; engines and policies do not see them.
-COLAB_TESTS := $(addprefix tests/,cells magics serializers fingerprint functions golden stash test_keys.py test_keys_of_every_kind.py)
+COLAB_TESTS := $(addprefix tests/,cells display magics serializers fingerprint functions golden stash frames test_keys.py test_keys_of_every_kind.py)
 
 test-colab: $(VENV)/installed
 	@if [ -x $(COLAB)/bin/python ]; then \
-		$(COLAB)/bin/python $(PYTEST) -q -m "not slow and not browser and not server" $(COLAB_TESTS); \
+		$(COLAB)/bin/python $(PYTEST) -q -m "not slow and not browser and not server and ($(ONCE_ONLY))" $(COLAB_TESTS); \
 	else echo "the tests with Colab's versions are skipped: no Python 3.13 was found"; fi
 
 $(BARE)/installed: pyproject.toml scripts/make_environment.sh
@@ -53,7 +69,7 @@ $(BARE)/installed: pyproject.toml scripts/make_environment.sh
 
 ## make test-bare: the tests in an environment without any optional package
 test-bare: $(BARE)/installed
-	$(BARE)/bin/python $(PYTEST) -q
+	$(BARE)/bin/python $(PYTEST) -q -m "$(ONCE_ONLY)"
 
 readme: $(VENV)/installed
 	$(BIN)/python scripts/check_readme.py

@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import platform
 import sys
+from importlib.util import find_spec
 
 from benchmarks.harness import IMPORTS, run
+from benchmarks.original import is_usable
 from benchmarks.systems import SYSTEMS, YARDSTICK
 from benchmarks.table import head, line
 from benchmarks.workloads import WORKLOADS
 
-_PACKAGES = {"diskcache": "diskcache", "joblib": "joblib"}
 _NEEDED = ("lmdb", "numpy", "pandas")
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Print the table; 1 if a package is missing without which there is none."""
     options = _parse(arguments)
-    missing = [package for package in _NEEDED if not _is_installed(package)]
+    missing = [package for package in _NEEDED if find_spec(package) is None]
     if missing:
         print(f"the benchmarks need {', '.join(missing)}: pip install 'hashstash[bench]'", file=sys.stderr)
         return 1
-    systems = [system for system in options.systems if _is_usable(system)]
+    systems = [system for system in options.systems if is_usable(system, SYSTEMS[system].package)]
     machine = f"Python {platform.python_version()}, {platform.system()} {platform.machine()}"
     print(f"{machine}; medians ± half of the quartiles' distance;")
     print(f"ratios to {YARDSTICK} (with pickle) in the same round, below 1 is faster; '-': the system cannot do that\n")
@@ -50,22 +50,6 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     if YARDSTICK not in options.systems:
         options.systems.insert(0, YARDSTICK)
     return options
-
-
-def _is_usable(system: str) -> bool:
-    package = _PACKAGES.get(system)
-    if package is None or _is_installed(package):
-        return True
-    print(f"{system} is left out, since {package} is not installed: pip install 'hashstash[bench]'", file=sys.stderr)
-    return False
-
-
-def _is_installed(package: str) -> bool:
-    try:
-        importlib.import_module(package)
-    except ImportError:
-        return False
-    return True
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -18,7 +19,8 @@ from dataclasses import dataclass, field
 from statistics import median, quantiles
 from typing import Any
 
-from benchmarks.systems import SYSTEMS, YARDSTICK, JoblibMemory, OursLmdb, OursPairtree
+from benchmarks import original
+from benchmarks.systems import SYSTEMS, YARDSTICK, OursLmdb, OursPairtree, System
 from benchmarks.workloads import WORKLOADS, Target
 
 IMPORTS = "W10"
@@ -27,7 +29,14 @@ _FIRST_USE = (
     "from benchmarks.systems import SYSTEMS; import sys; system = SYSTEMS[sys.argv[1]](sys.argv[2]);"
     " system.set('a', 1); assert system.get('a') == 1"
 )
+_START = (
+    "import sys; from importlib import import_module; sys.path.append(sys.argv.pop(1));"
+    " import_module(sys.argv.pop(1)).main(sys.argv[1:])"
+)
+"""The project comes last on the path: where another release of HashStash is installed, that one is meant."""
 _PROJECT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+_LAST_WAIT = 60
+"""Seconds that a worker has to end."""
 
 
 @dataclass
@@ -38,6 +47,7 @@ class Row:
     title: str
     operation: str
     target: Target
+    yardstick: str = YARDSTICK
     rounds: dict[str, list[float]] = field(default_factory=dict)
 
     def seconds(self, system: str) -> float | None:
@@ -57,7 +67,7 @@ class Row:
 
         Time over a bare interpreter is a difference, which noise can turn negative: such a round gives no ratio.
         """
-        pairs = list(zip(self.rounds.get(system, ()), self.rounds.get(YARDSTICK, ()), strict=False))
+        pairs = list(zip(self.rounds.get(system, ()), self.rounds.get(self.yardstick, ()), strict=False))
         ratios = [own / yardstick for own, yardstick in pairs if min(own, yardstick) > 0]
         return median(ratios) if ratios else None
 
@@ -89,13 +99,13 @@ def _measure(name: str, systems: list[str], rounds: int, root: str, *, quick: bo
     with ExitStack() as stack:
         workers = {}
         for system in systems:
-            arguments = [system, name, _folder(root, system), *flags]
-            worker = stack.enter_context(_worker(arguments, root))
-            if _answer(worker):
+            arguments = [system, name, folder_of(root, system), *flags]
+            worker = stack.enter_context(worker_of(system, "benchmarks.worker", arguments, root))
+            if answer_of(worker):
                 workers[system] = worker
         for _ in range(min(rounds, workload.most_rounds)):
             for system, worker in workers.items():
-                _add(rows, system, _ask(worker))
+                _add(rows, system, ask(worker, "round"))
                 _add(rows, system, _in_new_process(system, name, root, flags))
     yield from (row for row in rows.values() if row.rounds)
 
@@ -105,7 +115,8 @@ def _add(rows: Mapping[str, Row], system: str, blocks: Mapping[str, list[float]]
         rows[operation].rounds.setdefault(system, []).append(median(seconds))
 
 
-def _folder(root: str, system: str) -> str:
+def folder_of(root: str, system: str) -> str:
+    """Where a system keeps what it stores."""
     folder = os.path.join(root, system.replace(" ", "_"))
     os.makedirs(folder, exist_ok=True)
     return folder
@@ -122,28 +133,49 @@ def private_environment(root: str) -> dict[str, str]:
 
 
 @contextmanager
-def _worker(arguments: list[str], root: str) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "-m", "benchmarks.worker", *arguments]
+def worker_of(system: str, module: str, arguments: list[str], root: str) -> Iterator[subprocess.Popen[str]]:
+    """A process that runs the ``main`` of a *module*; it ends with the block, or with all that it started is killed."""
+    is_original = system == original.NAME
+    python = original.interpreter() if is_original else sys.executable
+    environment = private_environment(root) | ({"HOME": root, "PYTHONPATH": ""} if is_original else {})
     with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=private_environment(root), cwd=root
+        [python, "-c", _START, _PROJECT, module, *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
+        cwd=root,
+        start_new_session=True,
     ) as process:
         try:
             yield process
         finally:
             assert process.stdin is not None
             process.stdin.close()  # the end of its input ends the worker
-            process.wait(timeout=60)
+            try:
+                process.wait(timeout=_LAST_WAIT)
+            except subprocess.TimeoutExpired:
+                _kill(process)
 
 
-def _ask(worker: subprocess.Popen[str]) -> dict[str, list[float]]:
+def _kill(process: subprocess.Popen[str]) -> None:
+    """End the worker and the processes of its pools."""
+    if hasattr(os, "killpg"):
+        os.killpg(process.pid, signal.SIGKILL)
+    else:
+        process.kill()
+
+
+def ask(worker: subprocess.Popen[str], question: str) -> Any:
+    """The answer of a worker to a line."""
     assert worker.stdin is not None
-    worker.stdin.write("round\n")
+    worker.stdin.write(question + "\n")
     worker.stdin.flush()
-    answer: dict[str, list[float]] = _answer(worker)
-    return answer
+    return answer_of(worker)
 
 
-def _answer(worker: subprocess.Popen[str]) -> Any:
+def answer_of(worker: subprocess.Popen[str]) -> Any:
+    """The next answer of a worker."""
     assert worker.stdout is not None
     line = worker.stdout.readline()
     if not line:
@@ -154,9 +186,10 @@ def _answer(worker: subprocess.Popen[str]) -> Any:
 def _in_new_process(system: str, name: str, root: str, flags: list[str]) -> dict[str, list[float]]:
     if not WORKLOADS[name].is_fresh:
         return {}
-    with _worker([system, name, _folder(root, system), "fresh", *flags], root) as worker:
-        _answer(worker)
-        answer: dict[str, list[float]] = _answer(worker)
+    arguments = [system, name, folder_of(root, system), "fresh", *flags]
+    with worker_of(system, "benchmarks.worker", arguments, root) as worker:
+        answer_of(worker)
+        answer: dict[str, list[float]] = answer_of(worker)
     return answer
 
 
@@ -169,8 +202,8 @@ def _measure_imports(systems: list[str], rounds: int, root: str) -> Iterator[Row
         adapters = _seconds_of(["import benchmarks.systems"], root)
         for system in usable:
             imported = _seconds_of([SYSTEMS[system].imports], root) - bare
-            is_dict = system != JoblibMemory.name
-            used = _seconds_of([_FIRST_USE, system, _folder(root, system)], root) - adapters if is_dict else None
+            is_dict = SYSTEMS[system].set is not System.set
+            used = _seconds_of([_FIRST_USE, system, folder_of(root, system)], root) - adapters if is_dict else None
             if number:  # the first one only fills the caches of the system
                 rows[0].rounds.setdefault(system, []).append(imported)
                 if used is not None:

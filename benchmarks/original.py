@@ -6,7 +6,9 @@ import os
 import subprocess
 import sys
 from importlib import metadata
+from importlib.util import find_spec
 
+NAME = "hashstash 1.2.0"
 REQUIREMENT = "hashstash==1.2.0"
 _PROJECT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 FOLDER = os.path.join(_PROJECT, ".build", "original")
@@ -35,6 +37,21 @@ def interpreter() -> str:
     with open(mark, "w", encoding="utf-8") as file:
         file.write("\n".join(wanted))
     return python
+
+
+def is_usable(system: str, package: str = "") -> bool:
+    """Whether *system* can take part, for which *package* has to be installed; says so where it is left out."""
+    why, remedy = "", ""
+    if package and find_spec(package) is None:
+        why, remedy = f"{package} is not installed", ": pip install 'hashstash[bench]'"
+    elif system == NAME:
+        try:
+            interpreter()
+        except NotThere as error:
+            why = f"its environment cannot be made: {error}"
+    if why:
+        print(f"{system} is left out, since {why}{remedy}", file=sys.stderr)
+    return not why
 
 
 def _version(name: str) -> str | None:

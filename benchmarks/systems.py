@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import logging
 import os
 import pickle
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, ClassVar
+
+from benchmarks import original
 
 MAP_SIZE = 4 << 30
 _LONGEST_LMDB_KEY = 511
@@ -25,8 +28,12 @@ class System:
     """One store in one folder. Every method is one call deep, so that no adapter costs more than another."""
 
     name: ClassVar[str]
+    package: ClassVar[str] = ""
+    """What has to be installed for it beside the packages that all benchmarks need."""
     imports: ClassVar[str] = ""
     """The statement that a program needs before it can use the system."""
+    workloads: ClassVar[frozenset[str] | None] = None
+    """Those in which it takes part; ``None``: in all that it has the operations for."""
 
     def __init__(self, folder: str) -> None:
         self.folder = folder
@@ -54,6 +61,12 @@ class System:
     def items(self) -> Iterator[tuple[Any, Any]]:
         """All keys with their values, decoded."""
         raise Unsupported
+
+    def frame(self) -> Any:
+        """All records as a DataFrame by their keys: of the ways to make one with pandas alone the quickest that was found."""
+        import pandas as pd
+
+        return pd.DataFrame([{"_key": key, **record} for key, record in self.items()]).set_index("_key")
 
     def memoize(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """The function with a memory in this store."""
@@ -133,6 +146,7 @@ class DiskCache(System):
     """diskcache, not evicting anything and not waiting for the disk."""
 
     name = "diskcache"
+    package = "diskcache"
     imports = "import diskcache"
 
     def __init__(self, folder: str) -> None:
@@ -173,6 +187,7 @@ class JoblibMemory(System):
     """joblib.Memory, which memoizes and is no dict."""
 
     name = "joblib"
+    package = "joblib"
     imports = "import joblib"
 
     def memoize(self, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -188,6 +203,45 @@ class LruCache(System):
 
     def memoize(self, function: Callable[..., Any]) -> Callable[..., Any]:
         return functools.lru_cache(maxsize=None, typed=True)(function)
+
+
+class Marimo(System):
+    """marimo's persistent cache, which memoizes and is no dict; in a plain module it does what it does in a notebook."""
+
+    name = "marimo"
+    package = "marimo"
+    imports = "import marimo"
+
+    def memoize(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        import marimo
+
+        logging.getLogger("marimo").setLevel(logging.ERROR)  # it warns that there is no notebook
+        return marimo.persistent_cache(save_path=self.folder)(function)  # type: ignore[no-any-return]
+
+
+class Original(System):
+    """The first release of HashStash with its defaults, in an environment of its own: see ``original.py``."""
+
+    name = original.NAME
+    workloads = frozenset({"W1", "W5", "W6", "W7"})  # with the others a run would take an hour
+
+    def __init__(self, folder: str) -> None:
+        super().__init__(folder)
+        from hashstash import HashStash
+
+        self._stash: Any = HashStash(root_dir=os.path.join(folder, "stash"))
+
+    def get(self, key: Any) -> Any:
+        return self._stash[key]
+
+    def miss(self, key: Any) -> Any:
+        return self._stash.get(key)
+
+    def set(self, key: Any, value: Any) -> None:
+        self._stash[key] = value
+
+    def memoize(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        return self._stash.stashed_result(function)  # type: ignore[no-any-return]
 
 
 class OursLmdb(System):
@@ -221,6 +275,9 @@ class OursLmdb(System):
     def items(self) -> Iterator[tuple[Any, Any]]:
         return iter(self._stash.items())
 
+    def frame(self) -> Any:
+        return self._stash.df
+
     def memoize(self, function: Callable[..., Any]) -> Callable[..., Any]:
         return self._stash.stashed_result(function)  # type: ignore[no-any-return]
 
@@ -234,5 +291,6 @@ class OursPairtree(OursLmdb):
 
 YARDSTICK = RawLmdb.name
 SYSTEMS: dict[str, type[System]] = {
-    system.name: system for system in (RawLmdb, OursLmdb, OursPairtree, DiskCache, JoblibMemory, LruCache)
+    system.name: system
+    for system in (RawLmdb, OursLmdb, OursPairtree, DiskCache, JoblibMemory, Marimo, LruCache, Original)
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from benchmarks.harness import Row
-from benchmarks.systems import YARDSTICK, OursLmdb, OursPairtree
+from benchmarks.systems import OursLmdb, OursPairtree
 
 _FIRST = 44
 _CELL = 22
@@ -30,7 +30,7 @@ def _cell(row: Row, system: str) -> str:
     if seconds is None:
         return "-"
     ratio = row.ratio(system)
-    shown = "" if ratio is None or system == YARDSTICK else f"{_short(ratio)}x"
+    shown = "" if ratio is None or system == row.yardstick else f"{_short(ratio)}x"
     return f"{duration(seconds)} ±{100 * row.spread(system):.0f}%{shown:>8}"
 
 

@@ -270,7 +270,7 @@ class NestedKey(Workload):
 class Many(Workload):
     name = "W8"
     title = "many small entries"
-    targets = {"bulk set": Target(1.5), "len": Target(1), "items": Target(1)}
+    targets = {"bulk set": Target(1.5), "len": Target(1), "items": Target(1), "data frame": Target(1.1)}
     blocks = 1
     most_rounds = 2
 
@@ -280,10 +280,15 @@ class Many(Workload):
         system.set_many(pairs)
         assert system.count() == count
         assert sum(1 for _ in system.items()) == count
+        frame = system.frame()
+        assert frame.loc[pairs[7][0]].to_dict() == pairs[7][1]
+        assert len(frame) == count
+        del frame
         return {
             "bulk set": Operation(lambda: system.set_many(pairs), count),
             "len": _repeat(system.count, 20),
             "items": Operation(lambda: sum(1 for _ in system.items()), count),
+            "data frame": Operation(system.frame, count),
         }
 
 

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from hashstash import errors
     from hashstash.functions import stashed_result
     from hashstash.loose import Decoder, Deserializer, Encoder, Serializer, decode, deserialize, encode, serialize
+    from hashstash.mapping.maps import stash_mapped
+    from hashstash.mapping.stash_map import StashMap
     from hashstash.stash import HashStash
 
 __version__ = "2.0.0.dev0"
@@ -21,12 +23,14 @@ __all__ = [
     "Encoder",
     "HashStash",
     "Serializer",
+    "StashMap",
     "__version__",
     "decode",
     "deserialize",
     "encode",
     "errors",
     "serialize",
+    "stash_mapped",
     "stashed_result",
 ]
 
@@ -36,10 +40,12 @@ _HOMES = {
     "Encoder": "hashstash.loose",
     "Serializer": "hashstash.loose",
     "HashStash": "hashstash.stash",
+    "StashMap": "hashstash.mapping.stash_map",
     "decode": "hashstash.loose",
     "deserialize": "hashstash.loose",
     "encode": "hashstash.loose",
     "serialize": "hashstash.loose",
+    "stash_mapped": "hashstash.mapping.maps",
     "stashed_result": "hashstash.functions",
 }
 

@@ -109,6 +109,12 @@ class BlobStore:
             os.close(descriptor)
         return Reference(name, size, _checksum(views), _digest(views) if digest else bytes(16))
 
+    def with_digest(self, reference: Reference, *, is_needed: bool) -> Reference:
+        """*reference* as the row of a file needs it that another process has written: with a digest if it is to be signed."""
+        if not is_needed or any(reference.digest):
+            return reference
+        return reference._replace(digest=_digest([self.map(reference, is_signed=False)]))
+
     def map(self, reference: Reference, *, is_signed: bool) -> memoryview:
         """The blob's bytes, mapped copy-on-write; verified once per process, CorruptEntry where they differ."""
         path = self.path(reference.name)

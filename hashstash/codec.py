@@ -177,6 +177,7 @@ class Codec:
         self.serializer: Serializer = SERIALIZERS.load(serializer)
         self._compressor: Filter = COMPRESSORS.load(compressor)
         self._text: Filter | None = FILTERS.load("b64") if b64 else None
+        self._dumps_plain = plain_writer(self.serializer)
         self.raw_label = serializer.encode()
         self.stored_below = 0 if b64 else SMALLEST_COMPRESSED
         """Documents of fewer bytes than this are stored as the serializer wrote them."""
@@ -189,7 +190,13 @@ class Codec:
 
     def encode(self, value: Any, *, mapped: bool = False) -> Payload:
         """*value* as a payload."""
-        return self.payload(self.serializer.dumps(value), mapped=mapped)
+        document = self._dumps_plain(value)
+        if document is None:
+            return self.payload(self.serializer.dumps(value), mapped=mapped)
+        size = len(document)
+        if size < self.stored_below:
+            return Payload(self.raw_label, [document], size, size, _NO_FLAGS)
+        return self.payload(Encoded(document), mapped=mapped)
 
     def payload(self, encoded: Encoded, *, mapped: bool = False) -> Payload:
         """The payload of a value that this codec's serializer has encoded already; compressed where that pays.

@@ -81,6 +81,11 @@ def password_for(url: str) -> str | None:
     return _passwords.get(url)
 
 
+def remembered() -> dict[str, str]:
+    """All passwords that were given in this process, by bare URL: for its own worker processes, over pipes of their own."""
+    return dict(_passwords)
+
+
 def forget(url: str) -> None:
     """The server has refused the password: nobody else shall try it."""
     _passwords.pop(url, None)

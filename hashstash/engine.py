@@ -139,6 +139,10 @@ class Engine(ABC):
             if blob is not None:
                 yield address, blob
 
+    def heads(self, size: int) -> Iterator[tuple[bytes, bytes]]:
+        """Like :meth:`rows`, but only at least the first *size* bytes of each blob where reading less is cheaper."""
+        return self.rows()
+
     def ensure_writable(self) -> None:  # noqa: B027
         """Raise ReadOnlyStash if every write would be refused, before anything is made ready for one."""
 
@@ -288,6 +292,9 @@ class EngineWrapper(Engine):
 
     def rows(self) -> Iterator[tuple[bytes, bytes]]:
         return self.inner.rows()
+
+    def heads(self, size: int) -> Iterator[tuple[bytes, bytes]]:
+        return self.inner.heads(size)
 
     def ensure_writable(self) -> None:
         self.inner.ensure_writable()

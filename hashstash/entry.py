@@ -35,12 +35,13 @@ _MAGIC = b"HST"
 _HEADER = struct.Struct("<3sBBBH8sIIIIQQqqd16s")
 HEADER_SIZE = _HEADER.size
 _CRC = struct.Struct("<I")
+_SHORTEST = HEADER_SIZE + _CRC.size
 _RESIDUE = 0x2144DF1C  # crc32 of any message with its own crc32 appended, little-endian
 SIGNATURE_SIZE = 24
 _START = _MAGIC + bytes([FORMAT_VERSION, 0])  # of a row without flags
 _FLAGS, _LABEL_SIZE, _KEY_SIZE = 4, 5, slice(16 + 4, 16 + 8)
 # The fields that a plain hit needs, and those that a plain write fills in: half of the time of a full header.
-_HOT_READ = struct.Struct("<20xII4xQQ8xq8x16s").unpack_from
+_HOT_READ = struct.Struct("<20xII4xQQ8xqd16s").unpack_from
 _HOT_WRITE = struct.Struct("<5sB2xQII8xQQq16x16s").pack
 
 
@@ -86,6 +87,8 @@ class Entry:
     tag: bytes = b""
     is_trusted: bool = False
     """Whether the entry was signed by a key that this user trusts; decided by the stash that read it."""
+    unread: int = 0
+    """How many bytes of the payload were left in the storage; such an entry can be looked at and nothing else."""
 
     @property
     def is_code(self) -> bool:
@@ -121,19 +124,31 @@ def pack_plain(
     return body + _CRC.pack(crc32(body))
 
 
-def unpack_plain(blob: bytes, digest: bytes) -> tuple[bytes, bytes] | None:
-    """``(label, document)`` of a plain row that is not compressed and never expires; ``None``: ask :func:`unpack`.
+def pack_measured(  # noqa: PLR0917
+    digest: bytes, label: bytes, key: bytes, metadata: bytes, document: bytes | bytearray | memoryview, seconds: float
+) -> bytes:
+    """Like :func:`pack_plain` for a document that is not compressed, with metadata and the seconds that it took."""
+    sizes = (1, len(key), len(metadata), 0, len(document), len(document))
+    head = _HEADER.pack(
+        *(_MAGIC, FORMAT_VERSION, 0, len(label), 0, new_write_id(), *sizes, time.time_ns(), 0, seconds, digest)
+    )
+    body = b"".join((head, label, key, metadata, document))
+    return body + _CRC.pack(crc32(body))
+
+
+def unpack_plain(blob: bytes, digest: bytes) -> tuple[bytes, bytes, float] | None:
+    """``(label, document, seconds)`` of a plain row that is not compressed and never expires; ``None``: ask :func:`unpack`.
 
     The checksum and the key digest are checked here as there.
     """
-    if not blob.startswith(_START) or len(blob) < HEADER_SIZE + 4 or crc32(blob) != _RESIDUE:
+    if not blob.startswith(_START) or len(blob) < _SHORTEST or crc32(blob) != _RESIDUE:
         return None
-    key_size, meta_size, stored, raw_size, expires, found = _HOT_READ(blob)
+    key_size, meta_size, stored, raw_size, expires, seconds, found = _HOT_READ(blob)
     begin = HEADER_SIZE + blob[_LABEL_SIZE]
     document = begin + key_size + meta_size
     if expires or found != digest or stored != raw_size or document + stored + 4 != len(blob):
         return None
-    return blob[HEADER_SIZE:begin], blob[document:-4]
+    return blob[HEADER_SIZE:begin], blob[document:-4], seconds
 
 
 def plain_key(blob: bytes) -> bytes:
@@ -152,7 +167,7 @@ def unpack(blob: bytes, digest: bytes | None = None) -> Entry:
 
     With *digest*, the entry must be the one of that key.
     """
-    if len(blob) < HEADER_SIZE + 4 or crc32(blob) != _RESIDUE:
+    if len(blob) < _SHORTEST or crc32(blob) != _RESIDUE:
         raise CorruptEntry(_what_is_wrong(blob))
     fields = _HEADER.unpack_from(blob)
     if fields[0] != _MAGIC or not fields[1]:
@@ -187,6 +202,23 @@ def _unpack_checked(blob: bytes, fields: tuple[Any, ...], digest: bytes | None) 
     )
 
 
+def unpack_head(head: bytes, digest: bytes) -> Entry | None:
+    """The entry of the row that begins with *head*, without its payload; nothing has been held against the checksum.
+
+    ``None`` where that is not enough, since the row is here as a whole, is signed, or has metadata that end behind *head*.
+    """
+    end, flags = peek_sizes(head)
+    fields = _HEADER.unpack_from(head)
+    is_ours = fields[0] == _MAGIC and fields[1] == FORMAT_VERSION and fields[-1] == digest
+    if not is_ours or flags & Flag.SIGNED or end > len(head) or end + fields[10] + 4 <= len(head):
+        return None
+    label, key = HEADER_SIZE + fields[3], HEADER_SIZE + fields[3] + fields[7]
+    entry = Entry(digest, head[HEADER_SIZE:label], head[label:key], b"", fields[11], Flag(flags), fields[5], fields[6])
+    entry.created_at, entry.expires_at, entry.seconds, entry.metadata = *fields[12:15], head[key:end]
+    entry.unread = fields[10]
+    return entry
+
+
 def peek_sizes(head: bytes) -> tuple[int, int]:
     """``(bytes up to the end of the metadata, flags)`` of the row that begins with *head*, unchecked."""
     if len(head) < HEADER_SIZE:
@@ -196,8 +228,8 @@ def peek_sizes(head: bytes) -> tuple[int, int]:
 
 
 def _what_is_wrong(blob: bytes) -> str:
-    if len(blob) < HEADER_SIZE + 4:
-        return f"the row is cut off: {len(blob)} bytes, an entry has at least {HEADER_SIZE + 4}"
+    if len(blob) < _SHORTEST:
+        return f"the row is cut off: {len(blob)} bytes, an entry has at least {_SHORTEST}"
     return "the checksum does not fit: the row was changed or cut off after it was written"
 
 

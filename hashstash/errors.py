@@ -8,10 +8,14 @@ StashError
 ├── UnsupportedValue (TypeError)      a value that cannot be stored, or not without changing it
 ├── PolicyError (TypeError)           a write that a policy of the stash forbids
 │   └── ReadOnlyStash                 a write to a stash that was opened read-only
+├── NoSuchVersion (LookupError)       a version of a key that was never there, or is gone; names those that there are
 ├── Conflict                          a compare-and-set lost against another writer
 ├── StashLocked (TimeoutError)        another process has kept the storage locked for too long
 ├── StashFull (OSError)               the disk, the quota or the size limit leaves no room
 ├── ServerUnavailable (ConnectionError)   the server of the stash cannot be reached, or does not let us in
+├── CannotTravel (TypeError)          a function, an argument or a result that no worker process can be sent
+├── WorkerDied (RuntimeError)         the process that computed an item of a map ended before it had a result
+├── NotComputed (RuntimeError)        an item of a map that was interrupted or cancelled before its turn came
 └── BadEntry                          a stored entry that is not decoded
     ├── CorruptEntry                  bytes changed or cut off since they were written
     │   └── TamperedEntry             signed by a key of ours, but the signature does not fit
@@ -56,6 +60,10 @@ class ReadOnlyStash(PolicyError):
     """A write to a stash that was opened read-only; nothing was changed."""
 
 
+class NoSuchVersion(StashError, LookupError):
+    """A version of a key that was never there, or is over; the message names those that there are."""
+
+
 class Conflict(StashError):
     """Another writer changed the row between reading and writing; nothing was changed."""
 
@@ -70,6 +78,18 @@ class StashFull(StashError, OSError):
 
 class ServerUnavailable(StashError, ConnectionError):
     """The server that keeps the rows cannot be reached, does not answer in time, or does not let this user in."""
+
+
+class CannotTravel(StashError, TypeError):
+    """A function, an argument or a result that cannot be sent between processes; the message names which."""
+
+
+class WorkerDied(StashError, RuntimeError):
+    """The process that computed an item of a map ended before it gave a result, twice."""
+
+
+class NotComputed(StashError, RuntimeError):
+    """An item of a map that was interrupted or cancelled before it was computed."""
 
 
 class BadEntry(StashError):

@@ -22,7 +22,8 @@ from hashstash.errors import BadEntry, CorruptEntry, MissingDependency, NewerFor
 from hashstash.paths import shown
 from hashstash.policies import versions
 from hashstash.policies.versions import HISTORY
-from hashstash.upkeep import BAD, orphans
+from hashstash.upkeep import orphans
+from hashstash.writing import BAD
 
 if TYPE_CHECKING:
     from hashstash.blobs import BlobStore

@@ -1,7 +1,8 @@
 """Locks among machines, for engines without a folder that all of their users share: rows that say who holds a name.
 
 A holder writes its row anew every third of a lease. Whoever waits takes over when the row has not changed for a whole lease by
-the clock of the one who waits, so that no two clocks are compared. A holder that was paused for that long finds out when it
+the clock of the one who waits, so that no two clocks are compared; at once if the row names a process of this machine that is
+gone. A holder that was paused for that long finds out when it
 writes again; until then two may be inside, which costs a second computation and never a wrong value: what is stored is stored
 whole. Within a process a :class:`~hashstash.locks.KeyLock` comes first, so that only one thread of each process asks the server.
 """
@@ -9,6 +10,7 @@ whole. Within a process a :class:`~hashstash.locks.KeyLock` comes first, so that
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import os
 import socket
@@ -87,7 +89,7 @@ class _Lease:
             else:
                 unchanged += min(now - looked_at, 2 * _LONGEST_PAUSE)  # while this process stood still, it saw nothing
             looked_at = now
-            if unchanged >= _lease_of(row):
+            if unchanged >= _lease_of(row) or _is_gone(row):
                 logger.debug("%s: %s did not renew its lease", self.rows.location(), _holder_of(row))
                 if self._take(seen):
                     return True
@@ -136,7 +138,8 @@ class _Lease:
 
 
 def _row(state: int, seconds: float) -> bytes:
-    return _ROW.pack(_MAGIC, state, os.urandom(8), seconds) + f"{os.getpid()}@{socket.gethostname()}".encode()
+    holder = f"{os.getpid()}@{socket.gethostname()} {_started(os.getpid())} {_system()}"
+    return _ROW.pack(_MAGIC, state, os.urandom(8), seconds) + holder.encode("utf-8", "surrogateescape")
 
 
 def _is_free(row: bytes) -> bool:
@@ -152,6 +155,35 @@ def _lease_of(row: bytes) -> float:
 
 def _holder_of(row: bytes) -> str:
     return row[_ROW.size :].decode("utf-8", "replace")
+
+
+@functools.cache
+def _system() -> str:
+    """What only processes share whose numbers mean the same: one boot of one kernel, and one space of process numbers."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            return f"{file.read().strip()}:{os.readlink('/proc/self/ns/pid')}"
+    except OSError:
+        return ""  # a system that does not say it
+
+
+def _started(process: int) -> str:
+    """When a process of this system was started, in ticks since the boot; empty if there is none, or if it is dead."""
+    try:
+        with open(f"/proc/{process}/stat", "rb") as file:
+            fields = file.read().rpartition(b")")[2].split()
+        return "" if fields[0] in (b"Z", b"X") else fields[19].decode()
+    except (OSError, IndexError):
+        return ""
+
+
+def _is_gone(row: bytes) -> bool:
+    """Whether the holder is a process of this very system that has ended; ``False`` where that cannot be told."""
+    words = _holder_of(row).split()
+    if len(words) != 3 or not _system() or words[2] != _system():
+        return False
+    number = words[0].partition("@")[0]
+    return number.isdecimal() and words[1] != _started(int(number))
 
 
 class _Heart:

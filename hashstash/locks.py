@@ -43,6 +43,9 @@ class _Mutex:
 
 _mutexes: dict[tuple[str | None, str], _Mutex] = {}
 _table_lock = threading.Lock()
+_fork_gate = threading.RLock()
+"""Held while a lock file is opened or closed: a process forked meanwhile would keep a descriptor that it does not know of, and
+with it the lock of a parent that is killed. Reentrant, for signal handlers that fork."""
 
 
 class KeyLock:
@@ -135,23 +138,38 @@ def _lock_path(folder: str | None, name: str) -> str | None:
 def _lock_file(mutex: _Mutex, deadline: float | None) -> bool:
     pause = _FIRST_PAUSE
     while True:
-        descriptor = _open(mutex.path or "")
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
-            if deadline is not None and time.monotonic() >= deadline:
-                return False
-            time.sleep(pause)
-            pause = min(2 * pause, _LONGEST_PAUSE)
-            continue
-        except BaseException:
-            os.close(descriptor)
-            raise
-        if _is_current(descriptor, mutex.path or ""):
-            mutex.descriptor = descriptor
+        with _fork_gate:
+            is_held = _try_file(mutex)
+        if is_held:
             return True
-        os.close(descriptor)  # the holder before us unlinked it between our open and our flock
+        if is_held is None:
+            continue
+        if deadline is not None and time.monotonic() >= deadline:
+            return False
+        time.sleep(pause)
+        pause = min(2 * pause, _LONGEST_PAUSE)
+
+
+def _try_file(mutex: _Mutex) -> bool | None:
+    """Whether the file is locked by us now; ``None`` if its holder has just removed it, so that another one is to be tried."""
+    path = mutex.path or ""
+    descriptor = _open(path)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        is_current = _is_current(
+            descriptor, path
+        )  # else the holder before us unlinked it between our open and our flock
+    except BlockingIOError:
+        os.close(descriptor)
+        return False
+    except BaseException:
+        os.close(descriptor)
+        raise
+    if not is_current:
+        os.close(descriptor)
+        return None
+    mutex.descriptor = descriptor
+    return True
 
 
 def _open(path: str) -> int:
@@ -173,18 +191,28 @@ def _is_current(descriptor: int, path: str) -> bool:
 
 
 def _unlock_file(mutex: _Mutex) -> None:
-    descriptor, mutex.descriptor = mutex.descriptor, -1
-    try:
-        # While it is held: whoever waits on this inode will see that the path is gone, and opens a new file.
-        os.unlink(mutex.path or "")
-    except FileNotFoundError:
-        pass  # the stash's folder was removed meanwhile
-    finally:
-        os.close(descriptor)
+    with _fork_gate:
+        descriptor, mutex.descriptor = mutex.descriptor, -1
+        try:
+            # While it is held: whoever waits on this inode will see that the path is gone, and opens a new file.
+            os.unlink(mutex.path or "")
+        except FileNotFoundError:
+            pass  # the stash's folder was removed meanwhile
+        finally:
+            os.close(descriptor)
+
+
+def _close_gate() -> None:
+    _fork_gate.acquire()
+
+
+def _open_gate() -> None:
+    _fork_gate.release()
 
 
 def _forget_in_child() -> None:
-    global _table_lock
+    global _fork_gate, _table_lock
+    _fork_gate = threading.RLock()
     _table_lock = threading.Lock()
     for mutex in _mutexes.values():
         if mutex.descriptor >= 0:
@@ -193,4 +221,8 @@ def _forget_in_child() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_in_child)
+    os.register_at_fork(
+        before=_close_gate,
+        after_in_parent=_open_gate,
+        after_in_child=_forget_in_child,
+    )

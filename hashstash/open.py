@@ -8,6 +8,7 @@ import importlib.util
 import os
 import warnings
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from hashstash.codec import Codec
@@ -17,6 +18,7 @@ from hashstash.key_codec import KeyCodec, PlainKeyCodec, StashFacts
 from hashstash.paths import is_foreign, make_folder, original_name, resolve_root, safe_parts, shared_mount, shown
 from hashstash.policies.size_limit import SizeLimit
 from hashstash.policies.time_to_live import TimeToLive, parse_duration
+from hashstash.policies.value_type import TypedSerializer, ValueType, parse_value_type
 from hashstash.policies.versions import Versions
 from hashstash.registry import COMPRESSORS, ENGINES, SERIALIZERS
 from hashstash.settings import load_settings
@@ -33,6 +35,8 @@ DEFAULT_NAME = "default_stash"
 FILENAME = "data.db"
 FUNCTIONS = "stashed_result"
 """The namespace below a stash in which the results of functions lie."""
+MAPS = "stashed_map"
+"""The namespace below a stash in which whole maps lie."""
 PARAMETERS = (
     *(
         "root_dir",
@@ -47,7 +51,7 @@ PARAMETERS = (
         "ttl",
         "max_size",
     ),
-    *("max_entries", "durability", "trust", "read_only", "paths"),
+    *("max_entries", "durability", "trust", "read_only", "paths", "value_type"),
 )
 _PATHS = ("path", "content")
 _DURABILITIES = ("process", "power", "none")
@@ -71,6 +75,7 @@ class Config:
     trust: str = "mine"
     read_only: bool = False
     paths: str = "path"
+    value_type: ValueType | None = None
     is_function_stash: bool = False
     is_tmp: bool = False
     engine_options: Mapping[str, Any] = field(default_factory=dict)
@@ -91,6 +96,7 @@ def configure(
     ttl: Any,
     durability: str,
     trust: str,
+    value_type: Any = None,
     engine_options: Mapping[str, Any],
     **rest: Any,
 ) -> Config:
@@ -114,6 +120,7 @@ def configure(
         ttl=None if ttl is None else parse_duration(ttl),
         durability=durability,
         trust=_trust(trust).value,
+        value_type=parse_value_type(value_type),
         engine_options=engine_options,
         **{name: value for name, value in rest.items() if _is_valid(name, value)},
     )
@@ -121,7 +128,8 @@ def configure(
 
 def settled(config: Config) -> Config:
     """*config* as it may be kept and shown, whoever has written it: without passwords."""
-    return replace(config, engine_options=ENGINES.load(config.engine).settle(config.engine_options))
+    options = ENGINES.load(config.engine).settle(config.engine_options)
+    return replace(config, engine_options=options, value_type=parse_value_type(config.value_type))
 
 
 def namespace(name: str, parameter: str = "dbname") -> str:
@@ -250,10 +258,15 @@ def folder_of(config: Config) -> str:
 
 
 def function_stashes(config: Config) -> list[Config]:
-    """The configurations of the functions' stashes below the one of *config*."""
-    parent = os.path.join(config.root_dir, *(safe_parts(config.dbname) if config.dbname else ()), FUNCTIONS)
+    """The configurations of the stashes below the one of *config* in which functions and maps keep their results."""
+    results = [below(config, name, is_function_stash=True) for name in _names_below(config, FUNCTIONS)]
+    return results + [below(config, name) for name in _names_below(config, MAPS)]
+
+
+def _names_below(config: Config, kind: str) -> list[str]:
+    parent = os.path.join(config.root_dir, *(safe_parts(config.dbname) if config.dbname else ()), kind)
     names = ENGINES.load(config.engine).stashes_below(parent, config.engine_options)
-    return [below(config, f"{FUNCTIONS}/{original_name(name)}", is_function_stash=True) for name in names]
+    return [f"{kind}/{original_name(name)}" for name in names]
 
 
 def open_engine(config: Config) -> Engine:
@@ -287,10 +300,18 @@ def _make_if_writable(folder: str) -> None:
             raise  # else nothing is stored there, and whoever writes will be told
 
 
+def codec_of(config: Config) -> Codec:
+    """The codec of new values, which refuses those that the configuration does not allow."""
+    codec = Codec(config.serializer, config.compress, b64=config.b64)
+    if config.value_type is not None:
+        codec.serializer = TypedSerializer(codec.serializer, config.value_type)
+    return codec
+
+
 def open_store(config: Config, keys: KeyCodec | None = None) -> Store:
     """The store of that configuration; *keys* replaces the plain key codec, as function stashes do."""
     engine = open_engine(config)
-    codec = Codec(config.serializer, config.compress, b64=config.b64)
+    codec = codec_of(config)
     if keys is None:
         keys = PlainKeyCodec(SERIALIZERS.load("hashstash"), StashFacts(engine).buffer_hash, paths=config.paths)
     store = Store(
@@ -302,6 +323,7 @@ def open_store(config: Config, keys: KeyCodec | None = None) -> Store:
         trust=Trust(config.trust),
         append=config.append_mode,
         durable=config.durability == "power",
+        reopen=None if config.is_tmp or config.read_only else partial(open_engine, config),
     )
     if not config.read_only:
         sweep_daily(store)

@@ -7,14 +7,17 @@ import dataclasses
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from hashstash import upkeep
+from hashstash import history, upkeep
 from hashstash.credentials import carried_by
-from hashstash.entries import EntryInfo, copy_entries, describe
+from hashstash.entries import Entries, EntryInfo, copy_entries, info_of, prune, touch
 from hashstash.loose import from_loose, key_from_loose, loose_key, to_loose
+from hashstash.metadata import pack_notes
 from hashstash.open import Config, below, configure, function_stashes, open_store, settled
 from hashstash.paths import shown
 from hashstash.policies.time_to_live import parse_duration
-from hashstash.store import MISSING, Counts, Store, WriteOptions
+from hashstash.policies.value_type import described as described_type
+from hashstash.statistics import Stats
+from hashstash.store import MISSING, Store, WriteOptions
 from hashstash.views import StashItems, StashKeys, StashValues, same_items
 
 if TYPE_CHECKING:
@@ -22,10 +25,14 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from hashstash.codec import Buffer, Encoded
+    from hashstash.difference import Difference
     from hashstash.entry import Entry
+    from hashstash.frames import Scan, Where
+    from hashstash.history import VersionInfo
     from hashstash.integrity import Repairs, Report
     from hashstash.key_codec import KeyCodec
     from hashstash.locks import KeyLock
+    from hashstash.mapping.stash_map import StashMap
 
 Default = TypeVar("Default")
 _TO_DICT = (
@@ -50,10 +57,11 @@ class HashStash(MutableMapping[Any, Any]):
     *root_dir*, *dbname*: the folder, and a namespace in it (may hold ``/``). *engine*, *serializer*, *compress*, *b64*: how rows
     are stored; the defaults are the best that is installed. *append_mode* keeps every version of a key. *clear* empties the
     stash first. *ttl*: seconds, a timedelta or ``"7d"`` until entries are over. *max_size* (bytes), *max_entries*: what was
-    written first is removed beyond them. *durability*: ``process`` survives a killed process, ``power`` also a power loss
-    (slower), ``none`` promises nothing. *trust*: whose code entries are decoded, ``mine``, ``strict`` (and data only if signed)
-    or ``all`` (everybody's: whoever can write here can then run code in this process). *paths*: whether a ``Path`` in a key, or
-    among the arguments of a function, counts as the ``path`` that it is, or by the ``content`` of the file or folder there.
+    used longest ago is removed before a write goes beyond them. *value_type*: a type, several of them, or a function that says
+    whether a value may be stored; PolicyError for others. *durability*: ``process`` survives a killed process, ``power`` also a
+    power loss (slower), ``none`` promises nothing. *trust*: whose code entries are decoded, ``mine``, ``strict`` (and data only
+    if signed) or ``all`` (everybody's: whoever can write here can then run code in this process). *paths*: whether a ``Path`` in
+    a key, or among the arguments of a function, counts as the ``path`` that it is, or by the ``content`` of what is there.
 
     Keys are type-strict: ``1``, ``1.0`` and ``True`` are three keys; equal dicts in any order are one.
     """
@@ -79,6 +87,7 @@ class HashStash(MutableMapping[Any, Any]):
         trust: str = "mine",
         read_only: bool = False,
         paths: str = "path",
+        value_type: Any = None,
         **engine_options: Any,
     ) -> None:
         if name is not None and root_dir is not None:
@@ -98,6 +107,7 @@ class HashStash(MutableMapping[Any, Any]):
             trust=trust,
             read_only=read_only,
             paths=paths,
+            value_type=value_type,
             engine_options=engine_options,
         )
         self._open(config)
@@ -120,11 +130,15 @@ class HashStash(MutableMapping[Any, Any]):
     @classmethod
     def from_dict(cls, settings: Mapping[str, Any]) -> Self:
         """The stash that :meth:`to_dict` describes."""
+        return cls._rebuilt(settings, None)
+
+    @classmethod
+    def _rebuilt(cls, settings: Mapping[str, Any], keys: KeyCodec | None) -> Self:
         values = {name: value for name, value in settings.items() if name != "filename"}
         unknown = set(values) - {field.name for field in dataclasses.fields(Config)}
         if unknown:
             raise TypeError(f"{', '.join(sorted(unknown))} does not describe a stash; see HashStash.to_dict()")
-        return cls.from_config(settled(Config(**values)))
+        return cls.from_config(settled(Config(**values)), keys)
 
     def to_dict(self) -> dict[str, Any]:
         """The settings that rebuild this stash with :meth:`from_dict`; others than the first ten only where they were changed."""
@@ -134,11 +148,13 @@ class HashStash(MutableMapping[Any, Any]):
             value = getattr(self._config, field.name)
             default = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
             if field.name not in described and value != default:
-                described[field.name] = value
+                described[field.name] = described_type(value) if field.name == "value_type" else value
         return described
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self).from_dict, (self.to_dict(),)
+        if self._keys_codec is None:
+            return type(self).from_dict, (self.to_dict(),)
+        return type(self)._rebuilt, (self.to_dict(), self._keys_codec)  # noqa: SLF001
 
     def __hashstash_fingerprint__(self) -> tuple[str, str | None]:
         """A function that uses a stash depends on which one it is, not on its locks and handles."""
@@ -160,6 +176,7 @@ class HashStash(MutableMapping[Any, Any]):
 
     def close(self) -> None:
         """Release handles; the stash opens again when it is used."""
+        self.store.settle()
         self.store.engine.close()
 
     def sync(self) -> None:
@@ -186,9 +203,9 @@ class HashStash(MutableMapping[Any, Any]):
     path = property(lambda self: self.store.engine.location(), doc="Where the rows lie.")
 
     @property
-    def stats(self) -> Counts:
-        """Hits, misses, sets, deletes and bytes of this object in this process."""
-        return self.store.counts
+    def stats(self) -> Stats:
+        """Hits, misses, sets, deletes, bytes and seconds saved by this object; ``stats.total`` has those of all processes."""
+        return Stats(self.store)
 
     # ---- mapping -------------------------------------------------------------------------------------------------
 
@@ -259,7 +276,7 @@ class HashStash(MutableMapping[Any, Any]):
         """Remove and return some ``(key, value)``; KeyError if the stash is empty."""
         for entry, key, value in self.store.items():
             if not self.store.is_foreign_key(entry):
-                self.store.evict(entry.digest)
+                self.store.remove(entry.digest)
                 self.store.counts.deletes += 1
                 return key, value
         raise KeyError("popitem(): the stash is empty")
@@ -321,16 +338,31 @@ class HashStash(MutableMapping[Any, Any]):
         """Store all pairs; each is stored whole or not at all."""
         self.store.save_many(_pairs(items))
 
-    def put(self, key: Any, value: Any, *, ttl: Any = None, seconds: float = 0.0) -> None:
-        """Store *value* with a time to live of its own, or with the *seconds* that it took to compute."""
-        encoded = self.store.codec.serializer.dumps(value)
-        self.put_encoded(key, encoded, ttl=ttl, seconds=seconds)
+    def put(
+        self,
+        key: Any,
+        value: Any,
+        *,
+        ttl: Any = None,
+        seconds: float = 0.0,
+        meta: Mapping[str, Any] | None = None,
+        tags: Iterable[str] | None = None,
+    ) -> None:
+        """Store *value* with what belongs to it: a time to live of its own, the *seconds* that it took to compute, notes, tags.
+
+        *meta* is a dict of plain data and *tags* are texts; ``entries()`` shows them and finds entries by them. They belong to
+        this one write: storing the key again without them drops them (in append mode the older version keeps its own).
+        """
+        metadata = self.store.keys.context() + pack_notes(meta, tags)
+        options = WriteOptions(seconds, None if ttl is None else parse_duration(ttl), metadata=metadata)
+        self.store.save_encoded(key, self.store.codec.serializer.dumps(value), options)
 
     def put_encoded(
         self, key: Any, encoded: Encoded, *, seconds: float = 0.0, ttl: Any = None, sign: bool = False
     ) -> Entry:
         """Store a value that this stash's serializer has encoded already; *sign* it even if it is data."""
-        options = WriteOptions(seconds, None if ttl is None else parse_duration(ttl), sign)
+        lasts = None if ttl is None else parse_duration(ttl)
+        options = WriteOptions(seconds, lasts, sign, metadata=self.store.keys.context())
         return self.store.save_encoded(key, encoded, options)
 
     def get_encoded(self, key: Any) -> tuple[Entry, Encoded] | None:
@@ -351,9 +383,75 @@ class HashStash(MutableMapping[Any, Any]):
             for entry, value in zip(entries, values, strict=True)
         ]
 
-    def entries(self) -> list[EntryInfo]:
-        """What is stored, without decoding values: keys, sizes, codecs, ages."""
-        return list(self.store.each(lambda entry: describe(self.store, entry)))
+    def versions(self, key: Any) -> list[VersionInfo]:
+        """What is known of the versions of *key*, oldest first: number, time, size, notes; KeyError if there is none."""
+        return history.infos(self.store, key)
+
+    def at(self, key: Any, version: int | None = None, *, time: Any = None) -> Any:
+        """The value that *key* had as that *version* (``-2``: the one before the latest), or at a *time*.
+
+        *time*: a datetime or ISO text (local time, if it has no zone), or seconds since the epoch. NoSuchVersion names the
+        versions that there are; KeyError if the key is missing.
+        """
+        return self.store.value_of(history.find(self.store, key, version=version, time=time), key)
+
+    def diff(self, key: Any, a: int = -2, b: int = -1) -> Difference:
+        """What changed in the value of *key* from version *a* to version *b*: a list of lines, empty if nothing did."""
+        from hashstash.difference import diff
+
+        return diff(self.store, key, a, b)
+
+    def revert(self, key: Any, version: int) -> None:
+        """Append the value that *key* had as that *version* as its newest one. Nothing is removed. Needs ``append_mode=True``."""
+        history.revert(self.store, key, version)
+
+    def entries(self, **filters: Any) -> Entries:
+        """What is stored, without decoding values: a list, read when it is looked at, that prints as a table.
+
+        ``stash.entries(size__gt="1 MB", age__lt="1d", tags__contains="x", accuracy__ge=0.9)``: fields of :class:`EntryInfo`, or
+        names in the entries' notes, with the operators ``ne gt ge lt le in contains startswith`` or none for equality. Entries
+        that are over are left out unless ``expired`` is asked for.
+        """
+        return Entries(self.store, [filters])
+
+    def info(self, key: Any) -> EntryInfo:
+        """What is known of the entry at *key* without decoding its value; KeyError if there is none."""
+        return info_of(self.store, key)
+
+    def meta(self, key: Any) -> dict[str, Any]:
+        """The notes that *key* was stored with (:meth:`put`), empty if there are none; KeyError if the key is missing."""
+        return dict(info_of(self.store, key).meta)
+
+    def touch(self, key: Any, *, ttl: Any = None) -> bool:
+        """Let the time of *key* begin anew, without reading or writing its value; return whether it was there.
+
+        *ttl*: its time to live from now on; else the stash's, if it has one, or else the entry keeps the end that it has. In a
+        stash with limits it counts as used just now.
+        """
+        return touch(self.store, key, ttl=ttl)
+
+    def prune(
+        self,
+        *,
+        older_than: Any = None,
+        larger_than: Any = None,
+        max_size: Any = None,
+        max_entries: int | None = None,
+        **filters: Any,
+    ) -> int:
+        """Remove entries that are over, and those that fulfil all conditions; return how many went.
+
+        *older_than* (seconds, ``"7d"``), *larger_than* (bytes, ``"1 MB"``) and *filters* as in :meth:`entries` choose. With
+        *max_size* or *max_entries* only as many of those chosen go, the ones used longest ago first, as it takes for the stash to
+        fit. The results of functions are pruned by their own stashes, ``f.stash.prune()``.
+        """
+        chosen = {
+            "older_than": older_than,
+            "larger_than": larger_than,
+            "max_size": max_size,
+            "max_entries": max_entries,
+        }
+        return prune(self.store, **chosen, **filters)
 
     def size_bytes(self) -> int:
         """Bytes that the entries take in the storage, blob files included."""
@@ -402,6 +500,69 @@ class HashStash(MutableMapping[Any, Any]):
     def trust(self) -> int:
         """Sign all foreign code in this stash with your key, so that it is decoded from now on; return how many entries."""
         return upkeep.trust_all(self.store)
+
+    # ---- frames --------------------------------------------------------------------------------------------------
+
+    @property
+    def ld(self) -> list[dict[str, Any]]:
+        """Everything that is stored, as a list of flat dicts: :meth:`assemble_ld`."""
+        return self.assemble_ld()
+
+    @property
+    def df(self) -> Any:
+        """Everything that is stored, as a pandas DataFrame; :meth:`assemble_df` also takes columns and conditions."""
+        return self.assemble_df()
+
+    def assemble_ld(
+        self, *, with_metadata: bool = False, columns: str | Iterable[str] | None = None, where: Where | None = None
+    ) -> list[dict[str, Any]]:
+        """The entries as flat dicts, nested keys joined by ``.``; elements of lists and rows of frames are rows each.
+
+        A value without fields is ``_value``. A key that is a dict contributes its fields, any other is ``_key``; a field of it
+        that the value has too is called ``_key.name``. With metadata there is a row for each version, with ``_version`` and
+        ``_timestamp`` (seconds), and in the stash of a function ``_arg1``, ``_kw.name``, ... for the arguments. An empty value is
+        a row with nothing but its key.
+
+        *columns*: the fields that are wanted, in this order; ``"a"`` is also all that is nested in ``a``. KeyError if no entry
+        has one. *where*: conditions on fields, ``{"age__gt": 3, "name__startswith": "A"}`` (see :mod:`hashstash.conditions`), or
+        a function of the row. Both are applied while the stash is read: what is not wanted is not taken apart, nor kept.
+        """
+        return self._scan(columns, where, with_metadata=with_metadata).rows()
+
+    def assemble_df(
+        self, *, with_metadata: bool = False, columns: str | Iterable[str] | None = None, where: Where | None = None
+    ) -> Any:
+        """The rows of :meth:`assemble_ld` as a pandas DataFrame with index ``_key``.
+
+        There is no index level for keys that are dicts, nor for a function's stash. With metadata ``_version`` and
+        ``_timestamp`` are levels, and so are a function's arguments. Missing fields are NA in the type that suits the others:
+        ``Int64``, ``boolean``, ``NaT``. In the index, lists stand as tuples, and what has no hash as text.
+        """
+        from hashstash.frames import to_pandas
+
+        return to_pandas(self._scan(columns, where, with_metadata=with_metadata))
+
+    def to_polars(
+        self, *, with_metadata: bool = False, columns: str | Iterable[str] | None = None, where: Where | None = None
+    ) -> Any:
+        """The rows of :meth:`assemble_ld` as a polars DataFrame, ``_key`` as its first column; mixed types become text."""
+        from hashstash.frames import to_polars
+
+        return to_polars(self._scan(columns, where, with_metadata=with_metadata))
+
+    def to_arrow(
+        self, *, with_metadata: bool = False, columns: str | Iterable[str] | None = None, where: Where | None = None
+    ) -> Any:
+        """The rows of :meth:`assemble_ld` as a pyarrow Table, ``_key`` as its first column; mixed types become text."""
+        from hashstash.frames import to_arrow
+
+        return to_arrow(self._scan(columns, where, with_metadata=with_metadata))
+
+    def _scan(self, columns: str | Iterable[str] | None, where: Where | None, *, with_metadata: bool) -> Scan:
+        from hashstash.frames import Choice, Scan
+
+        choice = Choice(columns, where)
+        return Scan(self.store, choice, is_function_stash=self.is_function_stash, with_metadata=with_metadata)
 
     # ---- other stashes -------------------------------------------------------------------------------------------
 
@@ -478,6 +639,81 @@ class HashStash(MutableMapping[Any, Any]):
         from hashstash.functions import CallOptions
 
         return CallOptions(self, options)
+
+    # ---- maps ----------------------------------------------------------------------------------------------------
+
+    def map(
+        self,
+        function: Callable[..., Any],
+        /,
+        objects: Iterable[Any] = (),
+        options: Iterable[Mapping[str, Any]] = (),
+        *,
+        num_proc: int | None = None,
+        total: int | None = None,
+        desc: str | None = None,
+        progress: Any = True,
+        ordered: bool = True,
+        preload: bool = True,
+        precompute: bool = True,
+        stash_runs: bool = True,
+        stash_map: bool = True,
+        executor: Any = None,
+        chunksize: int | str = "auto",
+        errors: str = "raise",
+        force: bool = False,
+        write: str = "parent",
+        star: bool = True,
+        kwargs: Mapping[str, Any] | None = None,
+        **common_kwargs: Any,
+    ) -> StashMap:
+        """``function`` of each of *objects*, each computed once: a :class:`StashMap`, which reads like a list of results.
+
+        A tuple is spread over the positional arguments unless ``star=False`` (a named tuple is one argument); *options* are
+        keywords for each item, and *common_kwargs* (or ``kwargs={...}``, where names would clash) for all. Results that are
+        stored are looked up in one pass, equal items are computed once, and each result is stored as it comes, where ``run``
+        finds it too. A decorated function keeps its decorator's options, and its results are kept here, as with ``run``.
+
+        *num_proc*: worker processes; default all cores but two. With more than one the map computes in the background and
+        is returned at once; with one it computes before it returns. *executor*: ``"threads"``, ``"processes"``, ``"serial"``,
+        ``"loky"``, or anything with a ``submit``, such as an executor of concurrent.futures or a Dask or ipyparallel client.
+        *chunksize*: items sent at once; ``"auto"`` aims at 15 ms of work. *errors*: an exception of *function* is raised when its
+        item is read (``"raise"``), stands in its place (``"return"``), or is left out (``"skip"``). *force* computes all anew.
+        *write*: ``"workers"`` lets them store the results themselves, in engines that they can reach.
+
+        *total*: at most so many items, for an iterator that has no end. *desc*, *progress*: the text of the bar, and whether or
+        which one to show. *ordered*: whether ``results_iter()`` keeps the order of the inputs. ``precompute=False`` computes
+        an item when it is read, ``preload=False`` does not even look before. ``stash_runs=False`` keeps no single results;
+        then ``stash_map=True`` keeps the whole list as one entry when nothing failed, and ``False`` nothing.
+        """
+        from hashstash.display.progress import progress_for
+        from hashstash.mapping import calls as given
+        from hashstash.mapping import maps
+
+        force = common_kwargs.pop("_force", force)
+        common = given.keywords_for_all(common_kwargs, kwargs)
+        calls = given.calls_of(objects, options, common, star=star, total=total)
+        chosen = maps.map_options(
+            num_proc=num_proc,
+            desc=desc,
+            ordered=ordered,
+            preload=preload,
+            precompute=precompute,
+            stash_runs=stash_runs,
+            stash_map=stash_map,
+            executor=executor,
+            chunksize=chunksize,
+            errors=errors,
+            force=force,
+            write=write,
+        )
+        return maps.map_over(self, function, calls=calls, options=chosen, progress=progress_for(progress))
+
+    def stash_mapped(self, function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
+        """A decorator: the function takes a list of inputs and gives a :class:`StashMap`; *options* as in :meth:`map`."""
+        from hashstash.mapping.maps import mapped_in
+
+        return mapped_in(self, function, options)
 
     # ---- async ---------------------------------------------------------------------------------------------------
 

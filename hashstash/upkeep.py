@@ -10,22 +10,22 @@ from typing import TYPE_CHECKING
 from hashstash import trust as trusting
 from hashstash.blobs import YOUNGEST_ORPHAN, BlobStore, Reference
 from hashstash.codec import key_is_code
+from hashstash.engine import WRITE_ID
 from hashstash.entry import Entry, Flag, unpack
 from hashstash.errors import BadEntry
 from hashstash.policies.versions import HISTORY
+from hashstash.statistics import forget_before_clear
 from hashstash.trust import Trust
+from hashstash.writing import BAD
 
 if TYPE_CHECKING:
     from hashstash.engine import Engine
     from hashstash.store import Store
 
 
-BAD = "bad"
-"""The section for rows that could not be read, before they were overwritten or repaired."""
-
-
 def clear(store: Store) -> None:
-    """Remove everything that was stored before this call."""
+    """Remove everything that was stored before this call; the counts of the stash begin at zero again."""
+    forget_before_clear(store)
     if store.blobs is None or not store.blobs.exists():
         store.engine.clear()
         return
@@ -71,8 +71,8 @@ def compact(store: Store) -> None:
     now = time.time_ns()
     for address, row in store.engine.rows():
         with contextlib.suppress(BadEntry):
-            if unpack(row).is_expired(now) and store.engine.get(address) == row:
-                store.evict(address)
+            if unpack(row).is_expired(now):
+                store.remove(address, only=row[WRITE_ID])
     sweep(store)
     for engine in (store.engine, *map(store.engine.section, store.engine.section_names())):
         engine.compact()

@@ -9,5 +9,4 @@ if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
     else sudo -n apt-get update -q && sudo -n apt-get install -y -q python3-venv; fi
 fi
 [ -x "$folder/bin/python" ] || "$python" -m venv "$folder"
-"$folder/bin/python" -m pip install --quiet --upgrade pip 2>/dev/null || true
-"$folder/bin/python" -m pip install --quiet "$@"
+"$folder/bin/python" -m pip install --quiet --disable-pip-version-check "$@"

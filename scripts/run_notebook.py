@@ -29,15 +29,21 @@ class CellTime:
     """What the status line of ``%%stash`` said; empty for other cells."""
 
 
+def private_environment(folder: str) -> dict[str, str]:
+    """Variables by which a kernel finds its cache and its key in *folder*, and nothing of this user."""
+    return {
+        **{name: str(Path(folder, name.split("_")[1].lower())) for name in _PRIVATE},
+        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+    }
+
+
 @contextmanager
 def own_cache(folder: str | None = None) -> Iterator[str]:
     """An empty cache and key for the kernels started inside, so that nothing of this user is read or written."""
     before = {name: os.environ.get(name) for name in _PRIVATE}
     with tempfile.TemporaryDirectory(prefix="hashstash-run-") as temporary:
         base = folder or temporary
-        for name in _PRIVATE:
-            os.environ[name] = str(Path(base, name.split("_")[1].lower()))
-        os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
+        os.environ.update(private_environment(base))
         try:
             yield base
         finally:

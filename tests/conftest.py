@@ -1,7 +1,10 @@
 import functools
+import gc
 import importlib.util
 import itertools
+import multiprocessing
 import os
+import shutil
 import sys
 from importlib.util import find_spec
 
@@ -15,9 +18,15 @@ from hashstash.registry import ENGINES
 pytest.register_assert_rewrite("hashstash.testing")
 pytest_plugins = ["hashstash.testing.report"]
 
-_spec = importlib.util.spec_from_file_location("servers", os.path.join(os.path.dirname(__file__), "servers.py"))
-servers = sys.modules["servers"] = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(servers)
+
+def _neighbour(name):
+    spec = importlib.util.spec_from_file_location(name, os.path.join(os.path.dirname(__file__), f"{name}.py"))
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+servers, schedule, skips = map(_neighbour, ("servers", "schedule", "skips"))
 
 _numbers = itertools.count()
 _PACKAGES = {
@@ -30,8 +39,28 @@ _PACKAGES = {
 _NOT_INSTALLED = {name for name, packages in _PACKAGES.items() if not any(map(find_spec, packages))}
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers():
+    return schedule.number_of_workers()  # asked before plug-ins are configured
+
+
 def pytest_configure(config):
-    config.pluginmanager.register(servers, "hashstash servers")
+    for plugin in (servers, schedule, skips):
+        config.pluginmanager.register(plugin, f"hashstash {plugin.__name__}")
+
+
+def pytest_collection_finish():
+    """What has been collected stays until the end: without this each full collection walks through tens of thousands of tests."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(5000, 10, 10)
+
+
+def pytest_sessionfinish():
+    """Workers of pytest-xdist end without the finalizers of multiprocessing, which would remove its folder."""
+    folder = multiprocessing.current_process()._config.get("tempdir")
+    if folder and "PYTEST_XDIST_WORKER" in os.environ:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def pytest_report_header():

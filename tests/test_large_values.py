@@ -284,8 +284,9 @@ def test_a_writer_that_is_killed_before_its_row_leaves_an_orphan_that_is_swept(s
 
 
 def test_it_expires_like_any_other(stash):
-    stash.put("k", numbers(1), ttl=0.05)
+    stash.put("k", numbers(1), ttl=600)
     assert (stash["k"] == numbers(1)).all()
+    stash.put("k", numbers(1), ttl=0.05)
     time.sleep(0.06)
     assert "k" not in stash
 

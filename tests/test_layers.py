@@ -13,10 +13,23 @@ import hashstash
 ROOT = pathlib.Path(hashstash.__file__).parent
 
 LAYERS = {
-    0: ["errors", "registry", "paths", "settings", "checksum", "credentials"],
+    0: ["errors", "registry", "paths", "settings", "checksum", "credentials", "wording"],
     1: ["keys", "entry", "codec", "engine", "trust", "blobs", "locks", "leases", "policy"],
     2: ["engines", "wrappers", "serializers", "compressors", "filters", "policies", "fingerprint"],
-    3: ["stash", "open", "store", "key_codec", "views", "loose", "entries", "frames", "upkeep", "integrity"],
+    3: [
+        "stash",
+        "open",
+        "store",
+        "key_codec",
+        "views",
+        "loose",
+        "entries",
+        "frames",
+        "conditions",
+        "upkeep",
+        "integrity",
+        *("listing", "writing", "history", "metadata", "statistics", "difference"),
+    ],
     4: ["functions", "mapping", "cells", "tables"],
     5: ["display", "profiling"],
     6: ["magics", "testing", "compat"],
@@ -24,6 +37,7 @@ LAYERS = {
 }
 LEVEL = {name: level for level, names in LAYERS.items() for name in names}
 UPWARD_INSIDE_FUNCTIONS = {"stash.py", "__init__.py"}
+SHOWING = {"__repr__", "_repr_html_", "_repr_mimebundle_"}
 NOTEBOOK = {"IPython", "ipywidgets", "tqdm", "traitlets", "ipykernel", "matplotlib_inline", "comm"}
 MAY_IMPORT_NOTEBOOK = ("display/", "magics/", "cells/capture.py", "cells/shell.py")
 MAY_IMPORT_PYTEST = ("testing/",)
@@ -41,6 +55,8 @@ class Import(NamedTuple):
     line: int
     module: str
     is_inside_function: bool
+    shows_itself: bool
+    """Whether the function is one of those by which an object shows itself."""
     is_for_types: bool
     is_tried: bool
 
@@ -50,18 +66,19 @@ def imports_of(path):
     file = path.relative_to(ROOT).as_posix()
     found = []
 
-    def visit(node, inside, types, tried):
+    def visit(node, inside, shows, types, tried):
         if isinstance(node, ast.Import):
-            found.extend(Import(file, node.lineno, alias.name, inside, types, tried) for alias in node.names)
+            found.extend(Import(file, node.lineno, alias.name, inside, shows, types, tried) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{file}:{node.lineno} is a relative import"
-            found.extend(Import(file, node.lineno, name, inside, types, tried) for name in _named(node))
+            found.extend(Import(file, node.lineno, name, inside, shows, types, tried) for name in _named(node))
         inside = inside or isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
+        shows = shows or (isinstance(node, ast.FunctionDef) and node.name in SHOWING)
         is_guard = isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
         for child in ast.iter_child_nodes(node):
-            visit(child, inside, types or (is_guard and child in node.body), tried or _survives(node, child))
+            visit(child, inside, shows, types or (is_guard and child in node.body), tried or _survives(node, child))
 
-    visit(ast.parse(path.read_text()), False, False, False)
+    visit(ast.parse(path.read_text()), False, False, False, False)
     return found
 
 
@@ -120,12 +137,14 @@ def test_module_level_imports_point_down():
 
 
 def test_only_the_facade_imports_upwards_inside_functions():
+    """And objects that show themselves, what they are shown with."""
     wrong = [
         found
         for found in OWN
         if found.is_inside_function
         and LEVEL[target_of(found.module)] > LEVEL[unit_of(found.file)]
         and found.file not in UPWARD_INSIDE_FUNCTIONS
+        and not (found.shows_itself and target_of(found.module) == "display")
     ]
     assert show(wrong) == []
 
@@ -136,7 +155,7 @@ def test_imports_for_types_only_point_up_within_a_layer():
         for found in OWN
         if found.is_for_types
         and LEVEL[target_of(found.module)] > LEVEL[unit_of(found.file)]
-        and unit_of(found.file) != "__init__"
+        and found.file not in UPWARD_INSIDE_FUNCTIONS
     ]
     assert show(wrong) == []
 

@@ -13,8 +13,13 @@ from hashstash.engines.memory import MemoryEngine
 from hashstash.errors import ServerUnavailable
 from hashstash.leases import LeaseLock
 
+pytestmark = pytest.mark.once
+
 IMPATIENT = 0.05
-SHORT = 0.6
+SHORT = 0.4
+"""Seconds of a lease that a test waits for the end of."""
+LASTING = 1.5
+"""Seconds of a lease that is renewed in time, on a machine that does much else."""
 
 
 class Rows(MemoryEngine):
@@ -63,7 +68,7 @@ def gets(lock, timeout=IMPATIENT):
 
     thread = threading.Thread(target=take)
     thread.start()
-    thread.join(30)
+    thread.join(90)
     return results[0]
 
 
@@ -118,18 +123,18 @@ def test_a_waiting_machine_gets_it_soon(rows, stranger):
     lock.release()
     released = time.monotonic()
     waiting.join(30)
-    assert time.monotonic() - released < 1
+    assert time.monotonic() - released < leases.LEASE / 2
 
 
 def test_a_lease_is_renewed_as_long_as_it_is_held(rows, stranger):
-    with LeaseLock(rows, "a", SHORT):
-        assert not gets(LeaseLock(stranger, "a", SHORT), 3 * SHORT)
+    with LeaseLock(rows, "a", LASTING):
+        assert not gets(LeaseLock(stranger, "a", LASTING), 2 * LASTING)
 
 
 def test_several_leases_are_renewed_together(rows, stranger):
-    with LeaseLock(rows, "a", SHORT), LeaseLock(rows, "b", SHORT / 2), LeaseLock(rows, "c", SHORT * 3):
-        time.sleep(2 * SHORT)
-        assert not any(gets(LeaseLock(stranger, name, SHORT)) for name in "abc")
+    with LeaseLock(rows, "a", LASTING * 2), LeaseLock(rows, "b", LASTING), LeaseLock(rows, "c", LASTING * 3):
+        time.sleep(2 * LASTING)
+        assert not any(gets(LeaseLock(stranger, name, LASTING)) for name in "abc")
 
 
 def test_who_gives_no_sign_of_life_is_taken_over_after_a_lease(rows, stranger, monkeypatch):
@@ -138,8 +143,8 @@ def test_who_gives_no_sign_of_life_is_taken_over_after_a_lease(rows, stranger, m
     )
     with LeaseLock(rows, "a", SHORT):
         started = time.monotonic()
-        assert gets(LeaseLock(stranger, "a", 30.0), 10 * SHORT)
-        assert SHORT <= time.monotonic() - started < 5 * SHORT
+        assert gets(LeaseLock(stranger, "a", 60.0), 30)
+        assert time.monotonic() - started >= SHORT
 
 
 def test_a_holder_who_was_taken_over_takes_nothing_away(rows, stranger, monkeypatch):
@@ -149,7 +154,7 @@ def test_a_holder_who_was_taken_over_takes_nothing_away(rows, stranger, monkeypa
     )
     slow, second = LeaseLock(rows, "a", SHORT), LeaseLock(stranger, "a", 30.0)
     slow.acquire()
-    assert second.acquire(10 * SHORT)
+    assert second.acquire(30)
     slow.release()
     assert not gets(LeaseLock(rows, "a"))
     second.release()
@@ -157,21 +162,21 @@ def test_a_holder_who_was_taken_over_takes_nothing_away(rows, stranger, monkeypa
 
 
 def test_the_server_being_away_for_a_moment_loses_no_lease(rows, stranger):
-    with LeaseLock(rows, "a", SHORT):
-        time.sleep(SHORT / 6)
+    with LeaseLock(rows, "a", LASTING):
+        time.sleep(LASTING / 6)
 
         def fail():
             raise ServerUnavailable("away")
 
         rows.fails = fail
-        time.sleep(SHORT / 2)
+        time.sleep(LASTING / 3)
         rows.fails = lambda: None
-        assert not gets(LeaseLock(stranger, "a", SHORT), 2 * SHORT)
+        assert not gets(LeaseLock(stranger, "a", LASTING), 1.5 * LASTING)
     assert gets(LeaseLock(stranger, "a"))
 
 
 def test_a_renewal_whose_answer_was_lost_loses_no_lease(rows, stranger):
-    with LeaseLock(rows, "a", SHORT):
+    with LeaseLock(rows, "a", LASTING):
         real = MemoryEngine.swap
 
         def lose(address, expected, blob):
@@ -179,9 +184,9 @@ def test_a_renewal_whose_answer_was_lost_loses_no_lease(rows, stranger):
             raise ServerUnavailable("the answer was lost")
 
         rows.swap = lose
-        time.sleep(SHORT / 2)
+        time.sleep(LASTING / 2)
         del rows.swap
-        assert not gets(LeaseLock(stranger, "a", SHORT), 2 * SHORT)
+        assert not gets(LeaseLock(stranger, "a", LASTING), 1.5 * LASTING)
     assert gets(LeaseLock(stranger, "a"))
 
 
@@ -192,7 +197,7 @@ def test_a_server_that_is_away_at_the_end_does_not_raise(rows, stranger):
     with LeaseLock(rows, "a", SHORT):
         rows.fails = fail
     rows.fails = lambda: None
-    assert gets(LeaseLock(stranger, "a", SHORT), 10 * SHORT)
+    assert gets(LeaseLock(stranger, "a", SHORT), 30)
 
 
 def test_a_server_that_is_away_at_the_beginning_raises_and_leaves_nothing(rows):
@@ -229,7 +234,7 @@ def test_an_interrupt_while_it_is_taken_leaves_it_free(rows, stranger, when):
 def test_a_row_that_means_nothing_is_waited_for_no_longer_than_any_other(rows, row, monkeypatch):
     monkeypatch.setattr(leases, "LEASE", SHORT)
     rows.put(b"a", row)
-    assert gets(LeaseLock(rows, "a"), 10 * SHORT)
+    assert gets(LeaseLock(rows, "a"), 30)
 
 
 def test_any_name_will_do(rows):
@@ -275,7 +280,7 @@ for _ in range(int(sys.argv[2])):
 HOLD = """
 import sys, time
 from hashstash import HashStash
-stash = HashStash(sys.argv[1], lease=1.0)
+stash = HashStash(sys.argv[1], lease=2.0)
 with stash.lock("a"):
     print("held", flush=True)
     time.sleep(60)
@@ -313,14 +318,13 @@ def test_the_lock_of_a_killed_process_is_free_after_its_lease(url):
     process = subprocess.Popen([sys.executable, "-c", HOLD, url], stdout=subprocess.PIPE, text=True)
     assert process.stdout.readline() == "held\n"
     stash = HashStash(url)
-    time.sleep(1.2)
-    assert not stash.lock("a").acquire(1.5)
+    assert not stash.lock("a").acquire(3)
     process.send_signal(signal.SIGKILL)
     process.wait(30)
     process.stdout.close()
     started = time.monotonic()
     with stash.lock("a"):
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 30
 
 
 @pytest.mark.server
@@ -376,7 +380,7 @@ def test_a_child_that_lives_on_does_not_keep_its_parents_lock(url):
         child = context.Process(target=time.sleep, args=(30,))
         child.start()
     try:
-        assert gets(HashStash(url).lock("a"), 5)
+        assert gets(HashStash(url).lock("a"), 30)
     finally:
         child.kill()
         child.join(30)

@@ -19,7 +19,9 @@ NAMES = [
     "encode",
     "errors",
     "serialize",
+    "stash_mapped",
     "stashed_result",
+    "StashMap",
 ]
 
 

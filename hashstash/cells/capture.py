@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import select
 import sys
+import threading
 import time
 from contextlib import contextmanager
 from html import unescape
@@ -54,7 +55,7 @@ class Recorder:
         self.unheard: list[str] = []
         """What could not be listened to, so that the recording would lack it."""
         self._undo: list[Callable[[], None]] = []
-        self._paused = 0
+        self._paused = threading.local()  # a bar publishes in a thread of its own while the cell prints
 
     def __enter__(self) -> Self:
         self._listen(sys.stdout, "write", lambda write: self._tee("stdout", write))
@@ -100,14 +101,18 @@ class Recorder:
     @contextmanager
     def _pause(self) -> Iterator[None]:
         """Within: what one event causes is not a second event (a terminal prints what is published)."""
-        self._paused += 1
+        outer = self._is_paused()
+        self._paused.here = True
         try:
             yield
         finally:
-            self._paused -= 1
+            self._paused.here = outer
+
+    def _is_paused(self) -> bool:
+        return getattr(self._paused, "here", False)
 
     def _add(self, event: Event) -> None:
-        if self._paused:
+        if self._is_paused():
             return
         last = self.events[-1] if self.events else None
         if last is not None and event[0] == "stream" and last[:2] == event[:2]:

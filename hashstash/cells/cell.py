@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Literal
 
+from hashstash.cells.shell import cell_number
 from hashstash.fingerprint import canonical_ast
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ class Cell:
     def _codes(self, *, flags: int) -> Iterator[tuple[CodeType, bool]]:
         """The compiled parts in their order; the last may be an expression whose value is the cell's."""
         tree = self.shell.transform_ast(parse(self.shell, self.source))
-        filename = self.shell.compile.cache(self.source, self.shell.execution_count)
+        filename = self.shell.compile.cache(self.source, cell_number(self.shell))
         body, shown, last = _split(tree.body, self.shell.ast_node_interactivity)
         if body:
             yield self._compile(ast.Module(body, []), filename, "exec", flags), False

@@ -21,6 +21,7 @@ from hashstash.cells.facts import (
     module_fact,
     names_digest,
 )
+from hashstash.cells.maps import what_is_missing
 from hashstash.cells.modules import user_modules
 from hashstash.cells.objects import CannotRestore
 from hashstash.cells.rows import Outputs, Record
@@ -87,6 +88,9 @@ class Run:
         if self.recorder.unheard:
             raise NotStored(f"what goes through {self.recorder.unheard[0]} here cannot be recorded")
         effects = Effects(self)
+        missing = what_is_missing({**effects.bound, RESULT: self.value})
+        if missing is not None:
+            raise NotStored(missing)
         facts = _facts(self, effects)
         surroundings = Surroundings.look().changes_since(self.before.surroundings, is_seeded=self._is_seeded())
         result = _where(self.value, effects)

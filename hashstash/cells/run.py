@@ -14,6 +14,7 @@ from hashstash.cells.before import Before
 from hashstash.cells.capture import Recorder
 from hashstash.cells.cell import Cell
 from hashstash.cells.inputs import Inputs
+from hashstash.cells.maps import StartedMaps
 from hashstash.cells.readers import hearing_readers
 from hashstash.cells.record import NotStored, Run
 from hashstash.cells.restore import Restorer, Unusable
@@ -149,9 +150,10 @@ class CellRun:
         if self._before is None:
             yield
         else:
-            hearing = hearing_readers(self.shell.user_ns)
+            hearing, maps = hearing_readers(self.shell.user_ns), StartedMaps()
             with Recorder(self.shell) as recorder, Watch(self._own_folders()) as watch, hearing:
                 yield
+                maps.wait()  # their bars belong to what the cell showed
                 recorder.started_children = watch.started_children
                 recorder.finish()
             self._recorded = recorder, watch

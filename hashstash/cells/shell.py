@@ -19,6 +19,7 @@ class Shell(Protocol):
     display_pub: Any
     display_formatter: Any
     events: Any
+    history_manager: Any
     InteractiveTB: Any
 
     def transform_cell(self, raw_cell: str) -> str:
@@ -33,6 +34,11 @@ SYSTEM_NAMES = frozenset({"In", "Out", "_", "__", "___", "_i", "_ii", "_iii", "_
     "__conditional_annotations__",
 }  # fmt: skip
 """Names that the shell and the interpreter write for themselves."""
+
+
+def cell_number(shell: Shell) -> int:
+    """The number of the cell that is running; IPython 9 counts on before it runs it, others do so afterwards."""
+    return max(1, len(shell.history_manager.input_hist_parsed) - 1)
 
 
 def is_users_own(shell: Shell, name: str) -> bool:

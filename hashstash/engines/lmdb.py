@@ -112,7 +112,7 @@ class _Environment:
         if self.read_only:
             self._env.close()
             raise CorruptEntry(f"{path} is cut off: it should have {needed} bytes; move it aside")
-        os.truncate(path, needed)
+        _lengthen(path, needed)
 
     def _reject_cut_off(self) -> None:
         """Reading pages behind the end of a file that was cut off would kill the interpreter with a bus error."""
@@ -170,6 +170,18 @@ class _Environment:
                 self.sync()
             env.close()
         self.begin = None
+
+
+def _lengthen(path: str, size: int) -> None:
+    """Make the file at least *size* bytes long. Never shorter: another process may be writing behind its end just now."""
+    descriptor = os.open(path, os.O_WRONLY)
+    try:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(descriptor, size - 1, 1)
+        else:
+            os.ftruncate(descriptor, size)
+    finally:
+        os.close(descriptor)
 
 
 def _open_steadily(folder: str, **options: Any) -> Any:

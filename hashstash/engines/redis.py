@@ -155,7 +155,8 @@ class RedisEngine(RemoteEngine):
 
     @classmethod
     def stashes_below(cls, folder: str, options: Mapping[str, Any]) -> list[str]:
-        return last_parts(cls("", **options).listed(), folder)
+        # A stash of which only a section has rows is one, too; in names of places, an @ is percent-encoded.
+        return last_parts([place.partition("@")[0] for place in cls("", **options).listed()], folder)
 
     def listed(self) -> list[str]:
         """The places in which rows may lie."""
@@ -282,7 +283,7 @@ class RedisEngine(RemoteEngine):
         there = self._of_each(names, lambda pipe, key: pipe.exists(key))
         return [name for name, is_there in zip(names, there, strict=True) if is_there]
 
-    def _of_each(self, names: list[str], command: Callable[[Any, str], Any]) -> list[int]:
+    def _of_each(self, names: list[str], command: Callable[[Any, str], Any]) -> list[Any]:
         def ask(client: Any) -> Any:
             pipe = client.pipeline(transaction=False)
             for name in names:
@@ -298,6 +299,14 @@ class RedisEngine(RemoteEngine):
                 for address, blob in zip(addresses, self.get_many(addresses), strict=True):
                     if blob is not None:
                         yield address, blob
+
+    def heads(self, size: int) -> Iterator[tuple[bytes, bytes]]:
+        for names in self._pages():
+            found = self._of_each(names, lambda pipe, key: pipe.getrange(key, 0, size - 1))
+            for address, head in zip(map(bytes.fromhex, names), found, strict=True):
+                blob = head or self.get(address)  # of no row, or of an empty one
+                if blob is not None:
+                    yield address, blob
 
     def count(self) -> int:
         def ask(client: Any) -> Any:

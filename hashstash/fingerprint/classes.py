@@ -85,7 +85,7 @@ def walk_class(walker: Walker, cls: type) -> None:
         _walk_dataclass(walker, cls)
     if isinstance(cls, enum.EnumMeta):
         _walk_members(walker, cls)
-    for name, value in sorted(_attributes(cls)):
+    for name, value in sorted(written_attributes(cls)):
         walker.mark("attribute", name)
         walker.bound(f".{name}", value)
 
@@ -110,7 +110,7 @@ def _lookup(module: str, qualified_name: str) -> Any:
     return found
 
 
-def _attributes(cls: type) -> Iterator[tuple[str, Any]]:
+def written_attributes(cls: type) -> Iterator[tuple[str, Any]]:
     """What is in the class because somebody wrote it there."""
     is_dataclass = "__dataclass_fields__" in vars(cls)
     is_enum = isinstance(cls, enum.EnumMeta)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import types
 from typing import TYPE_CHECKING
 
-from hashstash.fingerprint import arrays, classes, frames, functions, instances, modules, tensors, values
+from hashstash.fingerprint import arrays, classes, frames, functions, instances, modules, tensors, values, wrapping
 
 if TYPE_CHECKING:
     from hashstash.fingerprint.walker import Handler
 
-_HANDLERS: dict[type, Handler] = {**values.HANDLERS, **functions.HANDLERS, **modules.HANDLERS}
+_HANDLERS: dict[type, Handler] = {**values.HANDLERS, **functions.HANDLERS, **wrapping.HANDLERS, **modules.HANDLERS}
+_PACKAGES = frozenset({"numpy", "pandas", "pyarrow", "polars", "torch"})
 
 
 def handler_for(kind: type) -> Handler:
@@ -26,5 +27,7 @@ def _find(kind: type) -> Handler:
     for finder in (arrays.find_handler, frames.find_handler, tensors.find_handler):
         handler = finder(kind)
         if handler is not None:
+            if kind.__module__.partition(".")[0] in _PACKAGES:  # where types stay for good
+                _HANDLERS[kind] = handler
             return handler
     return instances.walk_instance

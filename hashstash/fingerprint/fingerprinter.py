@@ -14,13 +14,15 @@ from hashstash.errors import VolatileKey
 from hashstash.fingerprint import memory
 from hashstash.fingerprint.buffers import buffer_hasher, default_buffer_hash
 from hashstash.fingerprint.dispatch import handler_for
-from hashstash.fingerprint.parts import function_parts
+from hashstash.fingerprint.modules import walk_import
+from hashstash.fingerprint.parts import Account, account_of
 from hashstash.fingerprint.walker import Walker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from hashstash.fingerprint.packages import Pin
+    from hashstash.fingerprint.reads import Import
     from hashstash.fingerprint.walker import Handler
 
 _DEEP = 100_000
@@ -93,12 +95,38 @@ class Fingerprinter:
 
         Helpers stand beside the function: a helper's part is its own code, and what it reads are parts of their own.
         """
-        return function_parts(function, lambda value: self.walk(value).digest)
+        return self.account(function).parts
+
+    def account(self, function: Any) -> Account:
+        """:meth:`parts` with the numbers among them and the versions of the packages that the function uses."""
+        digests = _PartDigests(self._walker)
+        return account_of(function, digests, digests.packages)
 
     def _walker(self) -> Walker:
         return Walker(
             self._handler_for, pin=self.pin, namespace=self.namespace, hasher=self._hasher, leaves=self._leaves
         )
+
+
+class _PartDigests:
+    """Each part of a function in a walk of its own."""
+
+    def __init__(self, make_walker: Callable[[], Walker]) -> None:
+        self._make_walker = make_walker
+        self.packages: dict[str, str] = {}
+
+    def of_value(self, value: Any) -> bytes:
+        return self._finish(finished(self._make_walker, [("value", value)]))
+
+    def of_import(self, statement: Import, namespace: Mapping[str, Any]) -> bytes | None:
+        walker = self._make_walker()
+        walk_import(walker, statement, namespace)
+        digest = self._finish(walker)
+        return None if digest == self._make_walker().finish() else digest
+
+    def _finish(self, walker: Walker) -> bytes:
+        self.packages.update(walker.packages)
+        return walker.finish()
 
 
 def _content_handlers(buffer_hash: str) -> Callable[[type], Handler]:

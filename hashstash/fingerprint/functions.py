@@ -8,12 +8,12 @@ function.
 from __future__ import annotations
 
 import builtins
-import functools
 import sys
 import types
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hashstash.fingerprint import modules
+from hashstash.fingerprint.environment import walk_environment
 from hashstash.fingerprint.packages import Origin, origin_of_globals, origin_of_name
 from hashstash.fingerprint.reads import code_reads
 from hashstash.fingerprint.source import code_digest
@@ -21,7 +21,10 @@ from hashstash.fingerprint.walker import MISSING, Handler, Walker
 from hashstash.fingerprint.writes import is_record
 
 if TYPE_CHECKING:
+    import functools
     from collections.abc import Iterator
+
+_OURSELVES = __name__.partition(".")[0] + "."
 
 
 class Binding(NamedTuple):
@@ -43,8 +46,17 @@ def own_bindings(function: types.FunctionType) -> Iterator[Binding]:
         yield Binding("default", name, value)
     for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
         yield Binding("closure", name, cell_contents(cell))
-    for name, value in function.__dict__.items():
+    for name, value in own_attributes(function).items():
         yield Binding("attribute", name, value)
+
+
+def own_attributes(function: types.FunctionType | functools.partial[Any]) -> dict[str, Any]:
+    """What the user has put on *function*; not the ``stash`` that ``stash.run`` leaves there, whichever ran it last."""
+    attributes = function.__dict__
+    stash = attributes.get("stash")
+    if stash is None or not type(stash).__module__.startswith(_OURSELVES):
+        return attributes
+    return {name: value for name, value in attributes.items() if name != "stash"}
 
 
 def cell_contents(cell: types.CellType) -> Any:
@@ -70,14 +82,16 @@ def walk_function(walker: Walker, function: types.FunctionType) -> None:
     walker.register(function)
     if walker.guards is not None:
         walker.guards.function(function)
-    walker.mark(
-        "function", len(function.__defaults__ or ()), len(function.__kwdefaults__ or ()), len(function.__dict__)
-    )
+    attributes = own_attributes(function)
+    walker.mark("function", len(function.__defaults__ or ()), len(function.__kwdefaults__ or ()), len(attributes))
     walker.raw(code_digest(function.__code__, function.__globals__))
     _walk_own_bindings(walker, function)
     _walk_globals(walker, function)
-    for statement in sorted(code_reads(function.__code__).imports, key=repr):
+    reads = code_reads(function.__code__)
+    for statement in sorted(reads.imports, key=repr):
         modules.walk_import(walker, statement, function.__globals__)
+    for name in sorted(reads.environment):
+        walk_environment(walker, name)
 
 
 def _walk_own_bindings(walker: Walker, function: types.FunctionType) -> None:
@@ -100,7 +114,9 @@ def _walk_globals(walker: Walker, function: types.FunctionType) -> None:
         walker.is_dynamic |= reads.is_dynamic
         return
     if reads.is_dynamic:
-        names = sorted({*names, *_readable_names(walker, namespace)})
+        if walker.guards is not None:
+            walker.guards.sizes.append((namespace, len(namespace)))
+        names = sorted({*names, *readable_names(namespace)})
     for name in names:
         value = namespace.get(name, MISSING)
         if walker.namespace is None and _is_record(function, name, value):
@@ -117,10 +133,8 @@ def _walk_globals(walker: Walker, function: types.FunctionType) -> None:
             walker.bound(f" -> {name}", value)
 
 
-def _readable_names(walker: Walker, namespace: dict[str, Any]) -> list[str]:
+def readable_names(namespace: dict[str, Any]) -> list[str]:
     """What a function that computes names while it runs may read: every global of the user's own."""
-    if walker.guards is not None:
-        walker.guards.sizes.append((namespace, len(namespace)))
     return [name for name in list(namespace) if not name.startswith("_") and name not in _SHELL_NAMES]
 
 
@@ -147,7 +161,7 @@ def _walk_foreign_function(walker: Walker, function: types.FunctionType, origin:
     walker.installed("function", module, name, is_stdlib=origin is Origin.STDLIB)
     if "<lambda>" in name:
         walker.mark("line", function.__code__.co_firstlineno)
-    if module == "functools" and name.startswith("singledispatch."):
+    if is_single_dispatch(function):
         _walk_single_dispatch(walker, function)
     else:
         _walk_own_bindings(walker, function)
@@ -161,6 +175,15 @@ def is_memoized(value: Any) -> bool:
     else:
         module = str(getattr(kind, "__module__", ""))
     return module.partition(".")[0] == __name__.partition(".")[0] and "__wrapped__" in getattr(value, "__dict__", {})
+
+
+def is_single_dispatch(value: Any) -> bool:
+    """Whether *value* is a function that ``functools.singledispatch`` has made."""
+    return (
+        type(value) is types.FunctionType
+        and value.__globals__.get("__name__") == "functools"
+        and value.__code__.co_qualname.startswith("singledispatch.")
+    )
 
 
 def _walk_single_dispatch(walker: Walker, function: Any) -> None:
@@ -251,66 +274,6 @@ def walk_slot(walker: Walker, value: Any) -> None:
     walker.walk(value.__objclass__)
 
 
-def walk_partial(walker: Walker, value: functools.partial[Any]) -> None:
-    walker.register(value)
-    walker.walk(type(value))
-    _walk_call(walker, value.func, value.args, value.keywords)
-    if vars(value):
-        walker.step(".__dict__", vars(value))
-
-
-def walk_partial_method(walker: Walker, value: functools.partialmethod[Any]) -> None:
-    walker.register(value)
-    walker.mark("partialmethod")
-    _walk_call(walker, value.func, value.args, value.keywords)
-
-
-def _walk_call(walker: Walker, function: Any, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> None:
-    walker.mark("call", len(arguments), len(keywords))
-    walker.bound(".func", function)
-    for index, argument in enumerate(arguments):
-        walker.bound(f".args[{index}]", argument)
-    if walker.guards is not None:
-        walker.guards.mapping(keywords)
-    for name, argument in keywords.items():
-        walker.atom(name)
-        walker.bound(f".keywords[{name!r}]", argument)
-
-
-def walk_property(walker: Walker, value: property) -> None:
-    walker.register(value)
-    walker.walk(type(value))
-    for name in ("fget", "fset", "fdel"):
-        walker.bound(f".{name}", getattr(value, name))
-
-
-def walk_wrapped_method(walker: Walker, value: Any) -> None:
-    """A staticmethod or classmethod is the function in it."""
-    walker.mark(type(value).__name__)
-    walker.bound("", value.__func__)
-
-
-def walk_cached_property(walker: Walker, value: functools.cached_property[Any]) -> None:
-    walker.mark("cached_property", value.attrname)
-    walker.bound(".func", value.func)
-
-
-def walk_single_dispatch_method(walker: Walker, value: functools.singledispatchmethod[Any]) -> None:
-    walker.mark("singledispatchmethod")
-    walker.bound(".func", value.func)
-    walker.bound(".dispatcher", value.dispatcher)
-
-
-def walk_lru_cache(walker: Walker, value: Any) -> None:
-    """What is in the cache follows from the function, and does not count."""
-    walker.register(value)
-    limit = value.cache_parameters()
-    walker.mark("lru_cache", limit["maxsize"], limit["typed"])
-    if walker.guards is not None:
-        walker.guards.lookup(vars(value), "__wrapped__", value.__wrapped__)
-    walker.bound("", value.__wrapped__)
-
-
 def walk_cell(walker: Walker, value: types.CellType) -> None:
     walker.register(value)
     contents = cell_contents(value)
@@ -334,14 +297,6 @@ HANDLERS: dict[type, Handler] = {
     types.ClassMethodDescriptorType: walk_slot,
     types.GetSetDescriptorType: walk_slot,
     types.MemberDescriptorType: walk_slot,
-    functools.partial: walk_partial,
-    functools.partialmethod: walk_partial_method,
-    functools.cached_property: walk_cached_property,
-    functools.singledispatchmethod: walk_single_dispatch_method,
-    type(functools.lru_cache(len)): walk_lru_cache,
-    property: walk_property,
-    staticmethod: walk_wrapped_method,
-    classmethod: walk_wrapped_method,
     types.CellType: walk_cell,
     types.CodeType: walk_code,
 }

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from hashstash.fingerprint.packages import Pin
+    from hashstash.fingerprint.parts import Account
 
 _UNCHANGING: Final = frozenset(
     {
@@ -155,6 +156,10 @@ class LiveFingerprint:
     def parts(self) -> dict[str, bytes]:
         """The digests of all that the fingerprint is made of, by name."""
         return self._fingerprinter().parts(self._function)
+
+    def account(self) -> Account:
+        """What the function is made of now, in words and with the versions of the packages that it uses."""
+        return self._fingerprinter().account(self._function)
 
     def _fingerprinter(self) -> Fingerprinter:
         return Fingerprinter(pin=self._pin, buffer_hash=self._buffer_hash)

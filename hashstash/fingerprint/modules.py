@@ -11,39 +11,21 @@ import sys
 import tokenize
 from functools import lru_cache, partial
 from hashlib import blake2b
-from types import FunctionType, ModuleType
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from hashstash.fingerprint.buffers import delimited
 from hashstash.fingerprint.packages import Origin, origin_of, origin_of_module
 from hashstash.fingerprint.reads import Import
-from hashstash.fingerprint.source import canonical_ast, source_index
+from hashstash.fingerprint.source import canonical_ast
 from hashstash.fingerprint.walker import MISSING, Handler, Walker
+from hashstash.fingerprint.written import content as _content
+from hashstash.fingerprint.written import is_as_written
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
 _Known = dict[tuple[str, str], Any]
-
-_MACHINERY = frozenset(
-    f"__{name}__"
-    for name in [
-        "name",
-        "doc",
-        "package",
-        "loader",
-        "spec",
-        "path",
-        "file",
-        "cached",
-        "builtins",
-        "warningregistry",
-        "annotations",
-        "getattr",
-        "dir",
-        "all",
-    ]
-)
 
 
 def is_user_module(value: Any) -> bool:
@@ -68,10 +50,6 @@ def _walk_content(walker: Walker, module: ModuleType) -> None:
         # What a module holds besides code may be anything (a lock, a connection); it is not refused for that.
         if not walker.attempt(partial(walker.step, f".{name}", value)):
             walker.mark("volatile", type(value).__name__)
-
-
-def _content(namespace: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    return ((name, value) for name, value in list(namespace.items()) if name not in _MACHINERY)
 
 
 def walk_chains(walker: Walker, module: ModuleType, chains: Iterable[tuple[str, ...]]) -> None:
@@ -106,14 +84,12 @@ def walk_import(walker: Walker, statement: Import, namespace: Mapping[str, Any])
         if file is None or origin_of(name, file) is not Origin.USER:
             continue
         walker.mark("import", name)
-        module = sys.modules.get(name)
-        if isinstance(module, ModuleType) and not _once(
-            known, "as written", name, partial(_is_as_written, module, file)
-        ):
-            walker.step(f" -> {name}", module)
-        else:
+        is_as_written = _once(known, "as written", name, partial(_all_as_written, known, file, name))
+        if is_as_written:
             with walker.unguarded():
                 walker.raw(_once(known, "written form", name, partial(_written_form, known, file, name)))
+        else:
+            walker.step(f" -> {name}", sys.modules[name])
 
 
 def _once(known: _Known, question: str, name: str, answer: Callable[[], Any]) -> Any:
@@ -167,56 +143,38 @@ def _read_source(file: str) -> str | None:
         return None
 
 
-def _is_as_written(module: ModuleType, file: str) -> bool:
-    """Whether a loaded module holds what its file says: functions compile from it, data are its literals."""
-    text = _read_source(file)
-    index = source_index(file, text) if text is not None else None
-    if text is None or index is None:
-        return False
-    literals = _literals(ast.parse(text))
-    for name, value in _content(vars(module)):
-        if isinstance(value, FunctionType):
-            if value.__code__.co_filename == file and index.node_of(value.__code__) is None:
-                return False
-        elif isinstance(value, type):
-            methods = [method for method in vars(value).values() if isinstance(method, FunctionType)]
-            if any(method.__code__.co_filename == file and not index.node_of(method.__code__) for method in methods):
-                return False
-        elif not isinstance(value, ModuleType) and not (name in literals and _same_data(literals[name], value)):
+def _all_as_written(known: _Known, file: str, name: str) -> bool:
+    """Whether the module, if it is loaded, and all of the user's modules that it imports hold what their files say."""
+    if not isinstance(sys.modules.get(name), ModuleType):
+        return True
+    for inner, inner_file in _reached(known, file, name).items():
+        module = sys.modules.get(inner)
+        if isinstance(module, ModuleType) and not is_as_written(module, inner_file, _read_source(inner_file)):
             return False
     return True
 
 
-def _literals(tree: ast.Module) -> dict[str, Any]:
-    found = {}
-    for node in tree.body:
-        if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
-            try:
-                found[node.targets[0].id] = ast.literal_eval(node.value)
-            except ValueError:
-                continue
-    return found
-
-
-def _same_data(written: Any, value: Any) -> bool:
-    return type(written) is type(value) and repr(written) == repr(value)
-
-
-def _written_form(known: _Known, file: str, name: str) -> bytes:
-    """The digest of a module's syntax tree and of those of the user's modules that it imports."""
-    forms: dict[str, bytes] = {}
+def _reached(known: _Known, file: str, name: str) -> dict[str, str]:
+    """The module and all of the user's modules that it imports, with their files."""
+    reached: dict[str, str] = {}
     waiting = [(name, file)]
     while waiting:
         name, file = waiting.pop()
-        if name in forms:
+        if name in reached:
             continue
-        form, imports = _parsed(_read_source(file) or "")
-        forms[name] = form
+        reached[name] = file
         package = name if file.endswith("__init__.py") else name.rpartition(".")[0]
+        imports = _parsed(_read_source(file) or "")[1]
         for found in {found for statement in imports for found in _imported_modules(known, statement, package)}:
             place = _file_of(known, found)
             if place is not None and origin_of(found, place) is Origin.USER:
                 waiting.append((found, place))
+    return reached
+
+
+def _written_form(known: _Known, file: str, name: str) -> bytes:
+    """The digest of a module's syntax tree and of those of the user's modules that it imports."""
+    forms = {inner: _parsed(_read_source(place) or "")[0] for inner, place in _reached(known, file, name).items()}
     parts = [part for key in sorted(forms) for part in (key.encode(), forms[key])]
     return blake2b(delimited(*parts), digest_size=16, person=b"module source").digest()
 

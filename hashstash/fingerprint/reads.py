@@ -17,6 +17,7 @@ _GLOBAL_LOADS = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBAL
 _ATTRIBUTE_LOADS = frozenset({"LOAD_ATTR", "LOAD_METHOD"})
 _CONSTANT_LOADS = frozenset({"LOAD_CONST", "LOAD_SMALL_INT"})
 _DYNAMIC_NAMES = frozenset({"eval", "exec", "globals", "get_ipython"})
+_ENVIRONMENT = frozenset({"environ", "environb", "getenv", "getenvb"})
 _IDENTIFIER = re.compile(r"[^\W\d]\w*")
 _QUERY_VARIABLE = re.compile(r"@([^\W\d]\w*)")
 
@@ -39,6 +40,8 @@ class CodeReads:
     imports: frozenset[Import]
     tokens: frozenset[str]
     """Identifiers inside string constants that may be evaluated; most of them name nothing."""
+    environment: frozenset[str]
+    """Words in strings beside a look at the environment: names of its variables, perhaps."""
     is_dynamic: bool
     """Whether it calls ``eval``, ``globals`` and the like, and may read any global."""
 
@@ -64,6 +67,7 @@ def _read(code: CodeType) -> CodeReads:
     return CodeReads(
         chains=chains,
         imports=frozenset(_imports(code)).union(*(inner.imports for inner in nested)),
+        environment=frozenset(_variables(code)).union(*(inner.environment for inner in nested)),
         tokens=frozenset(_tokens(code, is_dynamic)).union(*(inner.tokens for inner in nested)),
         is_dynamic=is_dynamic,
     )
@@ -99,6 +103,15 @@ def _tokens(code: CodeType, is_dynamic: bool) -> Iterator[str]:
     pattern = _IDENTIFIER if is_dynamic else _QUERY_VARIABLE
     for text in _strings(code.co_consts):
         yield from pattern.findall(text)
+
+
+def _variables(code: CodeType) -> Iterator[str]:
+    """Words that may name environment variables, in code that looks at the environment."""
+    if not _ENVIRONMENT.isdisjoint(code.co_names):
+        for constant in code.co_consts:
+            text = constant.decode("ascii", "replace") if isinstance(constant, bytes) else constant
+            if isinstance(text, str) and _IDENTIFIER.fullmatch(text):
+                yield text
 
 
 def _strings(constants: tuple[object, ...]) -> Iterator[str]:

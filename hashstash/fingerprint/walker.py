@@ -218,7 +218,7 @@ class Walker:
 
     def buffer(self, data: Any, owner: Any = None) -> None:
         """Write raw contiguous bytes; large ones by their own hash, which *owner* remembers within one operation."""
-        size = len(data) if isinstance(data, bytes | bytearray) else data.nbytes
+        size = len(data) if isinstance(data, (bytes, bytearray)) else data.nbytes
         if size < LARGE:
             self._out += _PACK_COUNT(b"B", size) + bytes(data)
             return

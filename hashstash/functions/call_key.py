@@ -4,41 +4,63 @@ from __future__ import annotations
 
 import inspect
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from hashstash.codec import Buffer, Encoded, Serializer, pack_key, unpack_key
-from hashstash.errors import UnsupportedValue, VolatileKey
+from hashstash.codec import Buffer, Serializer, unpack_key
+from hashstash.errors import VolatileKey
+from hashstash.fingerprint.functions import is_memoized
+from hashstash.functions.kinds import code_state
+from hashstash.functions.listed import listed
 from hashstash.key_codec import EncodedKey, PlainKeyCodec
 from hashstash.keys import ADDRESS_SIZE, address_of, address_within
+from hashstash.registry import SERIALIZERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from hashstash.fingerprint import LiveFingerprint
-
-_BIG = 64 * 1024
-_MOST_LISTED = 1 << 20
-"""Bytes that the arguments of a call may take in its row, which is read whole at every hit."""
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+_AS_CALLED = "as called"
 
 
 class CallBinder:
-    """Arguments in the order of the signature with defaults applied: ``f(1, 2)``, ``f(a=1, b=2)``, ``f(b=2, a=1)`` are one."""
+    """Arguments in the order of the signature with defaults applied: ``f(1, 2)``, ``f(a=1, b=2)``, ``f(b=2, a=1)`` are one.
+
+    Where a decorator shows another signature than it has, its function may treat arguments in ways of its own: there, no
+    default is applied, and what does not fit the signature that it shows is taken as it is called.
+    """
 
     def __init__(
         self, function: Callable[..., Any], *, ignore: Iterable[str] = (), key: Callable[..., Any] | None = None
     ) -> None:
-        self._signature = _signature_of(function)
+        while is_memoized(function):  # it takes what the function in it takes
+            function = function.__wrapped__  # type: ignore[attr-defined]
+        self._function = function
         self._ignored = frozenset([ignore] if isinstance(ignore, str) else ignore)
         self._key = key
+        self._read_signature()
+        self._check_ignored()
+
+    def _read_signature(self) -> None:
+        self._state = code_state(self._function)
+        self._signature, self._is_shown_only = _signature_of(self._function)
         parameters = list(self._signature.parameters.values()) if self._signature else []
-        unknown = self._ignored - {parameter.name for parameter in parameters}
-        if unknown:
-            known = ", ".join(parameter.name for parameter in parameters)
-            raise TypeError(f"ignore={sorted(unknown)} names no parameter of {function!r}; it has: {known}")
         is_simple = self._signature is not None and all(parameter.kind in _POSITIONAL for parameter in parameters)
-        self.plain_count = len(parameters) if is_simple and not self._ignored and key is None else -1
+        is_plain = is_simple and not self._is_shown_only and not self._ignored and self._key is None
+        self.plain_count = len(parameters) if is_plain else -1
         """How many positional arguments make a call whose arguments are bound as they stand; -1: none do."""
+        self._free_keywords = next((one.name for one in parameters if one.kind is one.VAR_KEYWORD), None)
+
+    def _check_ignored(self) -> None:
+        names = set(self._signature.parameters) if self._signature else set()
+        unknown = self._ignored - names
+        if unknown and self._free_keywords is None:
+            known = ", ".join(names) or "none that Python knows of"
+            raise TypeError(f"ignore={sorted(unknown)} names no parameter of {self._function!r}; it has: {known}")
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the function: a stash in another process binds calls as they were bound when it left."""
+        bare = None if self._signature is None else _without_annotations(self._signature)
+        return {**vars(self), "_function": None, "_state": (), "_signature": bare}
 
     def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
         """The bound arguments; raises the TypeError that the call itself would raise."""
@@ -46,18 +68,85 @@ class CallBinder:
             return args
         if self._key is not None:
             return ("key", self._key(*args, **kwargs))
+        named = self.named(args, kwargs)
+        if named is None:
+            return (_AS_CALLED, args, kwargs) if self._is_shown_only else (args, kwargs)
+        if self._is_shown_only:
+            return tuple(named.items())
+        return tuple(named.values())
+
+    def named(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any] | None:
+        """The arguments that count by their parameters; ``None`` where no signature tells them."""
+        if not all(map(_is, self._state, code_state(self._function))):
+            self._read_signature()
         if self._signature is None:
-            return (args, kwargs)
-        bound = self._signature.bind(*args, **kwargs)
-        bound.apply_defaults()
-        return tuple(value for name, value in bound.arguments.items() if name not in self._ignored)
+            return None
+        try:
+            bound = self._signature.bind(*args, **kwargs)
+        except TypeError:
+            if self._is_shown_only:
+                return None
+            raise
+        if not self._is_shown_only:
+            bound.apply_defaults()
+        found = {name: value for name, value in bound.arguments.items() if name not in self._ignored}
+        free = self._free_keywords
+        if free is not None and free in found and self._ignored:
+            found[free] = {name: value for name, value in found[free].items() if name not in self._ignored}
+        return found
+
+    def accepts(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+        """Whether the arguments fit the signature."""
+        try:
+            self.named(args, kwargs)
+        except TypeError:
+            return False
+        return True
 
 
-def _signature_of(function: Callable[..., Any]) -> inspect.Signature | None:
+def _is(one: Any, other: Any) -> bool:
+    return one is other
+
+
+def _signature_of(function: Callable[..., Any]) -> tuple[inspect.Signature | None, bool]:
+    """The signature that *function* shows, and whether it shows another one than it has."""
     try:
-        return inspect.signature(function)
+        shown = inspect.signature(function)
+        own = inspect.signature(function, follow_wrapped=False)
     except (ValueError, TypeError):
-        return None  # some builtins have none: their arguments are taken as they stand
+        return None, False  # some builtins have none: their arguments are taken as they stand
+    is_replaced = "__signature__" in getattr(function, "__dict__", {})
+    return shown, is_replaced or list(own.parameters.values()) != list(shown.parameters.values())
+
+
+def _without_annotations(signature: inspect.Signature) -> inspect.Signature:
+    bare = [parameter.replace(annotation=parameter.empty) for parameter in signature.parameters.values()]
+    return inspect.Signature(bare)
+
+
+class Live(Protocol):
+    """What says how the function is now."""
+
+    def digest(self) -> bytes:
+        """The digest of the function as it is now."""
+
+
+class AsItWas:
+    """The digest of a function that stays behind, when its stash travels to another process."""
+
+    def __init__(self, live: Live) -> None:
+        self._digest: bytes | None = None
+        self._why_none = ""
+        try:
+            self._digest = live.digest()
+        except VolatileKey as error:
+            self._why_none = str(error)
+
+    def digest(self) -> bytes:
+        """The digest that the function had when its stash left; raises VolatileKey if it had none."""
+        if self._digest is None:
+            raise VolatileKey(self._why_none)
+        return self._digest
 
 
 class CallKeyCodec:
@@ -66,7 +155,7 @@ class CallKeyCodec:
     def __init__(
         self,
         binder: CallBinder,
-        live: LiveFingerprint,
+        live: Live,
         version: object,
         serializer: Serializer,
         buffer_hash: Callable[[], str],
@@ -77,7 +166,16 @@ class CallKeyCodec:
         self._live = live
         self._plain = PlainKeyCodec(serializer, buffer_hash, paths=paths)
         self._serializer = serializer
+        self._buffer_hash = buffer_hash
+        self._paths = paths
         self._token = address_of(version, self._plain.fingerprint) if version is not None else b""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        state = (self.binder, AsItWas(self._live), self._token, self._buffer_hash(), self._paths)
+        return _travelled, state
+
+    def __deepcopy__(self, _: dict[int, Any]) -> CallKeyCodec:
+        return self  # it says how calls are found, and a copy of a stash finds them alike
 
     def context(self) -> bytes:
         """The digest of the function as it is now, and of the user's own version of it."""
@@ -87,6 +185,14 @@ class CallKeyCodec:
     def address_of_call(self, bound: tuple[Any, ...]) -> bytes:
         """The address of the result of a call with *bound* arguments."""
         return address_within(self.context(), bound, self._plain.fingerprint)
+
+    def address_in(self, context: bytes, bound: tuple[Any, ...]) -> bytes:
+        """Like :meth:`address_of_call` for the function as it was in another *context*."""
+        return address_within(context, bound, self._plain.fingerprint)
+
+    def fingerprint(self, value: Any) -> bytes:
+        """The digest of an argument, as calls are found by it."""
+        return address_of(value, self._plain.fingerprint)
 
     def address(self, key: Any) -> bytes:
         args, kwargs = _as_call(key)
@@ -99,16 +205,17 @@ class CallKeyCodec:
 
     def listed(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[bytes, bool]:
         """The stored form of a call, large or unstorable arguments as short text; and whether it needs code."""
-        try:
-            encoded = self._serializer.dumps(_each(_shown, args, kwargs))
-        except UnsupportedValue:
-            encoded = None
-        if encoded is None or _size_of(encoded) > _MOST_LISTED:
-            encoded = self._serializer.dumps(_each(_described, args, kwargs))
-        return pack_key(encoded), encoded.is_code
+        return listed(args, kwargs, self._serializer)
 
     def decode(self, data: Buffer) -> Any:
         return self._serializer.loads(unpack_key(data))
+
+
+def _travelled(binder: CallBinder, live: Live, token: bytes, buffer_hash: str, paths: str) -> CallKeyCodec:
+    """The call keys of a function stash in the process where it has arrived."""
+    keys = CallKeyCodec(binder, live, None, SERIALIZERS.load("hashstash"), lambda: buffer_hash, paths=paths)
+    keys._token = token  # noqa: SLF001
+    return keys
 
 
 def _as_call(key: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -117,45 +224,3 @@ def _as_call(key: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
     raise VolatileKey(
         f"a function's results are found by ((args), {{kwargs}}), not by {key!r}; or use get_func(*args, **kwargs)"
     )
-
-
-def _each(show: Callable[[Any], Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    return tuple(map(show, args)), {name: show(value) for name, value in kwargs.items()}
-
-
-def _size_of(encoded: Encoded) -> int:
-    return len(encoded.document) + sum(memoryview(buffer).nbytes for buffer in encoded.buffers)
-
-
-def _shown(argument: Any) -> Any:
-    return _described(argument) if _bytes_in(argument) >= _BIG else argument
-
-
-def _bytes_in(argument: Any) -> int:
-    """The size of an array or a frame; 0 for everything else, their classes included."""
-    packages = {str(base.__module__).partition(".")[0] for base in type(argument).__mro__}
-    if "pandas" in packages and hasattr(argument, "memory_usage"):
-        usage = argument.memory_usage()
-        return int(usage.sum() if hasattr(usage, "sum") else usage)
-    if "polars" in packages and hasattr(argument, "estimated_size"):
-        return int(argument.estimated_size())
-    try:
-        size = getattr(argument, "nbytes", 0)
-    except RuntimeError:  # torch refuses to say it of a sparse tensor
-        return 0
-    return size if isinstance(size, int) else 0
-
-
-def _described(argument: Any) -> Any:
-    kind = type(argument)
-    if kind in (int, float, bool, type(None)) or (kind in (str, bytes) and len(argument) < _BIG):
-        return argument
-    shape = getattr(argument, "shape", None) if kind not in (str, bytes) else f"of {len(argument)}"
-    return f"<{kind.__name__}{f' {shape}' if shape is not None else ''} {address_of_value(argument).hex()[:12]}>"
-
-
-def address_of_value(argument: Any) -> bytes:
-    """A digest that tells an argument apart in listings."""
-    from hashstash.fingerprint import Fingerprinter
-
-    return address_of(argument, Fingerprinter().digest)

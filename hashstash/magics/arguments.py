@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from IPython.core.error import UsageError
@@ -47,10 +47,15 @@ _CELL_ARGUMENTS = [
 
 
 def cell_arguments(function: Function) -> Function:
-    """Give a magic the flags of ``%%stash``, with help in its docstring; flags cannot be abbreviated."""
-    for decorate in reversed(_CELL_ARGUMENTS):
+    """Give a magic the flags of ``%%stash``, with help in its docstring."""
+    return with_arguments(function, "%stash", _CELL_ARGUMENTS)
+
+
+def with_arguments(function: Function, name: str, given: Iterable[Any]) -> Function:
+    """Give the magic *name* its arguments, with help in its docstring; flags cannot be abbreviated."""
+    for decorate in reversed(list(given)):
         function = decorate(function)
-    function = magic_arguments("%stash")(function)
+    function = magic_arguments(name)(function)
     function.parser.allow_abbrev = False  # type: ignore[attr-defined]
     return function
 

@@ -11,7 +11,9 @@ from IPython.core.error import UsageError
 
 from hashstash.errors import StashError
 from hashstash.magics import arguments, status
+from hashstash.open import FUNCTIONS, function_stashes
 from hashstash.paths import resolve_root
+from hashstash.stash import HashStash
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,15 +76,15 @@ def command(magics: StashMagics, line: str) -> Any:
 
 
 def stash_names(magics: StashMagics) -> list[str]:
-    """The names of the stashes that hold cells, where they lie in files."""
+    """The names of the stashes that hold cells or maps, where they lie in files."""
     from hashstash.magics.stash_cell import folder_of
 
     top = resolve_root(folder_of(magics.root))
     names = []
     for folder, inner, _files in os.walk(top):
-        if folder != top and any(name.count(".") >= 2 for name in inner):
+        if folder != top and any(name.count(".") >= 2 or name == FUNCTIONS for name in inner):
             names.append(os.path.relpath(folder, top).replace(os.sep, "/"))
-            inner[:] = [name for name in inner if name.count(".") < 2]
+            inner[:] = [name for name in inner if name.count(".") < 2 and name != FUNCTIONS]
     return sorted(names)
 
 
@@ -152,10 +154,21 @@ def _clear(magics: StashMagics, words: list[str]) -> None:
         older = arguments.duration(words[position + 1], "--older")
         del words[position : position + 2]
     name = _known(magics, _one_name(words, "clear"))
-    removed = magics.open(name).remove(older_than=older)
-    status.publish(
-        magics.shell, [f"stash {name}: {removed} record{'s' if removed != 1 else ''} removed"], command="clear"
-    )
+    records = magics.open(name)
+    removed = records.remove(older_than=older)
+    results = _remove_results(records.stash) if older is None else 0
+    text = f"stash {name}: {removed} record{'s' if removed != 1 else ''} removed"
+    text += f", and {results} result{'s' if results != 1 else ''} of maps" if results else ""
+    status.publish(magics.shell, [text], command="clear")
+
+
+def _remove_results(stash: HashStash) -> int:
+    """Remove what ``%stash_map`` has kept there; return how many results went."""
+    below = [HashStash.from_config(config) for config in function_stashes(stash.config)]
+    counts = [len(results) for results in below]
+    for results in below:
+        results.clear()
+    return sum(counts)
 
 
 def _trust(magics: StashMagics, words: list[str]) -> None:

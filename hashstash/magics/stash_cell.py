@@ -7,14 +7,14 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
-from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
+from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, needs_local_scope, no_var_expand
 from traitlets import Enum, Unicode
 
 from hashstash.cells.cell import kind_of
 from hashstash.cells.rows import Rows
 from hashstash.cells.run import CellRun, NothingStored, Report, run_cell, run_cell_async
 from hashstash.errors import MissingDependency, StashError, UnknownPlugin, UnsafeName
-from hashstash.magics import arguments, manage, status
+from hashstash.magics import arguments, manage, stash_map_line, status
 from hashstash.settings import load_settings
 from hashstash.stash import HashStash
 
@@ -29,7 +29,7 @@ _FIRST_LINE = re.compile(r"%%stash(?:\s+(.*))?$")
 
 @magics_class
 class StashMagics(Magics):  # type: ignore[misc]
-    """``%%stash`` and ``%stash``."""
+    """``%%stash``, ``%stash`` and ``%stash_map``."""
 
     status = Enum(status.LEVELS, default_value="line", help="What is shown below a cell: full, line or none.").tag(
         config=True
@@ -93,14 +93,34 @@ class StashMagics(Magics):  # type: ignore[misc]
         """
         return manage.command(self, line)
 
+    @needs_local_scope  # type: ignore[untyped-decorator]
+    @no_var_expand  # type: ignore[untyped-decorator]
+    @line_magic("stash_map")  # type: ignore[untyped-decorator]
+    @stash_map_line.map_arguments
+    def stash_map(self, line: str, local_ns: dict[str, Any] | None = None) -> Any:
+        """Call FUNC with each item of ITERABLE, by all cores, each once: stored results are not computed again.
+
+        Both are expressions with a space between them: the first space at which both sides are complete, as in
+        ``results = %stash_map -j 4 f range(10)`` or ``%stash_map lambda x: x + 1 [1, 2]``. A FUNC in which that would come
+        too soon goes in parentheses. Flags stand before FUNC or behind ITERABLE; a semicolon at the end hides the result.
+
+        Gives a StashMap, which reads like a list of the results; ``.runs`` and ``.df`` tell more. A tuple is spread over the
+        positional arguments, as in ``stash.map``. An interrupt stops the map and keeps what is done; ``resume()`` goes on.
+        """
+        return stash_map_line.run(self, line, local_ns)
+
     def open(self, name: str, parsed: Namespace | None = None) -> Rows:
         """The records of one named stash."""
+        return Rows(self.stash_of(name, parsed))
+
+    def stash_of(self, name: str, parsed: Namespace | None = None) -> HashStash:
+        """One named stash, as the flags and the configuration say."""
         root = getattr(parsed, "root", None) or self.root
         chosen: dict[str, Any] = {
             key: getattr(parsed, key, None) or getattr(self, key) or None
             for key in ("engine", "serializer", "compress")
         }
-        return Rows(HashStash(folder_of(root), dbname=name, **chosen))
+        return HashStash(folder_of(root), dbname=name, **chosen)
 
     def _start(self, line: str, cell: str) -> CellRun | None:
         if arguments.wants_help(line):
@@ -164,6 +184,8 @@ def folder_of(root: str) -> str:
 
 def show_only_cell(shell: Any, error: BaseException) -> None:
     """Make the shell show the traceback from the cell's own frame on, without the frames of the magic above it."""
+    if stash_map_line.shows_only_line(error):
+        return
     trace: TracebackType | None = error.__traceback__
     is_below_ours = False
     while trace is not None and not (is_below_ours and trace.tb_frame.f_globals is shell.user_ns):

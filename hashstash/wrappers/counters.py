@@ -137,6 +137,11 @@ class CountersWrapper(EngineWrapper):
             self._sum("rows").note(blob)
             yield address, blob
 
+    def heads(self, size: int) -> Iterator[tuple[bytes, bytes]]:
+        for address, head in self._listed("heads", self.inner.heads(size)):
+            self._sum("heads").note(head)
+            yield address, head
+
     def _listed(self, name: str, items: Iterator[Any]) -> Iterator[Any]:
         calls = 1
         while True:

@@ -68,6 +68,9 @@ class PrefixWrapper(EngineWrapper):
                 if blob is not None:
                     yield address[_PREFIX_SIZE:], blob
 
+    def heads(self, size: int) -> Iterator[tuple[bytes, bytes]]:
+        return self.rows()  # those of others would be read, too
+
     def swap(self, address: bytes, expected: WriteId | None, blob: bytes) -> bool:
         return self.inner.swap(self._prefix + address, expected, blob)
 

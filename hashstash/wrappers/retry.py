@@ -88,6 +88,9 @@ class RetryWrapper(EngineWrapper):
     def rows(self) -> Iterator[tuple[bytes, bytes]]:
         return self._begun(self.inner.rows)
 
+    def heads(self, size: int) -> Iterator[tuple[bytes, bytes]]:
+        return self._begun(lambda: self.inner.heads(size))
+
     def _begun(self, begin: Callable[[], Iterator[Result]]) -> Iterator[Result]:
         def first() -> tuple[list[Result], Iterator[Result]]:
             items = begin()

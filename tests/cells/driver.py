@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import itertools
 import json
 import os
 import queue
@@ -18,17 +19,31 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from jupyter_client import BlockingKernelClient, write_connection_file
 from jupyter_client.manager import KernelManager
 
 PROJECT = Path(__file__).resolve().parents[2]
+sys.path.append(str(Path(__file__).parent))
+
+from nursery import Nursery  # noqa: E402
+
 COUNT = "__import__('pathlib').Path(__import__('os').environ['COUNTER_FILE']).open('ab', 0).write(b'1\\n')\n"
 _CELL_SECONDS = 60.0
+
+
+def common_environment() -> dict[str, str]:
+    """What the kernels of all scenarios have in common."""
+    private = ("XDG_", "HASHSTASH", "PYTEST", "PYTHONHASHSEED", "COV")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(private)}
+    return {**kept, "PYTHONPATH": str(PROJECT), "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
 
 
 @dataclass
@@ -54,32 +69,49 @@ class Answer:
 
 
 class Kernel:
-    """One kernel process and a client to it."""
+    """One kernel process, started as Jupyter does or by *nursery*, and a client to it."""
 
-    def __init__(self, python: str, folder: Path, variables: dict[str, str]) -> None:
-        kept = {
-            k: v
-            for k, v in os.environ.items()
-            if not k.startswith(("XDG_", "HASHSTASH", "PYTEST", "PYTHONHASHSEED", "COV"))
-        }
-        own = {"COUNTER_FILE": folder / "count.txt", "HOME": folder, "PYTHONPATH": PROJECT, "IPYTHONDIR": folder / ".ipython",
-               "MPLCONFIGDIR": folder / ".mpl", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}  # fmt: skip
-        self.manager = KernelManager(kernel_name="python3")
-        self.manager.kernel_spec.argv[0] = python
-        environment = {**kept, **{name: str(value) for name, value in own.items()}, **variables}
-        with open(folder / "kernel.log", "ab") as log:
-            self.manager.start_kernel(env=environment, cwd=str(folder), stdout=log, stderr=log)
-        self.client = self.manager.client()
+    def __init__(self, python: str, folder: Path, variables: dict[str, str], nursery: Nursery | None = None) -> None:
+        own = {"COUNTER_FILE": folder / "count.txt", "HOME": folder, "IPYTHONDIR": folder / ".ipython",
+               "MPLCONFIGDIR": folder / ".mpl"}  # fmt: skip
+        self._place: tempfile.TemporaryDirectory[str] | None = None
+        environment = {**common_environment(), **{name: str(value) for name, value in own.items()}, **variables}
+        if nursery is None or any(name.startswith("PYTHON") for name in variables):
+            self._start(python, folder, environment)
+        else:
+            self._fork(nursery, folder, environment)
         self.client.start_channels()
         try:
             self.client.wait_for_ready(timeout=_CELL_SECONDS)
+        except RuntimeError as error:
+            self.stop()
+            raise queue.Empty from error  # it did not answer
         except BaseException:
             self.stop()
             raise
 
+    def _start(self, python: str, folder: Path, environment: dict[str, str]) -> None:
+        manager = KernelManager(kernel_name="python3")
+        manager.kernel_spec.argv[0] = python
+        with open(folder / "kernel.log", "ab") as log:
+            manager.start_kernel(env=environment, cwd=str(folder), stdout=log, stderr=log)
+        self.client = manager.client()
+        self._kill = partial(manager.shutdown_kernel, now=True)
+
+    def _fork(self, nursery: Nursery, folder: Path, environment: dict[str, str]) -> None:
+        # Sockets in the file system: nobody else can take their names, as he can a port that was found free.
+        self._place = tempfile.TemporaryDirectory(prefix="kernel_")
+        file, key = os.path.join(self._place.name, "connection.json"), os.urandom(16).hex().encode()
+        write_connection_file(file, transport="ipc", ip=os.path.join(self._place.name, "socket"), key=key)
+        self.client = BlockingKernelClient(connection_file=file)
+        self.client.load_connection_file()
+        self._kill = nursery.kernel(file, folder, environment).kill
+
     def stop(self) -> None:
         self.client.stop_channels()
-        self.manager.shutdown_kernel(now=True)
+        self._kill()
+        if self._place is not None:
+            self._place.cleanup()
 
     def run(self, code: str, *, expressions: dict[str, str] | None = None) -> Answer:
         content = {"code": code, "silent": expressions is not None, "store_history": expressions is None,
@@ -136,21 +168,20 @@ class SetupFailed(Exception):
 class Scenario:
     """One scenario while it runs; ``problems`` says what was not as expected."""
 
-    def __init__(self, data: dict[str, Any], python: str) -> None:
+    def __init__(self, data: dict[str, Any], python: str, nurseries: Iterable[Nursery | None]) -> None:
         self.data = data
         self.python = python
+        self.nurseries = itertools.cycle(nurseries)
         self.problems: list[str] = []
         self.folder = Path(tempfile.mkdtemp(prefix="cells_"))
         self.counter = self.folder / "count.txt"
         self.counter.touch()
         self.text = data["cell"]
+        self.kernel: Kernel | None = None
 
     def run(self) -> list[str]:
         try:
             self.kernel = self._start(self.data.get("env"))
-        except SetupFailed as error:
-            return [str(error)]
-        try:
             self._step("first", self.data["first"], self.data)
             for position, step in enumerate(self.data["then"]):
                 self._then(f"step {position + 1}", step)
@@ -159,12 +190,13 @@ class Scenario:
         except queue.Empty:
             self.problems.append("the kernel did not answer in time")
         finally:
-            self.kernel.stop()
+            if self.kernel is not None:
+                self.kernel.stop()
             shutil.rmtree(self.folder, ignore_errors=True)
         return self.problems
 
     def _start(self, variables: dict[str, str] | None) -> Kernel:
-        kernel = Kernel(self.python, self.folder, variables or {})
+        kernel = Kernel(self.python, self.folder, variables or {}, next(self.nurseries))
         for code in ("%load_ext hashstash", *self.data["setup"]):
             answer = kernel.run(code)
             if answer.error:
@@ -181,6 +213,7 @@ class Scenario:
             return
         if action == "restart_kernel":
             self.kernel.stop()
+            self.kernel = None
             self.kernel = self._start(step.get("env"))
         elif action == "edit":
             self.text = argument
@@ -291,12 +324,22 @@ def ipython_version(python: str | Path) -> tuple[int, ...]:
     return tuple(map(int, answer.stdout.split()))
 
 
-def run(scenario: dict[str, Any], python: str = sys.executable) -> list[str]:
+def run(scenario: dict[str, Any], python: str, nurseries: Iterable[Nursery | None] = (None,)) -> list[str]:
     """What was not as expected; a kernel that did not answer is tried a second time, for the sake of busy machines."""
-    problems = Scenario(scenario, python).run()
+    problems = Scenario(scenario, python, nurseries).run()
     if any("did not answer" in problem for problem in problems):
-        problems = Scenario(scenario, python).run()
+        problems = Scenario(scenario, python, (None,)).run()
     return problems
+
+
+@contextmanager
+def two_nurseries(python: str, *, are_wanted: bool) -> Iterator[tuple[Nursery | None, ...]]:
+    """A kernel that is restarted comes from the other one: what is stored must not depend on the seed of ``hash``."""
+    if not are_wanted or not hasattr(os, "fork"):
+        yield (None,)
+        return
+    with Nursery(python, common_environment()) as one, Nursery(python, common_environment()) as other:
+        yield one, other
 
 
 def main() -> int:
@@ -305,13 +348,19 @@ def main() -> int:
     parser.add_argument("ids", nargs="*", help="parts of ids; all scenarios without any")
     parser.add_argument("--python", default=sys.executable, help="whose kernels to use")
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument(
+        "--fresh", action="store_true", help="start each kernel as Jupyter does: half a second more each"
+    )
     parser.add_argument("--json", action="store_true", help="one line [id, problems] per scenario, as it ends")
     chosen = parser.parse_args()
     version = ipython_version(chosen.python)
     scenarios = [s for s in load(chosen.file) if not chosen.ids or any(part in s["id"] for part in chosen.ids)]
     scenarios = [scenario for scenario in scenarios if not reason_to_skip(scenario, version)]
-    with ThreadPoolExecutor(chosen.jobs) as pool:
-        futures = {pool.submit(run, scenario, chosen.python): scenario["id"] for scenario in scenarios}
+    with (
+        two_nurseries(chosen.python, are_wanted=not chosen.fresh) as nurseries,
+        ThreadPoolExecutor(chosen.jobs) as pool,
+    ):
+        futures = {pool.submit(run, scenario, chosen.python, nurseries): scenario["id"] for scenario in scenarios}
         results = {
             futures[future]: _report(futures[future], future.result(), chosen.json) for future in as_completed(futures)
         }

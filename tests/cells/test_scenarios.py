@@ -50,6 +50,7 @@ class Results:
         chosen = folder / "chosen.json"
         chosen.write_text(json.dumps({"scenarios": scenarios}), encoding="utf-8")
         command = [sys.executable, str(HERE / "driver.py"), str(chosen), "--json", "--python", str(python)]
+        command += ["--fresh"] if EVERYTHING else []
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, encoding="utf-8")
         self.lines: Iterator[str] = iter(self.process.stdout)
         self.found: dict[str, list[str]] = {}

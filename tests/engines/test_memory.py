@@ -13,6 +13,8 @@ from hashstash.engines import memory
 from hashstash.engines.memory import MemoryEngine, SharedMemoryEngine
 from hashstash.testing.engine import ADDRESS, OTHER, EngineContract, row
 
+pytestmark = pytest.mark.once
+
 
 class TestMemory(EngineContract):
     @pytest.fixture

@@ -18,7 +18,8 @@ mongo_engine = pytest.importorskip(
 MongoEngine = mongo_engine.MongoEngine
 
 pytestmark = pytest.mark.server
-IN_TIME = 5.0
+IN_TIME = 25.0
+"""Seconds within which a server that is away is given up, on a machine that does much else."""
 
 
 class TestMongo(EngineContract):
@@ -90,6 +91,21 @@ def fails(kind, what, act):
         act()
     assert time.monotonic() - started < IN_TIME
     return str(caught.value)
+
+
+def soon(check, seconds=60.0):
+    """Wait until *check* is true, of a server that comes back."""
+    deadline = time.monotonic() + seconds
+    while not _holds(check):
+        assert time.monotonic() < deadline, "it never came true"
+        time.sleep(0.05)
+
+
+def _holds(check):
+    try:
+        return check()
+    except ServerUnavailable:
+        return False
 
 
 def large(letter):
@@ -268,11 +284,11 @@ def test_an_expiry_is_written_for_the_server_and_revoked_by_another_put(engine):
 
 def test_counting_and_listing_ask_for_no_payload(engine):
     engine.put(ADDRESS, large("a"))
-    started = time.monotonic()
+    for file in files(engine).find({}):
+        files(engine).delete(file._id)  # whoever reads the payload now fails
     assert engine.count() == 1
     assert list(engine.scan()) == [ADDRESS]
     assert engine.size_bytes() > mongo_engine.LARGEST_DOCUMENT
-    assert time.monotonic() - started < 1
 
 
 # ---- what goes wrong -----------------------------------------------------------------------------------------------
@@ -299,8 +315,7 @@ def test_a_server_that_does_not_answer(start_mongo):
         fails(ServerUnavailable, "asked again", lambda: engine.put(ADDRESS, row("b")))
     finally:
         server.resume()
-    time.sleep(2.1)
-    assert engine.get(ADDRESS) == row("a")
+    soon(lambda: engine.get(ADDRESS) == row("a"))
 
 
 def test_a_server_that_was_restarted_is_used_again(start_mongo):
@@ -312,8 +327,7 @@ def test_a_server_that_was_restarted_is_used_again(start_mongo):
     with pytest.warns(RuntimeWarning, match="computed anew"):
         assert stash.run(len, [1]) == 1
     server.start(server.port)
-    time.sleep(2.1)
-    assert stash["a"] == 1
+    soon(lambda: stash["a"] == 1)
     stash["b"] = 2
     assert len(stash) == 2
 
@@ -361,11 +375,11 @@ def test_a_killed_writer_leaves_whole_rows(mongo_url):
     )
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
     process.stdout.readline()
-    time.sleep(0.3)
+    engine = MongoEngine(mongo_url)
+    soon(lambda: engine.count() > 0)
     process.send_signal(signal.SIGKILL)
     process.wait(30)
     process.stdout.close()
-    engine = MongoEngine(mongo_url)
     rows = dict(engine.rows())
     assert engine.count() == len(rows) > 0
     assert set(rows.values()) == {row("x" * 500)}

@@ -7,6 +7,8 @@ from hashstash.engine import Capability
 from hashstash.engines.null import NullEngine
 from hashstash.testing.engine import ADDRESS, row
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture
 def stash(tmp_path):

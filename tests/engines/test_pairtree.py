@@ -4,10 +4,14 @@ import stat
 import pytest
 
 from hashstash.engines.pairtree import PairtreeEngine
-from hashstash.testing.engine import ADDRESS, EngineContract, row
+from hashstash.testing.engine import ADDRESS, EngineContract, ScaleContract, row
+
+pytestmark = pytest.mark.once
 
 
 class TestPairtree(EngineContract):
+    many = 20_000
+
     @pytest.fixture
     def make(self, tmp_path):
         return lambda: PairtreeEngine(str(tmp_path / "stash"))
@@ -50,6 +54,11 @@ class TestPairtree(EngineContract):
         for number in range(20):
             one.put(bytes([number]) * 16, row("a"))
             assert two.count() == number + 1
+
+
+@pytest.mark.heavy
+class TestHundredThousandRows(ScaleContract):
+    make, raw_get = TestPairtree.make, TestPairtree.raw_get
 
 
 class TestOneFolderOfManyRows:

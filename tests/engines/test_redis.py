@@ -14,7 +14,7 @@ import servers
 
 from hashstash import HashStash
 from hashstash.errors import ReadOnlyStash, ServerUnavailable, StashFull, UnsupportedValue
-from hashstash.testing.engine import ADDRESS, OTHER, EngineContract, row
+from hashstash.testing.engine import ADDRESS, OTHER, EngineContract, ScaleContract, row
 
 redis_engine = pytest.importorskip(
     "hashstash.engines.redis", reason="the package redis is not installed", exc_type=ImportError
@@ -22,10 +22,13 @@ redis_engine = pytest.importorskip(
 RedisEngine = redis_engine.RedisEngine
 
 pytestmark = pytest.mark.server
-IN_TIME = 5.0
+IN_TIME = 25.0
+"""Seconds within which a server that is away is given up, on a machine that does much else."""
 
 
 class TestRedis(EngineContract):
+    many = 10_000
+
     @pytest.fixture
     def make(self, redis_url):
         return lambda: RedisEngine(redis_url)
@@ -38,12 +41,17 @@ class TestRedis(EngineContract):
         return RedisEngine(engine.location() + "b")
 
 
+@pytest.mark.heavy
+class TestHundredThousandRows(ScaleContract):
+    make, raw_get = TestRedis.make, TestRedis.raw_get
+
+
 @pytest.fixture
 def engine(redis_url):
     return RedisEngine(redis_url)
 
 
-def soon(check, seconds=10.0):
+def soon(check, seconds=60.0):
     """Wait until *check* is true."""
     deadline = time.monotonic() + seconds
     while not check():
@@ -195,8 +203,8 @@ def len_stash(stash):
 def test_rows_that_the_server_has_expired_are_not_counted_and_not_listed(engine):
     engine.put(ADDRESS, row("stays"))
     engine.put(OTHER, row("goes"))
-    engine.expire(OTHER, time.time_ns() + 200_000_000)
     assert engine.count() == 2
+    engine.expire(OTHER, time.time_ns() + 200_000_000)
     soon(lambda: engine.get(OTHER) is None)
     assert engine.count() == 1
     assert list(engine.scan()) == [ADDRESS]
@@ -230,11 +238,12 @@ def test_a_stash_of_which_everything_expires_leaves_nothing(engine, redis_url):
 
 def test_a_time_to_live_is_kept_by_the_server_too(redis_url):
     stash = HashStash(redis_url)
-    stash.put("short", 1, ttl=0.3)
     stash["long"] = 2
     with servers.raw_redis(redis_url) as client:
         key = f"hashstash:{{{stash.root_dir}}}:{stash.store.keys.address('short').hex()}"
-        assert 0 < client.pttl(key) <= 300
+        stash.put("short", 1, ttl=600)
+        assert 0 < client.pttl(key) <= 600_000
+        stash.put("short", 1, ttl=0.3)
         soon(lambda: not client.exists(key))
     assert stash.get("short") is None
     assert list(stash) == ["long"]
@@ -392,7 +401,7 @@ def test_a_server_that_does_not_answer(start_redis):
         started = time.monotonic()
         with pytest.raises(ServerUnavailable, match="asked again"):
             engine.put(ADDRESS, row("b"))
-        assert time.monotonic() - started < 0.5
+        assert time.monotonic() - started < 3.5
         engine.close()
     finally:
         server.resume()
@@ -423,7 +432,7 @@ def test_the_timeout_may_be_chosen(start_redis):
         started = time.monotonic()
         with pytest.raises(ServerUnavailable, match="within 0.3 s"):
             HashStash("name", engine="redis", url=server.url, timeout=0.3).get("a")
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < 3.5
     finally:
         server.resume()
 
@@ -478,7 +487,7 @@ def test_a_read_only_replica(start_redis):
     HashStash(primary.url + "/name")["a"] = 1
     replica = start_redis("--replicaof", f"127.0.0.1 {primary.port}", "--repl-diskless-sync-delay", "0")
     stash = HashStash(replica.url + "/name")
-    soon(lambda: stash.get("a") == 1, 30)
+    soon(lambda: stash.get("a") == 1)
     assert dict(stash) == {"a": 1}
     assert len(stash) == 1
     for act in (lambda: stash.__setitem__("b", 2), lambda: stash.discard("a"), stash.clear):
@@ -635,17 +644,18 @@ from hashstash.testing.rows import row
 engine = RedisEngine(sys.argv[1])
 rows = {bytes([number]) * 16: row(f"value {number}") for number in range(50)}
 engine.put_many(rows.items())
-interrupts, wrong = 0, 0
-while interrupts < 200:
-    try:
-        signal.setitimer(signal.ITIMER_REAL, random.uniform(0.0002, 0.004))
-        swallowed = time.monotonic() + 0.1  # an interrupt in a finalizer of redis-py is only printed
-        while time.monotonic() < swallowed:
-            address = random.choice(list(rows))
-            wrong += engine.get(address) != rows[address]
-    except KeyboardInterrupt:
-        interrupts += 1
-print(wrong)
+wrong = []
+def read():
+    signal.setitimer(signal.ITIMER_REAL, random.uniform(0.0002, 0.004))
+    swallowed = time.monotonic() + 0.1  # an interrupt in a finalizer of redis-py is only printed
+    while time.monotonic() < swallowed:
+        address = random.choice(list(rows))
+        if engine.get(address) != rows[address]: wrong.append(address)
+interrupts, deadline = 0, time.monotonic() + 60
+while interrupts < 200 and time.monotonic() < deadline:
+    try: read()  # a call of its own: Python 3.13 does not count the jump at a loop's end to the try around it
+    except KeyboardInterrupt: interrupts += 1
+print(len(wrong), interrupts >= 50)
 """
 
 
@@ -655,7 +665,7 @@ def test_after_an_interrupt_no_answer_is_taken_for_that_to_another_question(prox
     code = "import signal; signal.signal(signal.SIGALRM, signal.default_int_handler)\n" + INTERRUPTED
     command = [sys.executable, "-c", code, f"redis://127.0.0.1:{proxy.port}/0/name"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    assert done.stdout == "0\n", done.stderr
+    assert done.stdout == "0 True\n", done.stderr
 
 
 def test_a_process_that_ends_says_nothing(redis_url):
@@ -786,10 +796,10 @@ def test_a_killed_writer_leaves_whole_batches(redis_url):
     )
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
     process.stdout.readline()
-    time.sleep(0.3)
+    engine = RedisEngine(redis_url)
+    soon(lambda: engine.count() > 0)
     process.send_signal(signal.SIGKILL)
     process.wait(30)
     process.stdout.close()
-    engine = RedisEngine(redis_url)
     assert engine.count() == len(dict(engine.rows())) > 0
     assert engine.count() % 100 == 0

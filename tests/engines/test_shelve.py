@@ -8,6 +8,8 @@ import pytest
 from hashstash.engines.shelve import ShelveEngine
 from hashstash.testing.engine import EngineContract
 
+pytestmark = pytest.mark.once
+
 
 class ShelveContract(EngineContract):
     backend = ""

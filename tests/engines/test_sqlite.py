@@ -20,6 +20,8 @@ from hashstash.errors import CorruptEntry, StashLocked
 from hashstash.testing.engine import ADDRESS, OTHER, EngineContract, row
 from hashstash.testing.engine.life import AS_ORDINARY_USER
 
+pytestmark = pytest.mark.once
+
 FILE = "rows.sqlite"
 
 
@@ -328,17 +330,21 @@ def send():
         time.sleep(0.011)
         os.kill(os.getpid(), signal.SIGINT)
 threading.Thread(target=send, daemon=True).start()
-deadline = time.monotonic() + 40
+deadline = time.monotonic() + 60
+def work():
+    global is_working
+    while time.monotonic() < deadline:
+        is_working = True  # anew: Python drops what is raised while an object is finalized
+        engine.put(b"one", row("x"))
+        engine.put_many(rows[:300])
+        engine.swap(b"one", row("")[8:16], row("y"))
+        engine.get(b"one")
 while caught < 40 and time.monotonic() < deadline:
     try:
-        is_working = True
-        while True:
-            engine.put(b"one", row("x"))
-            engine.put_many(rows[:300])
-            engine.swap(b"one", row("")[8:16], row("y"))
-            engine.get(b"one")
+        work()  # a call of its own: Python 3.13 does not count the jump at a loop's end to the try around it
     except KeyboardInterrupt:
         caught += 1
+is_working = False
 open_transactions = engine._local.connection.raw.in_transaction
 other = SqliteEngine(sys.argv[1], timeout=2.0)
 threading.Thread(target=lambda: other.put(b"other", row("z"))).start()
@@ -374,7 +380,7 @@ def test_an_interrupt_is_heard_while_waiting_for_another_writer(tmp_path):
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=40)
     assert output.strip() == "heard"
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 15  # half of the patience of the engine
     other.close()
     engine.close()
 

@@ -72,3 +72,34 @@ def session(home):
     shell.run_line_magic("unload_ext", "hashstash")
     shell.restore_sys_module_state()
     InteractiveShell.clear_instance()
+
+
+DEFINE = """
+calls = []
+def f(x, b=1):
+    calls.append(x)
+    return x + b
+xs = [1, 2, 3]
+"""
+WAIT = """
+import os, time
+def until_there(path):
+    end = time.monotonic() + 60
+    while not os.path.exists(path):
+        assert time.monotonic() < end
+        time.sleep(0.01)
+"""
+
+
+@pytest.fixture
+def defined(session):
+    """A session with a function ``f`` that notes its ``calls``, and a list ``xs``."""
+    session.run(DEFINE)
+    return session
+
+
+@pytest.fixture
+def waiting(session):
+    """A session with a function ``until_there`` that waits for a file."""
+    session.run(WAIT)
+    return session

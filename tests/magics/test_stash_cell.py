@@ -101,6 +101,14 @@ def test_traceback_starts_at_the_cell(session):
     assert "hashstash" not in text
 
 
+def test_traceback_names_the_cells_own_number(session):
+    session.run("x = 1")
+    error = session.fail("%%stash t\n1 / 0")
+    text = re.sub(r"\x1b\[[\d;]*m", "", "\n".join(error._render_traceback_()))
+    number = len(session["In"]) - 1
+    assert re.findall(r"(?:In ?\[|ipython-input-)(\d+)", text) == [str(number)]
+
+
 def test_what_cannot_be_stored_is_named(session):
     session.run("%%stash t\nimport threading\nlk = threading.Lock()")
     assert "not cached: `lk` is a lock" in session.status()

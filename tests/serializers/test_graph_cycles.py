@@ -192,4 +192,4 @@ def test_long_chains_are_written_in_linear_time(is_double):
         return taken
 
     seconds(100)
-    assert seconds(8000) < 40 * max(seconds(1000), 0.02)
+    assert seconds(4000) < 40 * max(seconds(500), 0.02)

@@ -64,6 +64,7 @@ def written(request, tmp_path_factory):
     return path
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("version", VERSIONS)
 def test_each_version_reads_what_the_others_wrote(written, version):
     run(version, READ, str(written))

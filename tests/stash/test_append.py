@@ -10,6 +10,8 @@ from hashstash.errors import CorruptEntry, NewerFormat
 from hashstash.testing.engine.base import Worker, run_together
 from hashstash.wrappers.counters import CountersWrapper
 
+pytestmark = pytest.mark.once
+
 COUNT = 25
 
 
@@ -141,7 +143,7 @@ def test_appending_does_not_rewrite_history(stash):
 
 def test_order_is_by_number_and_not_by_clock(stash, monkeypatch):
     stash["k"] = "first"
-    monkeypatch.setattr("hashstash.store.time.time_ns", lambda: 1)
+    monkeypatch.setattr("hashstash.writing.time.time_ns", lambda: 1)
     stash["k"] = "second, by a clock that was set back"
     assert stash.get_all("k") == ["first", "second, by a clock that was set back"]
     assert numbers(stash) == [1, 2]
@@ -161,7 +163,7 @@ def test_threads_append_without_loss(stash):
     assert numbers(stash) == list(range(1, 4 * COUNT + 1))
 
 
-def in_processes(stash, code, number=4):
+def in_processes(stash, code, number=3):
     """Let *number* processes run *code* on *stash* at the same moment; each has its own ``who``."""
     if Capability.CROSS_PROCESS not in stash.store.engine.capabilities:
         pytest.skip("other processes do not see the rows")
@@ -171,17 +173,17 @@ def in_processes(stash, code, number=4):
 
 def test_processes_append_without_loss_or_a_number_twice(stash):
     in_processes(stash, f"for number in range({COUNT}): stash['k'] = (who, number)")
-    assert sorted(stash.get_all("k")) == [(name, number) for name in range(4) for number in range(COUNT)]
-    assert numbers(stash) == list(range(1, 4 * COUNT + 1))
+    assert sorted(stash.get_all("k")) == [(name, number) for name in range(3) for number in range(COUNT)]
+    assert numbers(stash) == list(range(1, 3 * COUNT + 1))
 
 
 def test_processes_append_large_and_small_values_to_several_keys(stash):
     in_processes(stash, "for n in range(8): stash[n % 2] = (who, n, 'x' * (50_000 if n % 3 == 0 else 10))")
     for key in (0, 1):
         assert sorted(stash.get_all(key)) == [
-            (who, n, "x" * (50_000 if n % 3 == 0 else 10)) for who in range(4) for n in range(8) if n % 2 == key
+            (who, n, "x" * (50_000 if n % 3 == 0 else 10)) for who in range(3) for n in range(8) if n % 2 == key
         ]
-        assert numbers(stash, key) == list(range(1, 17))
+        assert numbers(stash, key) == list(range(1, 13))
 
 
 # ---- what an append costs --------------------------------------------------------------------------------------------
@@ -189,8 +191,8 @@ def test_processes_append_large_and_small_values_to_several_keys(stash):
 
 def cost_of_an_append(stash, versions):
     """What the engine is asked to do for one append on top of so many versions: calls, rows and bytes per operation."""
-    while len(numbers(stash)) < versions:
-        stash["k"] = f"{len(numbers(stash)):08d}" * 20
+    for number in range(len(numbers(stash)), versions):
+        stash["k"] = f"{number:08d}" * 20
     counters = stash.store.engine
     counters.reset()
     stash["k"] = "12345678" * 20
@@ -201,7 +203,7 @@ def test_an_append_costs_the_same_after_many_versions(stash):
     stash.store.engine = CountersWrapper(stash.store.engine)
     few, many = cost_of_an_append(stash, 3), cost_of_an_append(stash, 60)
     assert few == many
-    assert {"history.put", "swap"} <= set(few)
+    assert {"history.swap", "swap"} <= set(few)
     assert sum(size for _, _, size in few.values()) < 2000
     assert not {"scan", "rows", "history.scan", "history.rows", "count"} & set(few)
 

@@ -10,6 +10,8 @@ import pytest
 from hashstash import HashStash
 from hashstash.errors import StashFull
 
+pytestmark = pytest.mark.once
+
 WRITE_FOR_EVER = """
 import sys
 from hashstash import HashStash

@@ -5,6 +5,8 @@ import pytest
 from hashstash.registry import ENGINES
 from hashstash.testing.engine import EngineContract
 
+pytestmark = pytest.mark.once
+
 WRAPPINGS = {
     "Prefix": "from hashstash.wrappers.prefix import PrefixWrapper\nwrap = lambda inner: PrefixWrapper(inner, 'one')",
     "FrontCache": "from hashstash.wrappers.front_cache import FrontCacheWrapper\nwrap = FrontCacheWrapper",
@@ -14,10 +16,17 @@ WRAPPINGS = {
     "Counters": "from hashstash.wrappers.counters import CountersWrapper\nwrap = CountersWrapper",
 }
 INNER = ("pairtree", "lmdb", "memory")
+QUICK = {(wrapper, "lmdb") for wrapper in WRAPPINGS} | {
+    ("Prefix", "pairtree"),
+    ("Prefix", "memory"),
+    ("FrontCache", "memory"),
+}
+"""Each wrapper over the engine that promises most; over other kinds those that change addresses or keep what they have read."""
 
 
 class WrapperContract(EngineContract):
     many = 20_000
+    race = 0.15  # the engines themselves get longer
     wrapping: str
     inner: str
 
@@ -57,7 +66,7 @@ for wrapper, wrapping in WRAPPINGS.items():
         attributes = {"wrapping": wrapping, "inner": inner}
         if wrapper == "Prefix":
             attributes["slow_count"] = "a namespace is counted row by row"
-        globals()[f"Test{wrapper}Over{inner.title()}"] = type(
-            f"Test{wrapper}Over{inner.title()}", (WrapperContract,), attributes
-        )
+        name = f"Test{wrapper}Over{inner.title()}"
+        kind = type(name, (WrapperContract,), attributes)
+        globals()[name] = kind if (wrapper, inner) in QUICK else pytest.mark.heavy(kind)
 del WrapperContract  # it is no test by itself

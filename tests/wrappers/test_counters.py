@@ -8,6 +8,8 @@ from hashstash.engines.memory import MemoryEngine
 from hashstash.testing.engine import ADDRESS, OTHER, row
 from hashstash.wrappers.counters import CountersWrapper
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture
 def engine(tmp_path):
@@ -62,9 +64,9 @@ def test_seconds_are_those_of_the_engine_and_not_of_its_caller(engine):
     engine.get(ADDRESS)
     engine.put_many([(ADDRESS, row("a")), (OTHER, row("b"))])
     for _ in engine.scan():
-        time.sleep(0.05)
+        time.sleep(0.3)
     assert engine.operations()["get"].seconds >= 0.05
-    assert engine.operations()["scan"].seconds < 0.05
+    assert engine.operations()["scan"].seconds < 0.5
 
 
 def test_threads_count_exactly(engine):

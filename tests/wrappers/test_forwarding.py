@@ -13,6 +13,8 @@ from hashstash.wrappers.prefix import PrefixWrapper
 from hashstash.wrappers.read_only import ReadOnlyWrapper
 from hashstash.wrappers.retry import RetryWrapper
 
+pytestmark = pytest.mark.once
+
 METHODS = [
     name
     for name, member in inspect.getmembers(Engine, inspect.isfunction)

@@ -10,6 +10,8 @@ from hashstash.testing.engine import ADDRESS, row
 from hashstash.upkeep import sweep
 from hashstash.wrappers.prefix import PrefixWrapper
 
+pytestmark = pytest.mark.once
+
 LARGE = os.urandom(100_000)
 
 

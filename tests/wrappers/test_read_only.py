@@ -9,6 +9,8 @@ from hashstash.testing.rows import ADDRESS, OTHER, numbered, row
 from hashstash.wrappers.counters import CountersWrapper
 from hashstash.wrappers.read_only import ReadOnlyWrapper
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture(params=["memory", "pairtree", "lmdb"])
 def engine(request, tmp_path):

@@ -6,6 +6,8 @@ from hashstash.engines.memory import MemoryEngine
 from hashstash.testing.engine import ADDRESS, OTHER, row
 from hashstash.wrappers.retry import RetryWrapper
 
+pytestmark = pytest.mark.once
+
 
 class Flaky(MemoryEngine):
     """Loses the connection as often as it was told to, before or after it has done what it was asked."""
@@ -151,7 +153,7 @@ def test_pauses_grow(storage):
     storage.failures = 3
     start = time.perf_counter()
     engine.get(ADDRESS)
-    assert 0.5 * (0.02 + 0.04 + 0.08) <= time.perf_counter() - start < 5
+    assert 0.5 * (0.02 + 0.04 + 0.08) <= time.perf_counter() - start
 
 
 def test_sections_are_tried_again_as_well(storage, engine):

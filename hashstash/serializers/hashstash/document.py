@@ -79,6 +79,9 @@ MAX_NESTING = 64
 TRAPS = frozenset({bytearray, memoryview} | ({msgpack.ExtType, msgpack.Timestamp} if msgpack else set()))
 """Types that ``msgpack`` writes as something else, without asking the hook."""
 
+_TUPLE = CODES["tuple"]
+_CALL_PARTS = 2
+
 MOST_FAST = 200
 """How many parts a value may have on each level to be written by :func:`write_fast`; more cost more than the way there."""
 
@@ -120,6 +123,8 @@ def write_fast(value: Any) -> bytes | None:
         return None
     kind = type(value)
     try:
+        if kind is tuple:
+            return _write_tuple_fast(value)
         if kind not in LEAVES:
             if kind is not dict and kind is not list:
                 return None
@@ -132,6 +137,21 @@ def write_fast(value: Any) -> bytes | None:
         return _encode_json_like(value)
     except (OverflowError, UnicodeEncodeError, TypeError):  # the last for a class that cannot be hashed
         return None
+
+
+def _write_tuple_fast(value: tuple[Any, ...]) -> bytes | None:
+    """A small tuple of leaves, or the arguments of a call: a tuple of leaves and a dict of leaves."""
+    parts: list[Any] = list(value)
+    if len(parts) == _CALL_PARTS and type(parts[0]) is tuple and type(parts[1]) is dict:
+        args, kwargs = parts
+        if not (LEAVES.issuperset(map(type, kwargs)) and LEAVES.issuperset(map(type, kwargs.values()))):
+            return None
+        parts[0], leaves = msgspec.msgpack.Ext(_TUPLE, _encode_json_like(args)), args
+    else:
+        leaves = value
+    if len(leaves) > MOST_FAST or not LEAVES.issuperset(map(type, leaves)):
+        return None
+    return _encode_json_like(msgspec.msgpack.Ext(_TUPLE, _encode_json_like(parts)))
 
 
 class _Place(int):

@@ -25,7 +25,7 @@ from hashstash.testing.engine.scale import ScaleContract
 from hashstash.testing.engine.threads import ThreadContract
 from hashstash.testing.rows import ADDRESS, OTHER, row
 
-__all__ = ["ADDRESS", "OTHER", "ContractBase", "EngineContract", "row"]
+__all__ = ["ADDRESS", "OTHER", "ContractBase", "EngineContract", "ScaleContract", "row"]
 
 
 class EngineContract(

@@ -27,6 +27,8 @@ class ContractBase:
     """Why ``count`` has to look at every row, where it does."""
     many: ClassVar[int] = 100_000
     """How many rows the tests of large stashes store."""
+    race: ClassVar[float] = 0.4
+    """Seconds that threads and processes get to find a gap."""
     scan_bytes: ClassVar[int] = 4 << 20
     """How much memory of Python's a scan of that many rows may take."""
 

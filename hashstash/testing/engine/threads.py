@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from hashstash.engine import Engine
 
-RACE = 0.4
-"""Seconds that threads get to find a gap."""
 THREADS = 8
 
 
@@ -52,7 +50,7 @@ class ThreadContract(ContractBase):
             lambda: (list(engine.scan()), engine.count(), engine.has(rows[0][0])),
             lambda: [engine.section("history").put(address, blobs[0]) for address, blobs in rows],
         ]
-        _all_at_once(uses)
+        _all_at_once(uses, self.race)
         engine.put_many([(address, blobs[0]) for address, blobs in rows])
         assert dict(engine.rows()) == {address: blobs[0] for address, blobs in rows}
         assert engine.count() == 10
@@ -63,7 +61,7 @@ class ThreadContract(ContractBase):
             lambda: [engine.put(ADDRESS, whole(size, 1)) for size in (10, 9000)],
             lambda: [engine.put(ADDRESS, whole(size, 2)) for size in (500, 40_000)],
         ]
-        _all_at_once([*uses, *[lambda: _is_there(engine.get(ADDRESS))] * 4])
+        _all_at_once([*uses, *[lambda: _is_there(engine.get(ADDRESS))] * 4], self.race)
 
     def test_swap_lets_one_of_many_threads_be_first(self, engine: Engine) -> None:
         self.needs(engine, Capability.SWAP)
@@ -150,13 +148,13 @@ class ThreadContract(ContractBase):
             time.sleep(0.01)
             engine.close()
 
-        _all_at_once([*uses, close_soon])
+        _all_at_once([*uses, close_soon], self.race)
         assert dict(engine.rows()) == rows
 
 
-def _all_at_once(uses: list[Callable[[], object]]) -> None:
+def _all_at_once(uses: list[Callable[[], object]], seconds: float) -> None:
     """Repeat each of *uses* in a thread of its own for a while; the first error of any of them is raised."""
-    deadline = time.monotonic() + RACE
+    deadline = time.monotonic() + seconds
 
     def repeat(use: Callable[[], object]) -> int:
         turns = 0

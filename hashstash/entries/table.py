@@ -1,0 +1,101 @@
+"""Entries as a table: as text, as HTML without colours of its own, as a data frame."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from hashstash.entries.info import META
+from hashstash.store import Foreign
+from hashstash.wording import duration, shortened, size_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from hashstash.entries.info import EntryInfo
+
+_WIDTH = 40
+_FRAME = [
+    *("key", "size", "raw_size", "codec", "created", "age", "expires", "seconds", "is_code", "signer", "trusted"),
+    *("foreign", "tags", "version"),
+]
+
+
+def _key(info: EntryInfo) -> str:
+    return f"<foreign {info.address.hex()[:8]}>" if isinstance(info.key, Foreign) else shortened(info.key, _WIDTH)
+
+
+def _expires(info: EntryInfo) -> str:
+    if info.expires_at is None:
+        return ""
+    return "over" if info.expired else "in " + duration(max(0.001, info.expires_at - info.created_at - info.age))
+
+
+def _kind(info: EntryInfo) -> str:
+    return "foreign" if info.foreign else "code" if info.is_code else "data"
+
+
+_COLUMNS: dict[str, Callable[[EntryInfo], str]] = {
+    "key": _key,
+    "size": lambda info: size_text(info.size),
+    "raw": lambda info: size_text(info.raw_size),
+    "codec": lambda info: info.codec,
+    "kind": _kind,
+    "age": lambda info: duration(max(0.001, info.age)),
+    "expires": _expires,
+    "took": lambda info: duration(info.seconds) if info.seconds else "",
+    "version": lambda info: str(info.version) if info.version > 1 else "",
+    "signer": lambda info: (info.signer or "")[:8],
+    "tags": lambda info: ", ".join(shortened(tag, _WIDTH)[1:-1] for tag in info.tags)[:_WIDTH],
+    "meta": lambda info: shortened(dict(info.meta), _WIDTH) if info.meta else "",
+}
+
+
+def _cells(shown: list[EntryInfo]) -> tuple[list[str], list[list[str]]]:
+    """The columns that have anything in them, and the rows."""
+    rows = [[cell(info) for cell in _COLUMNS.values()] for info in shown]
+    used = [number for number in range(len(_COLUMNS)) if any(row[number] for row in rows)]
+    names = list(_COLUMNS)
+    return [names[number] for number in used], [[row[number] for number in used] for row in rows]
+
+
+def text_table(shown: list[EntryInfo], about: str) -> str:
+    """The sentence *about* all, and a line for each of those *shown*."""
+    if not shown:
+        return about
+    head, rows = _cells(shown)
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in (head, *rows)]
+    return "\n".join([_title(shown, about), *(line.rstrip() for line in lines)])
+
+
+def html_table(shown: list[EntryInfo], about: str) -> str:
+    """The same as a table."""
+    if not shown:
+        return f"<div>{escape(about)}</div>"
+    head, rows = _cells(shown)
+    titles = "".join(f'<th style="text-align:left">{escape(name)}</th>' for name in head)
+    cells = ("".join(f'<td style="text-align:left">{escape(cell)}</td>' for cell in row) for row in rows)
+    body = "".join(f"<tr>{row}</tr>" for row in cells)
+    caption = f"<caption>{escape(_title(shown, about))}</caption>"
+    return f"<table>{caption}<thead><tr>{titles}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _title(shown: list[EntryInfo], about: str) -> str:
+    count = int(about.partition(" ")[0].replace(",", ""))
+    return f"{about}; the first {len(shown)}:" if count > len(shown) else about
+
+
+def to_frame(entries: Iterable[EntryInfo]) -> Any:
+    """A pandas data frame with a row for each."""
+    from hashstash.frames import to_frame as assembled
+
+    frame = assembled(map(_row, entries))
+    return frame if len(frame.columns) else frame.reindex(columns=_FRAME)
+
+
+def _row(info: EntryInfo) -> dict[str, Any]:
+    return {
+        **{name: getattr(info, name) for name in _FRAME},
+        **{META + name: value for name, value in info.meta.items()},
+    }

@@ -1,0 +1,82 @@
+"""One computation at a time for each result: among threads, processes, and the tasks of event loops.
+
+Each result has a lock of its own, so that functions which call each other cannot deadlock unless they recurse for ever.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+from hashstash.errors import StashError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from hashstash.engine import Engine
+
+logger = logging.getLogger(__name__)
+
+_FIRST_PAUSE = 0.001
+_LONGEST_PAUSE = 0.05
+
+_Place = tuple[int, str, bytes]
+_running: dict[_Place, asyncio.Future[None]] = {}
+"""What tasks are computing, by event loop, storage and address: the tasks of a loop share a thread, and thus its locks."""
+_own: ContextVar[frozenset[_Place]] = ContextVar("hashstash_own_computations", default=frozenset())
+
+
+@contextmanager
+def alone(engine: Engine, address: bytes) -> Iterator[None]:
+    """Hold the lock of this result; where none can be had, computing twice is better than not at all."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(engine.lock(address.hex()))
+        except (StashError, OSError) as error:  # read-only, full, no server, too many open files in a deep recursion
+            logger.debug("no lock for %s: %s", address.hex(), error)
+        yield
+
+
+@asynccontextmanager
+async def alone_among_tasks(engine: Engine, address: bytes) -> AsyncIterator[None]:
+    """Like :func:`alone` for a task: whoever waits lets its event loop go on.
+
+    A task that asks for what it is itself computing, in a recursion without end, does not wait for itself.
+    """
+    place = (id(asyncio.get_running_loop()), engine.location(), address)
+    own = _own.get()
+    if place in own:
+        yield
+        return
+    while (running := _running.get(place)) is not None:
+        await asyncio.wait([running])
+    done = _running[place] = asyncio.get_running_loop().create_future()
+    token = _own.set(own | {place})
+    lock = None
+    try:
+        lock = await _acquired(engine, address)
+        yield
+    finally:
+        _own.reset(token)
+        if lock is not None:
+            lock.release()
+        del _running[place]
+        if not done.done():
+            done.set_result(None)
+
+
+async def _acquired(engine: Engine, address: bytes) -> Any:
+    """The lock of a result, held by this thread; ``None`` where there is none to be had."""
+    pause = _FIRST_PAUSE
+    try:
+        lock: Any = engine.lock(address.hex())
+        while not lock.acquire(0):
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+    except (StashError, OSError) as error:
+        logger.debug("no lock for %s: %s", address.hex(), error)
+        return None
+    return lock

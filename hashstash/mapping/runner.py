@@ -1,0 +1,532 @@
+"""Computes the missing items of a map: in this thread, or by handing chunks to workers and taking what comes back.
+
+The parent alone writes to the stash, in batches, unless the workers were told to. An item whose worker dies is tried once
+more, alone; everything else goes on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import logging
+import math
+import pickle
+import queue
+import time
+import warnings
+from collections import deque
+from concurrent.futures import BrokenExecutor
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from hashstash import credentials
+from hashstash.codec import Payload
+from hashstash.entry import NO_FLAGS
+from hashstash.errors import CannotTravel, MissingDependency, StashError, VolatileKey, WorkerDied
+from hashstash.key_codec import EncodedKey
+from hashstash.mapping import cargo
+from hashstash.mapping.arrival import fingerprint_of
+from hashstash.mapping.calls import named_arguments, parameters_of
+from hashstash.mapping.executors import Threads
+from hashstash.mapping.modules import Modules, by_value
+from hashstash.mapping.outcome import FINAL, Outcome, State, is_raised_by_function
+from hashstash.mapping.worker import DIFFERS, NEEDS_JOB, Computed, Job, Surroundings, Task, compute
+from hashstash.mapping.writer import write_order
+from hashstash.store import WriteOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from hashstash.functions.function_stash import Memo
+    from hashstash.mapping.executors import Backend
+
+logger = logging.getLogger(__name__)
+
+_FLUSH_EVERY = 0.1
+_TELL_EVERY = 0.01
+_MOST_UNTOLD = 256
+_FLUSH_BYTES = 4 << 20
+_MOST_GROWTH = 4
+_LEAST_SECONDS = 5e-6
+"""What an item costs at least, its way to the worker and back included."""
+_MOST_ATTEMPTS = 2
+_POLL = 0.5
+_SHORT_ANSWER = 2
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What a map says about how its items are computed."""
+
+    chunksize: int | None = None
+    """Items in a task; ``None``: as many as make a task worth its way."""
+    stores: bool = True
+    workers_write: bool = False
+
+
+class Runner:
+    """Computes outcomes; *report* is called with those that are finished, from the thread that runs."""
+
+    def __init__(
+        self,
+        memo: Memo,
+        pending: Iterable[Outcome],
+        backend: Backend | None,
+        report: Callable[[list[Outcome]], None],
+        options: RunOptions,
+    ) -> None:
+        self.memo = memo
+        self.is_cancelled = False
+        self.seconds_each: float | None = None
+        self._pending = deque(pending)
+        self._backend = backend
+        self._report = report
+        self._options = options
+        self._running: dict[int, tuple[Any, list[Outcome]]] = {}
+        self._answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._to_write: list[tuple[Outcome, EncodedKey, WriteOptions]] = []
+        self._bytes_to_write = 0
+        self._flushed_at = time.monotonic()
+        self._size = 1
+        self._sent = 0
+        self._has_warned = False
+        self._context = _context_of(memo) if options.stores else b""
+        self._job: tuple[bytes, bytes] | None = None
+        self._is_by_value = False
+        """Whether the user's modules travel whole, since the workers' are other versions."""
+        self._is_checked = True
+        """Whether workers compare the function's fingerprint with ours."""
+        if backend is not None and not backend.shares_memory:
+            self._job = self._packed_job(backend)
+
+    @property
+    def running(self) -> int:
+        """How many items are with the workers."""
+        return sum(len(chunk) for _, chunk in self._running.values())
+
+    def cancel(self) -> None:
+        """Stop as soon as may be; called from any thread."""
+        self.is_cancelled = True
+        self._answers.put(None)
+
+    # ---- here, one after the other -------------------------------------------------------------------------------
+
+    def run_here(self) -> None:
+        """Compute in this thread; an interrupt is passed on once everything finished has been stored."""
+        answered: list[tuple[Outcome, Computed]] = []
+        spent = 0.0
+        try:
+            for answer in compute(self.memo.function, self._calls_here()):
+                answered.append((self._pending[0], answer))
+                self._pending.popleft()
+                spent += answer.seconds
+                if spent > _TELL_EVERY or len(answered) >= _MOST_UNTOLD:
+                    told, answered, spent = answered, [], 0.0
+                    self._finish(told)
+        finally:
+            self._finish(answered)
+            self._flush()
+            self._give_up()
+
+    def _calls_here(self) -> Iterable[Any]:
+        while self._pending and not self.is_cancelled:
+            self._pending[0].state = State.RUNNING
+            self._note_key(self._pending[0])
+            yield self._pending[0].call
+
+    # ---- by workers ----------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Keep the workers busy until nothing is left."""
+        assert self._backend is not None
+        try:
+            while (self._pending or self._running) and not self.is_cancelled:
+                self._hand_out(self._backend)
+                self._take_in()
+        finally:
+            for future, _ in list(self._running.values()):
+                future.cancel()
+            if self._running:
+                self._backend.stop(self)
+            self._flush()
+            self._give_up()
+            self._backend.close()
+
+    def _hand_out(self, backend: Backend) -> None:
+        before = self._sent
+        while self._pending and len(self._running) < backend.in_flight:
+            chunk = self._next_chunk(backend)
+            if not chunk:
+                break
+            for outcome in chunk:
+                outcome.state = State.RUNNING
+            self._submit(backend, chunk, with_job=self._sent < backend.workers)
+            self._sent += 1
+        if self._sent > before:
+            self._report([])  # that more of them are running
+
+    def _next_chunk(self, backend: Backend) -> list[Outcome]:
+        """The items of the next task; one that is tried again is alone in its task."""
+        first = self._pending[0]
+        if first.attempts:
+            if self._running and backend.breaks_together:
+                return []  # whoever breaks this executor takes the others with it: not before they are back
+            if backend.is_remote and any(chunk[0].attempts for _, chunk in self._running.values()):
+                return []  # on a cluster, what waits at a worker that dies is lost with what has killed it
+            return [self._pending.popleft()]
+        if any(chunk[0].attempts for _, chunk in self._running.values()) and backend.breaks_together:
+            return []
+        size = self._options.chunksize or self._chunk_size(backend)
+        chunk: list[Outcome] = []
+        while self._pending and len(chunk) < size and not self._pending[0].attempts:
+            chunk.append(self._pending.popleft())
+        return chunk
+
+    def _chunk_size(self, backend: Backend) -> int:
+        if self.seconds_each is None:
+            return 1
+        wanted = int(backend.chunk_seconds / max(self.seconds_each, _LEAST_SECONDS))
+        even = math.ceil(len(self._pending) / backend.workers)
+        return max(1, min(wanted, self._size * _MOST_GROWTH, even))
+
+    def _submit(self, backend: Backend, chunk: list[Outcome], *, with_job: bool) -> None:
+        try:
+            task = self._task(backend, chunk, with_job=with_job)
+        except Exception as error:  # noqa: BLE001 - pickling runs the user's code
+            self._part_that_cannot_travel(backend, chunk, error)
+            return
+        try:
+            future = backend.submit(task, self)
+        except (BrokenExecutor, RuntimeError) as error:
+            self._lost(chunk, error)
+            return
+        self._running[id(future)] = (future, chunk)
+        future.add_done_callback(self._answers.put)
+
+    def _task(self, backend: Backend, chunk: list[Outcome], *, with_job: bool) -> Any:
+        calls = [outcome.call for outcome in chunk]
+        if backend.shares_memory:
+            for outcome in chunk:
+                self._note_key(outcome)
+            return functools.partial(_compute_all, self.memo.function, calls)
+        assert self._job is not None
+        digest, job = self._job
+        keys = [self._key_for_worker(outcome) for outcome in chunk] if self._options.workers_write else None
+        with self._by_name_or_value():
+            data = cargo.dumps([tuple(call) for call in calls])
+        packed = Task(digest, job if with_job else None, data, keys)
+        return pickle.dumps(tuple(packed), pickle.HIGHEST_PROTOCOL)
+
+    def _packed_job(self, backend: Backend) -> tuple[bytes, bytes]:
+        """The function and its surroundings as bytes; raises at once if it cannot travel."""
+        function, config = self.memo.function, self.memo.stash.config
+        name = getattr(function, "__qualname__", type(function).__name__)
+        try:
+            with self._by_name_or_value():
+                data, sources = cargo.dumps_with_sources(function)
+        except MissingDependency:
+            raise
+        except Exception as error:
+            part = cargo.what_stays(function)
+            why = f"it uses {part}, which cannot be pickled ({error})" if part else str(error)
+            raise CannotTravel(
+                f"{name} cannot be sent to worker processes: {why}; make it inside of the function, or give "
+                "executor='threads'"
+            ) from error
+        options = WriteOptions(ttl=self.memo.options.ttl, metadata=self._context)
+        return Job(
+            function=data,
+            sources=sources,
+            surroundings=None if backend.is_remote else Surroundings.here(),
+            serializer=config.serializer,
+            compress=config.compress,
+            b64=config.b64,
+            is_mapped=self.memo.store.blobs is not None,
+            blobs=self._blob_folder(backend),
+            is_durable=self.memo.store.durable,
+            order=write_order(self.memo.stash, options) if self._options.workers_write else None,
+            passwords=credentials.remembered() if backend.is_ours else {},
+            modules=Modules.here(),
+            fingerprint=fingerprint_of(self.memo) if self._is_checked else None,
+            is_by_value=self._is_by_value,
+            is_final=not self._is_checked,
+        ).pack()
+
+    def _by_name_or_value(self) -> contextlib.AbstractContextManager[None]:
+        return by_value() if self._is_by_value else contextlib.nullcontext()
+
+    def _blob_folder(self, backend: Backend) -> str | None:
+        """Where workers may write large results, unless a result may yet turn out not to be stored."""
+        blobs, is_sure = self.memo.store.blobs, self._options.stores and self.memo.options.if_ is None
+        return blobs.folder if blobs is not None and is_sure and not backend.is_remote else None
+
+    def _part_that_cannot_travel(self, backend: Backend, chunk: list[Outcome], error: Exception) -> None:
+        """Fail the item whose arguments cannot be pickled; the others of its chunk are sent without it."""
+        if len(chunk) > 1:
+            for outcome in chunk:
+                self._submit(backend, [outcome], with_job=True)
+            return
+        refused = CannotTravel(f"{self._culprit(chunk[0])} cannot be sent to a worker process: {error}")
+        refused.__cause__ = error
+        self._finish([(chunk[0], Computed(0.0, error=refused))])
+
+    def _culprit(self, outcome: Outcome) -> str:
+        """The argument that cannot be pickled."""
+        arguments = named_arguments(*outcome.call, parameters_of(self.memo.function))
+        for name, value in arguments.items():
+            if not cargo.can_travel(value):
+                return f"the argument {name!r}, a {type(value).__name__},"
+        return "the call"
+
+    def _take_in(self) -> None:
+        """Wait for an answer, then take all that have come."""
+        try:
+            future = self._answers.get(timeout=_POLL)
+        except queue.Empty:
+            self._flush()
+            self._notice_loss()
+            return
+        while True:
+            if future is not None and id(future) in self._running:
+                _, chunk = self._running.pop(id(future))
+                self._take(future, chunk)
+            try:
+                future = self._answers.get_nowait()
+            except queue.Empty:
+                return
+
+    def _take(self, future: Any, chunk: list[Outcome]) -> None:
+        try:
+            answer = future.result()
+        except Exception as error:  # noqa: BLE001 - whatever an executor raises when a worker is lost
+            self._lost(chunk, error)
+            return
+        assert self._backend is not None
+        if answer == NEEDS_JOB:
+            self._submit(self._backend, chunk, with_job=True)
+            return
+        if isinstance(answer, bytes) and answer.startswith(DIFFERS):
+            self._make_equal(answer.removeprefix(DIFFERS))
+            self._submit(self._backend, chunk, with_job=True)
+            return
+        found = pickle.loads(answer) if isinstance(answer, (bytes, bytearray, memoryview)) else answer
+        if type(found) is not list:  # one failure for the whole task
+            self._refused(chunk, found.error())
+            return
+        self._finish([(outcome, self._unpacked(each)) for outcome, each in zip(chunk, found, strict=True)])
+
+    def _make_equal(self, digest: bytes) -> None:
+        """The function or an argument is not the same in the workers: send it whole; failing that, compute it here.
+
+        A cluster may have been chosen for what only it has: there it is computed all the same, but not stored as ours.
+        """
+        backend = self._backend
+        if self._job is None or self._job[0] != digest or backend is None:
+            return  # something has been done about it since that task was sent
+        if not self._is_by_value:
+            self._is_by_value = True
+            try:
+                self._job = self._packed_job(backend)
+                return
+            except (CannotTravel, MissingDependency) as error:
+                logger.debug("%s", error)
+                self._is_by_value = False
+        self._is_checked = False
+        name = getattr(self.memo.function, "__qualname__", type(self.memo.function).__name__)
+        why = f"{name}, with all that it uses, is not the same in the workers, whose modules or packages are other versions"
+        if backend.is_remote:
+            self._options = replace(self._options, stores=False)
+            self._job = self._packed_job(backend)
+            warnings.warn(f"{why}: the results are theirs, and are not stored", RuntimeWarning, stacklevel=2)
+        else:
+            self._backend, self._job = Threads(backend.workers), None
+            warnings.warn(f"{why}: it is called by threads of this process", RuntimeWarning, stacklevel=2)
+
+    def _unpacked(self, each: Any) -> Computed:
+        """An answer as the worker sent it: whole, or only the seconds and a document of small data."""
+        if len(each) != _SHORT_ANSWER:
+            return Computed(*each)
+        seconds, document = each
+        codec, size = self.memo.store.codec, len(document)
+        return Computed(seconds, Payload(codec.raw_label, [document], size, size, NO_FLAGS))
+
+    def _learn(self, answers: Sequence[Computed]) -> None:
+        each = sum(answer.seconds for answer in answers) / len(answers)
+        self.seconds_each = each if self.seconds_each is None else 0.5 * self.seconds_each + 0.5 * each
+        self._size = max(self._size, len(answers))
+
+    def _lost(self, chunk: list[Outcome], error: Exception) -> None:
+        """A task came to nothing: each of its items is tried once more, alone."""
+        logger.debug("a task of %d items was lost: %s", len(chunk), error)
+        again = []
+        for outcome in chunk:
+            outcome.attempts += 1
+            if outcome.attempts < _MOST_ATTEMPTS:
+                outcome.state = State.PENDING
+                again.append(outcome)
+                continue
+            died = error if isinstance(error, WorkerDied) else WorkerDied(f"its worker was lost: {error}")
+            if died is not error:
+                died.__cause__ = error
+            self._finish([(outcome, Computed(0.0, error=died))])
+        if self._backend is not None and self._backend.is_remote:
+            self._pending.extend(again)  # one by one, after all others
+        else:
+            self._pending.extendleft(reversed(again))
+
+    def _notice_loss(self) -> None:
+        """Nobody is left who could answer: what is not finished fails, and may be resumed."""
+        reason = self._backend.lost() if self._backend is not None else None
+        if reason is None:
+            return
+        lost = [*(outcome for _, chunk in self._running.values() for outcome in chunk), *self._pending]
+        for future, _ in list(self._running.values()):
+            future.cancel()
+        self._running.clear()
+        self._pending.clear()
+        self._finish([(outcome, Computed(0.0, error=WorkerDied(reason))) for outcome in lost])
+
+    def _refused(self, chunk: list[Outcome], error: BaseException) -> None:
+        """A worker could not unpack the task: item by item, so that the one to blame is known."""
+        if len(chunk) == 1:
+            self._finish([(chunk[0], Computed(0.0, error=error))])
+            return
+        assert self._backend is not None
+        for outcome in chunk:
+            self._submit(self._backend, [outcome], with_job=True)
+
+    # ---- what is finished ----------------------------------------------------------------------------------------
+
+    def _finish(self, answered: Sequence[tuple[Outcome, Computed]]) -> None:
+        if not answered:
+            return
+        self._learn([answer for _, answer in answered])
+        finished = []
+        for outcome, answer in answered:
+            outcome.seconds = answer.seconds
+            error = answer.error if answer.failure is None else answer.failure.error()
+            if error is None:
+                try:
+                    self._keep(outcome, answer)
+                    outcome.state = State.COMPUTED
+                except Exception as trouble:  # noqa: BLE001 - the user's if_, or what brings back the user's own objects
+                    error = trouble
+            if error is not None:
+                self._fail(outcome, error)
+            finished.append(outcome)
+        is_due = self._bytes_to_write > _FLUSH_BYTES or time.monotonic() - self._flushed_at > _FLUSH_EVERY
+        if is_due or not (self._pending or self._running):
+            self._flush()  # before anybody hears that all is done
+        self._report(finished)
+
+    def _key_for_worker(self, outcome: Outcome) -> EncodedKey | None:
+        """Where a worker is to store a result; ``None`` if it is this process that decides whether it is stored."""
+        if (
+            not self._options.stores
+            or outcome.address is None
+            or outcome.keeps_out
+            or self.memo.options.if_ is not None
+        ):
+            return None
+        try:
+            return self._key(outcome)
+        except StashError:
+            return None  # which is said when it comes back
+
+    def _keep(self, outcome: Outcome, answer: Computed) -> None:
+        """The result of a call, as it came and as it will be stored."""
+        if answer.trouble:
+            self._warn(answer.trouble, "could not be stored by the workers, so that this process stores them")
+        if answer.payload is not None:
+            outcome.payload = answer.payload
+        elif answer.has_value:
+            outcome.value = answer.value
+        elif answer.pickled is not None:
+            outcome.value = cargo.loads_back(answer.pickled)
+        else:
+            outcome.is_stored = True
+            self.memo.note_context(self._context)
+            return
+        if not self._options.stores or outcome.address is None or outcome.keeps_out:
+            return
+        try:
+            if self.memo.options.if_ is not None and not self.memo.options.if_(outcome.result(self.memo)):
+                return
+            store = self.memo.store
+            if outcome.payload is None:
+                outcome.payload = store.codec.encode(outcome.value, mapped=store.blobs is not None)
+            key = self._key(outcome)
+        except (StashError, OSError) as error:
+            self._warn(error)
+            return
+        options = WriteOptions(answer.seconds, self.memo.options.ttl, metadata=self._context)
+        self._to_write.append((outcome, key, options))
+        self._bytes_to_write += outcome.payload.size
+
+    def _fail(self, outcome: Outcome, error: BaseException) -> None:
+        """Keep the exception, if the function was decorated so, and let its handler have it."""
+        keeps = self.memo.options.cache_exceptions is not None and self._options.stores and outcome.address is not None
+        if keeps and is_raised_by_function(error):
+            try:
+                key = self._key(outcome)
+            except StashError as reason:
+                self._warn(reason)
+            else:
+                self.memo.keep_error(key, error, seconds=outcome.seconds or 0.0, context=self._context)
+        outcome.fail(error, self.memo)
+
+    def _note_key(self, outcome: Outcome) -> None:
+        """Note what the call is before it runs in this process, where the function may change its arguments."""
+        if self._options.stores and outcome.address is not None and outcome.may_change:
+            with contextlib.suppress(StashError):  # which is said when it is stored
+                outcome.key = self._key(outcome)
+
+    def _key(self, outcome: Outcome) -> EncodedKey:
+        if outcome.key is not None:
+            return outcome.key
+        data, is_code = self.memo.keys.listed(*outcome.call)
+        assert outcome.address is not None
+        return EncodedKey(outcome.address, data, is_code)
+
+    def _flush(self) -> None:
+        """Store what is finished; whatever goes wrong, the results stay with the map."""
+        batch, self._to_write, self._bytes_to_write = self._to_write, [], 0
+        self._flushed_at = time.monotonic()
+        if not batch:
+            return
+        try:
+            self.memo.store.write_many((key, outcome.payload, options) for outcome, key, options in batch)  # type: ignore[misc]
+        except (StashError, OSError) as error:
+            self._warn(error)
+            return
+        for outcome, _, _ in batch:
+            outcome.stored()
+        self.memo.note_context(self._context)
+
+    def _give_up(self) -> None:
+        """What was not computed will not be, by this runner."""
+        left = [*self._pending, *(outcome for _, chunk in self._running.values() for outcome in chunk)]
+        left = [outcome for outcome in left if outcome.state not in FINAL]
+        self._pending.clear()
+        self._running.clear()
+        for outcome in left:
+            outcome.state = State.CANCELLED
+        if left:
+            self._report(left)
+
+    def _warn(self, error: Exception | str, what: str = "could not be stored") -> None:
+        if not self._has_warned:
+            self._has_warned = True
+            warnings.warn(f"results of a map {what}: {error}", RuntimeWarning, stacklevel=2)
+
+
+def _context_of(memo: Memo) -> bytes:
+    """What is noted beside stored results; empty where the function cannot be hashed, so that nothing is stored."""
+    try:
+        return memo.keys.context()
+    except VolatileKey:
+        return b""
+
+
+def _compute_all(function: Callable[..., Any], calls: list[Any]) -> list[Computed]:
+    return list(compute(function, calls))

@@ -1,0 +1,105 @@
+import pytest
+
+from hashstash.wording import duration, parse_size, shortened, size_text
+
+
+@pytest.mark.parametrize(
+    "count, text",
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1000, "1 KB"),
+        (1536, "1.54 KB"),
+        (999_499, "999 KB"),
+        (999_999, "1 MB"),
+        (5e9, "5 GB"),
+        (2.5e13, "25 TB"),
+    ],
+)
+def test_sizes_are_written(count, text):
+    assert size_text(count) == text
+
+
+@pytest.mark.parametrize(
+    "text, size",
+    [
+        (5, 5),
+        (2.5, 2.5),
+        ("5", 5),
+        ("5B", 5),
+        ("1.5 KB", 1500),
+        ("2mb", 2e6),
+        (" 3 GiB ", 3 * 2**30),
+        (".5 MB", 5e5),
+        (0, 0),
+    ],
+)
+def test_sizes_are_read(text, size):
+    assert parse_size(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "big", "5 XB", "-5", "5 5", "1e3"])
+def test_what_is_no_size_is_named(text):
+    with pytest.raises(ValueError, match="is no size"):
+        parse_size(text)
+
+
+@pytest.mark.parametrize("size", [None, True, [5], b"5"])
+def test_a_size_of_another_type_is_named(size):
+    with pytest.raises(TypeError, match="a size is"):
+        parse_size(size)
+
+
+@pytest.mark.parametrize(
+    "seconds, text",
+    [
+        (0, "0 s"),
+        (0.0015, "1.5 ms"),
+        (0.5, "0.5 s"),
+        (59, "59 s"),
+        (120, "2 min"),
+        (7200, "2 h"),
+        (86400 * 3, "3 d"),
+        (86400 * 400, "400 d"),
+    ],
+)
+def test_durations_are_written(seconds, text):
+    assert duration(seconds) == text
+
+
+class Rude:
+    def __repr__(self):
+        raise RuntimeError("no")
+
+
+class Liar:
+    def __repr__(self):
+        return 5
+
+
+@pytest.mark.parametrize(
+    "value, text",
+    [
+        ("abc", "'abc'"),
+        ("a\nb", "'a\\nb'"),
+        ("x" * 100, "'" + "x" * 18 + "…"),
+        (Rude(), "<Rude>"),
+        (Liar(), "<Liar>"),
+        ("\ud800", "'\\ud800'"),
+        ({"b": 1, "a": 2}, "{'b': 1, 'a': 2}"),
+    ],
+)
+def test_values_are_shown_shortly(value, text):
+    assert shortened(value, 20) == text
+
+
+def test_a_large_value_is_not_looked_at_as_a_whole():
+    class Counted(str):
+        seen = 0
+
+        def __repr__(self):
+            Counted.seen += 1
+            return "c"
+
+    assert len(shortened([Counted()] * 100_000, 40)) <= 40
+    assert Counted.seen < 100
