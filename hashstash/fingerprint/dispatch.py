@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from hashstash.fingerprint.walker import Handler
 
 _HANDLERS: dict[type, Handler] = {**values.HANDLERS, **functions.HANDLERS, **wrapping.HANDLERS, **modules.HANDLERS}
-_PACKAGES = frozenset({"numpy", "pandas", "pyarrow", "polars", "torch"})
+_PACKAGES = frozenset({"numpy", "pandas", "pyarrow", "polars"})
 
 
 def handler_for(kind: type) -> Handler:

@@ -11,6 +11,7 @@ from hashstash.mapping.calls import short_repr, shown_call
 from hashstash.mapping.computation import Computation, MapOptions
 from hashstash.mapping.failure import add_note
 from hashstash.mapping.outcome import FINAL, WITH_VALUE, Outcome, State
+from hashstash.mapping.run import WIDTH, StashMapRun
 from hashstash.mapping.settled import Settled, SettledPlan
 from hashstash.store import MISSING
 from hashstash.views import same
@@ -23,91 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["MapOptions", "StashMap", "StashMapRun"]
 
 _SHOWN_RUNS = 10
-_WIDTH = 80
-
-
-class StashMapRun:
-    """One item of a map: its arguments, where it stands, and its result."""
-
-    __slots__ = ("_map", "index")
-
-    def __init__(self, owner: StashMap, index: int) -> None:
-        self._map = owner
-        self.index = index
-
-    @property
-    def _outcome(self) -> Outcome:
-        return self._map._outcomes[self.index]  # noqa: SLF001
-
-    @property
-    def args(self) -> tuple[Any, ...]:
-        """The positional arguments."""
-        return self._outcome.call.args
-
-    @property
-    def kwargs(self) -> dict[str, Any]:
-        """The keyword arguments."""
-        return dict(self._outcome.call.kwargs)
-
-    @property
-    def key(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """The call as it is listed in the function's stash."""
-        return self.args, self.kwargs
-
-    @property
-    def call(self) -> str:
-        """The call as one would write it, in at most 80 characters."""
-        return shown_call(self._map.name, self._outcome.call, _WIDTH)
-
-    @property
-    def state(self) -> str:
-        """``pending``, ``running``, ``cached``, ``computed``, ``failed`` or ``cancelled``."""
-        return str(self._outcome.state)
-
-    @property
-    def done(self) -> bool:
-        """Whether there is a result or an error."""
-        state = self._outcome.state
-        return state in FINAL and state is not State.CANCELLED
-
-    @property
-    def was_cached(self) -> bool:
-        """Whether it was answered from the stash, or by another run of the map with equal arguments."""
-        return self._map._was_cached(self.index)  # noqa: SLF001
-
-    @property
-    def seconds(self) -> float | None:
-        """How long computing it took; ``None`` if it was not computed by this map."""
-        return None if self.was_cached else self._outcome.seconds
-
-    @property
-    def error(self) -> BaseException | None:
-        """The exception that the function raised, if it did."""
-        return self._outcome.error
-
-    @property
-    def result(self) -> Any:
-        """The result; waits for it, and raises what the function raised."""
-        return self._map._value(self.index)  # noqa: SLF001
-
-    def shown_result(self, most: int = _WIDTH) -> str:
-        """The result in few characters, ``?`` if there is none yet; nothing is waited for, computed or fetched for it."""
-        outcome = self._outcome
-        if outcome.error is not None:
-            return short_repr(outcome.error, most)
-        if outcome.state is State.CANCELLED:
-            return "cancelled"
-        if outcome.state not in FINAL:
-            return "?"
-        return self._map._shown(self.index, most)  # noqa: SLF001
-
-    def __repr__(self) -> str:
-        return f"StashMapRun({self.call} >>> {self.shown_result()})"
-
-    def _repr_html_(self) -> str:
-        from hashstash.display.maps import html_of_runs
-
-        return html_of_runs([self])
 
 
 class StashMap(Sequence[Any]):
@@ -218,7 +134,7 @@ class StashMap(Sequence[Any]):
         for number in range(*slice(start, stop).indices(len(self))):
             if any(same(mine, value) for mine in self._values_of(number)):
                 return number
-        raise ValueError(f"{short_repr(value, _WIDTH)} is not among the values of the map")
+        raise ValueError(f"{short_repr(value, WIDTH)} is not among the values of the map")
 
     def count(self, value: Any) -> int:
         """How many items have that value."""
@@ -314,7 +230,7 @@ class StashMap(Sequence[Any]):
 
     def _reason(self, index: int, outcome: Outcome) -> BaseException:
         """Why an item has no value: what the function raised, with the item named, or that it was never called."""
-        call = shown_call(self.name, outcome.call, _WIDTH)
+        call = shown_call(self.name, outcome.call, WIDTH)
         error = outcome.error
         if error is not None:
             self._name_item(error, f"in item {index} of the map: {call}")

@@ -27,3 +27,14 @@ def noted():
 def calls():
     """A list that functions of a test may note their calls in."""
     return []
+
+
+@pytest.fixture
+def counted(calls):
+    """A function that notes what it is called with."""
+
+    def function(x, y=1):
+        calls.append((x, y))
+        return x * 10 + y
+
+    return function
