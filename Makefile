@@ -88,9 +88,10 @@ format: $(VENV)/installed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-## make bench: speed against raw lmdb, diskcache and joblib, as ratios within one run; then serializers and engines side by side
+## make bench: speed against raw lmdb, diskcache, joblib and others, as ratios within one run; then maps, serializers and engines
 bench: $(VENV)/installed
 	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.maps
 	$(BIN)/python -m benchmarks.serializers
 	$(BIN)/python -m benchmarks.engines
 

@@ -1,7 +1,8 @@
 """One process that measures one workload on one system.
 
-XX
-one round for each line that it reads. Every answer is one line of JSON: the seconds per unit of work of each block.
+``main([SYSTEM, WORKLOAD, FOLDER, "fresh", "quick"])``, of which the last two may be left out, prepares its data, says so,
+and then measures one round for each line that it reads. Every answer is one line of JSON: the seconds per unit of work of
+each block.
 """
 
 from __future__ import annotations

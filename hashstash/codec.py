@@ -174,14 +174,19 @@ class Codec:
         self.serializer_name = serializer
         self.compressor_name = compressor
         self.b64 = b64
-        self.serializer: Serializer = SERIALIZERS.load(serializer)
+        self.serializer: Serializer
         self._compressor: Filter = COMPRESSORS.load(compressor)
         self._text: Filter | None = FILTERS.load("b64") if b64 else None
-        self._dumps_plain = plain_writer(self.serializer)
+        self.write_by(SERIALIZERS.load(serializer))
         self.raw_label = serializer.encode()
         self.stored_below = 0 if b64 else SMALLEST_COMPRESSED
         """Documents of fewer bytes than this are stored as the serializer wrote them."""
         self._packed_label = f"{serializer}+{compressor}".encode()
+
+    def write_by(self, serializer: Serializer) -> None:
+        """Let values be written by *serializer*, which is the codec's own with something before it."""
+        self.serializer = serializer
+        self._dumps_plain = plain_writer(serializer)
 
     @property
     def label(self) -> str:

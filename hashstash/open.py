@@ -304,7 +304,7 @@ def codec_of(config: Config) -> Codec:
     """The codec of new values, which refuses those that the configuration does not allow."""
     codec = Codec(config.serializer, config.compress, b64=config.b64)
     if config.value_type is not None:
-        codec.serializer = TypedSerializer(codec.serializer, config.value_type)
+        codec.write_by(TypedSerializer(codec.serializer, config.value_type))
     return codec
 
 

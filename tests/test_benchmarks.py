@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import threading
+import time
 
 import pytest
 
@@ -14,7 +17,10 @@ pytest.importorskip("pandas")
 PROJECT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.append(PROJECT)  # for whoever calls pytest itself; "python -m pytest" has it there already
 
+from benchmarks import mapped, maps_worker  # noqa: E402
+from benchmarks import original as first_release  # noqa: E402
 from benchmarks.encoders import ENCODERS, Encoder, Unsupported  # noqa: E402
+from benchmarks.mappers import LruCache, Mapper  # noqa: E402
 from benchmarks.serializers_worker import TooLong, judge, limited  # noqa: E402
 from benchmarks.values import KINDS, Sample  # noqa: E402
 
@@ -61,6 +67,137 @@ def test_unknown_workload_is_refused_with_the_known_ones():
     done = run("benchmarks", "--only", "W99")
     assert done.returncode == 2
     assert "W1" in done.stderr
+
+
+# ---- the table of maps -------------------------------------------------------------------------------------------
+
+MAP_ROWS = ["cold pool", "warm, new inputs", "all cached", "40 x 20 ms"]
+
+
+@pytest.fixture(scope="module")
+def map_table():
+    done = run("benchmarks.maps", "--quick", "--systems", "hashstash", "lru_cache", timeout=240)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def map_row(table, operation):
+    (row,) = [line for line in table.splitlines() if line.startswith("W9 ") and f": {operation} " in line]
+    return row
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("operation", MAP_ROWS)
+def test_each_operation_of_a_map_has_a_time_of_each_system_that_can_do_it(map_table, operation):
+    pool_too = operation != "all cached"
+    assert map_row(map_table, operation).count("±") == 2 + pool_too
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("operation", ["warm, new inputs", "all cached"])
+def test_operations_of_maps_with_a_target_have_a_verdict(map_table, operation):
+    row = map_row(map_table, operation)
+    assert "reached" in row or "MISSED" in row
+    (summary,) = [line for line in map_table.splitlines() if line.startswith("targets missed: ")]
+    assert (operation in summary) == ("MISSED" in row)
+
+
+@pytest.mark.slow
+def test_the_map_table_ends_with_the_efficiency_of_each_system(map_table):
+    (line,) = [line for line in map_table.splitlines() if line.startswith("raw pool ") and "%, " in line]
+    assert [part.split()[-2] for part in line.split(", ")] == ["pool", "hashstash", "lru_cache"]
+
+
+class Forgetful(Mapper):
+    """Computes all anew."""
+
+    name = "forgetful"
+
+    def map(self, function, items, chunksize):
+        return [function(*item) for item in items]
+
+
+class Careless(LruCache):
+    """Calls the function twice."""
+
+    name = "lru_cache"
+
+    def map(self, function, items, chunksize):
+        for item in items:
+            function(*item)
+        return super().map(function, items, chunksize)
+
+
+class Wrong(Mapper):
+    """Gives the results in another order."""
+
+    name = "wrong"
+
+    def map(self, function, items, chunksize):
+        return [function(*item) for item in reversed(items)]
+
+
+class Stuck(Mapper):
+    """Never comes back."""
+
+    name = "stuck"
+
+    def map(self, function, items, chunksize):
+        threading.Event().wait()
+
+
+def test_a_map_that_remembers_is_known_by_the_calls_that_it_leaves_out(tmp_path):
+    assert maps_worker.remembers(LruCache(str(tmp_path)))
+
+
+def test_a_map_that_computes_all_anew_is_known(tmp_path):
+    assert not maps_worker.remembers(Forgetful(str(tmp_path)))
+
+
+def test_a_map_that_calls_the_function_too_often_is_refused(tmp_path):
+    with pytest.raises(AssertionError, match="20 calls for 10 items"):
+        maps_worker.remembers(Careless(str(tmp_path)))
+
+
+def test_a_map_with_wrong_results_is_refused(tmp_path):
+    with pytest.raises(AssertionError):
+        maps_worker.measure(Wrong(str(tmp_path)), mapped.increment, maps_worker.items_of(0, 10), 1)
+
+
+def test_no_two_rounds_have_an_item_in_common():
+    rounds = [maps_worker.items_of(number, 1000) for number in (-2, -1, 0, 1)]
+    assert len(set().union(*rounds)) == 4000
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGALRM"), reason="this system has no alarms")
+def test_a_map_that_does_not_come_back_is_given_up(tmp_path):
+    program = (
+        "import sys; from tests.test_benchmarks import Stuck, maps_worker;"
+        " maps_worker.MAPPERS['stuck'] = Stuck; maps_worker.LONGEST = 1; maps_worker.main(['stuck', sys.argv[1]])"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=120)
+    assert done.stdout == "null\n", done.stderr
+
+
+def test_the_function_that_keeps_a_core_busy_takes_its_time():
+    started = time.thread_time()
+    assert mapped.work(1) == 2
+    assert time.thread_time() - started >= mapped.BUSY
+
+
+def test_a_system_without_its_package_is_left_out_and_named(capsys):
+    assert not first_release.is_usable("fast cache", "no_such_package")
+    assert "fast cache is left out, since no_such_package is not installed" in capsys.readouterr().err
+
+
+def test_the_first_release_is_left_out_where_its_environment_cannot_be_made(monkeypatch, capsys):
+    def fail():
+        raise first_release.NotThere("no network")
+
+    monkeypatch.setattr(first_release, "interpreter", fail)
+    assert not first_release.is_usable(first_release.NAME)
+    assert "its environment cannot be made: no network" in capsys.readouterr().err
 
 
 # ---- the table of serializers ------------------------------------------------------------------------------------

@@ -9,13 +9,15 @@ from hashstash import trust as trusting
 from hashstash.entries.collection import Entries
 from hashstash.entry import Flag, new_write_id
 from hashstash.errors import Conflict, UntrustedEntry
-from hashstash.policies.size_limit import history_sizes
+from hashstash.listing import each
+from hashstash.policies.size_limit import entry_size, history_sizes
 from hashstash.policies.time_to_live import TimeToLive, parse_duration
 from hashstash.policies.uses import Uses
 from hashstash.wording import parse_size, shortened
 from hashstash.writing import alone, note_expiring
 
 if TYPE_CHECKING:
+    from hashstash.entry import Entry
     from hashstash.store import Store
 
 _MOST_RETRIES = 50
@@ -54,10 +56,23 @@ def prune(
     chosen = Entries(
         store, [filters, bounds], every_context=True
     )  # before anything is removed: a mistake in a condition raises
-    removed = Entries(store, [{"expired": True}], every_context=True).delete()
+    removed = _remove_expired(store)
     if most_bytes is not None or most_entries is not None:
         return removed + _shrink(store, chosen, most_bytes, most_entries)
     return removed + (chosen.delete() if filters or bounds else 0)
+
+
+def _remove_expired(store: Store) -> int:
+    now = time.time_ns()
+    rows = each(store, _identity, with_expired=True, warns=False, heads_only=True, every_context=True)
+    over = [(address, write_id) for address, write_id, end in rows if 0 < end <= now]
+    removed = sum(store.remove(address, only=write_id) for address, write_id in over)
+    store.counts.deletes += removed
+    return removed
+
+
+def _identity(entry: Entry) -> tuple[bytes, bytes, int]:
+    return entry.digest, entry.write_id, entry.expires_at
 
 
 def _limits(max_size: Any, max_entries: Any) -> tuple[float | None, int | None]:
@@ -82,8 +97,8 @@ def _shrink(store: Store, chosen: Entries, most_bytes: float | None, most_entrie
         for info in chosen
     ]
     count = size = 0
-    for info in Entries(store, every_context=True):
-        count, size = count + 1, size + info.size + older.get(info.address, 0)
+    for address, bytes_of_entry in each(store, _size, warns=False, heads_only=True, every_context=True):
+        count, size = count + 1, size + bytes_of_entry + older.get(address, 0)
     removed = 0
     for candidate in sorted(candidates):
         if (most_bytes is None or size <= most_bytes) and (most_entries is None or count <= most_entries):
@@ -93,6 +108,10 @@ def _shrink(store: Store, chosen: Entries, most_bytes: float | None, most_entrie
         count, size = count - 1, size - candidate.size
     store.counts.deletes += removed
     return removed
+
+
+def _size(entry: Entry) -> tuple[bytes, int]:
+    return entry.digest, entry_size(entry)
 
 
 def uses_of(store: Store) -> Uses:

@@ -11,7 +11,7 @@ from IPython.core.error import UsageError
 
 from hashstash.errors import StashError
 from hashstash.magics import arguments, status
-from hashstash.open import FUNCTIONS, function_stashes
+from hashstash.open import FUNCTIONS, MAPS, function_stashes
 from hashstash.paths import resolve_root
 from hashstash.stash import HashStash
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from hashstash.magics.stash_cell import StashMagics
 
 _CODE_WIDTH = 50
+_BELOW = (FUNCTIONS, MAPS)
+"""Folders in which the results of functions and maps lie, below the stash that they belong to."""
 
 
 class Table:
@@ -82,9 +84,9 @@ def stash_names(magics: StashMagics) -> list[str]:
     top = resolve_root(folder_of(magics.root))
     names = []
     for folder, inner, _files in os.walk(top):
-        if folder != top and any(name.count(".") >= 2 or name == FUNCTIONS for name in inner):
+        if folder != top and any(name.count(".") >= 2 or name in _BELOW for name in inner):
             names.append(os.path.relpath(folder, top).replace(os.sep, "/"))
-            inner[:] = [name for name in inner if name.count(".") < 2 and name != FUNCTIONS]
+            inner[:] = [name for name in inner if name.count(".") < 2 and name not in _BELOW]
     return sorted(names)
 
 

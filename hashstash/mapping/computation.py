@@ -218,16 +218,19 @@ class Computation:
             self._at_work += 1
 
     def _end(self, runner: Runner) -> None:
-        if not (self._is_interrupted or runner.is_cancelled):  # the items that it was stopped in may be the long ones
-            self.plan.learn(runner)
-        if self._whole is not None and self.done:
-            self._whole.store()
-        self._ended_at = time.monotonic()
-        self._progress.close(self.tally, interrupted=self._is_interrupted or runner.is_cancelled)
-        with self._changed:
-            self._is_started = False
-            self._at_work -= 1
-            self._changed.notify_all()
+        was_stopped = self._is_interrupted or runner.is_cancelled
+        try:
+            if not was_stopped:  # the items that it was stopped in may be the long ones
+                self.plan.learn(runner)
+            if self._whole is not None and self.done:
+                self._whole.store()
+            self._ended_at = time.monotonic()
+            self._progress.close(self.tally, interrupted=was_stopped)
+        finally:  # whatever happens, nobody waits for ever
+            with self._changed:
+                self._is_started = False
+                self._at_work -= 1
+                self._changed.notify_all()
 
     def _label(self, workers: int) -> str:
         total = len(self.plan.outcomes)

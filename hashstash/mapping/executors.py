@@ -184,13 +184,8 @@ class Submitter:
 
 def backend_of(executor: Any, num_proc: int | None) -> Backend | None:
     """What ``executor=`` and ``num_proc=`` ask for; ``None`` if the items are to be computed one after the other, here."""
-    if num_proc is not None and (type(num_proc) is not int or num_proc < 1):
-        raise ValueError(f"num_proc={num_proc!r}; it is a whole number from 1 on, or None for all cores but two")
-    if isinstance(executor, bool):
-        raise TypeError(f"executor={executor!r}; {_KNOWN}")
+    check(executor, num_proc)
     if isinstance(executor, int):
-        if executor < 1:
-            raise ValueError(f"executor={executor!r}; a number of processes is from 1 on")
         return _processes(executor)
     if executor is None:
         return _processes(default_workers() if num_proc is None else num_proc)
@@ -199,6 +194,19 @@ def backend_of(executor: Any, num_proc: int | None) -> Backend | None:
     return _foreign(executor, num_proc)
 
 
+def check(executor: Any, num_proc: Any) -> None:
+    """Raise for what is no executor or no number, whether or not there will be anything to compute."""
+    if num_proc is not None and (type(num_proc) is not int or num_proc < 1):
+        raise ValueError(f"num_proc={num_proc!r}; it is a whole number from 1 on, or None for all cores but two")
+    if isinstance(executor, (bool, float, bytes, list, tuple, dict)):
+        raise TypeError(f"executor={executor!r:.100} has no method submit; {_KNOWN}")
+    if isinstance(executor, int) and executor < 1:
+        raise ValueError(f"executor={executor!r}; a number of processes is from 1 on")
+    if isinstance(executor, str) and executor not in _NAMES:
+        raise ValueError(f"executor={executor!r}; {_KNOWN}")
+
+
+_NAMES = ("processes", "threads", "serial", "loky")
 _KNOWN = (
     "it is 'processes', 'threads', 'serial', 'loky', a number, or an object with a method submit, such as an executor of "
     "concurrent.futures or a Dask or ipyparallel client"
@@ -212,18 +220,16 @@ def _named(name: str, num_proc: int | None) -> Backend | None:
         return _processes(num_proc or max(2, default_workers()))
     if name == "threads":
         return Threads(num_proc or max(2, cpus()))
-    if name == "loky":
-        try:
-            from loky import get_reusable_executor
-        except ImportError as error:
-            raise MissingDependency("executor='loky' needs the package 'loky': pip install loky") from error
-        workers = num_proc or max(2, default_workers())
+    try:
+        from loky import get_reusable_executor
+    except ImportError as error:
+        raise MissingDependency("executor='loky' needs the package 'loky': pip install loky") from error
+    workers = num_proc or max(2, default_workers())
 
-        def make() -> Any:
-            return get_reusable_executor(workers)
+    def make() -> Any:
+        return get_reusable_executor(workers)
 
-        return Submitter(make(), workers, is_remote=False, renew=make)
-    raise ValueError(f"executor={name!r}; {_KNOWN}")
+    return Submitter(make(), workers, is_remote=False, renew=make)
 
 
 def _processes(workers: int) -> Backend | None:

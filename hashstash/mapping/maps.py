@@ -12,6 +12,7 @@ from hashstash.functions.function_stash import memo_for
 from hashstash.functions.kinds import name_of, refuse_generators
 from hashstash.mapping.calls import Call, keywords_for_all, parameters_of
 from hashstash.mapping.computation import Computation, MapOptions
+from hashstash.mapping.executors import check
 from hashstash.mapping.plan import Plan
 from hashstash.mapping.stash_map import StashMap
 from hashstash.mapping.whole import WholeMap
@@ -67,6 +68,7 @@ def map_options(**values: Any) -> MapOptions:
         values["chunksize"] = None
     elif type(chunksize) is not int or chunksize < 1:
         raise ValueError(f"chunksize={chunksize!r}; it is 'auto' or a whole number from 1 on")
+    check(values.get("executor"), values.get("num_proc"))
     return MapOptions(**values)
 
 

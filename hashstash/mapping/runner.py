@@ -242,6 +242,7 @@ class Runner:
             compress=config.compress,
             b64=config.b64,
             is_mapped=self.memo.store.blobs is not None,
+            is_encoded=config.value_type is None,
             blobs=self._blob_folder(backend),
             is_durable=self.memo.store.durable,
             order=write_order(self.memo.stash, options) if self._options.workers_write else None,

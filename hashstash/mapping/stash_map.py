@@ -92,6 +92,8 @@ class StashMap(Sequence[Any]):
     def resume(self) -> StashMap:
         """Compute what was not computed when the map was interrupted or cancelled, and what failed; returns the map."""
         self._computation.resume()
+        self._notes.clear()
+        self._traces.clear()
         return self
 
     # ---- reading -------------------------------------------------------------------------------------------------

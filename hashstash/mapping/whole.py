@@ -75,7 +75,7 @@ class WholeMap:
                 return
             seconds = sum(outcome.seconds or 0.0 for outcome in outcomes)
             self._open().put(key, values, ttl=plan.memo.options.ttl, seconds=seconds)
-        except (StashError, OSError) as error:
+        except Exception as error:  # noqa: BLE001 - the user's if_ and the values' own methods run here
             self._warn(f"could not be stored as a whole: {error}")
 
     def _warn(self, what: str) -> None:

@@ -89,6 +89,8 @@ class Job:
     compress: str
     b64: bool
     is_mapped: bool
+    is_encoded: bool = True
+    """Whether results come home encoded; else as objects, for a stash that has to look at them first."""
     blobs: str | None = None
     """Where large results are written by the worker, so that no more than a reference travels back."""
     is_durable: bool = False
@@ -141,7 +143,8 @@ class _Running(NamedTuple):
     """A job, ready to run."""
 
     function: Callable[..., Any]
-    codec: Codec
+    codec: Codec | None
+    """``None``: results are sent as objects."""
     is_mapped: bool
     blobs: BlobStore | None
     is_durable: bool
@@ -245,7 +248,7 @@ def _unpacked(job: Job) -> _Running:
     for url, password in job.passwords.items():
         credentials.remember(url, password)
     writer = None if job.order is None else Writer(job.order)
-    codec = Codec(job.serializer, job.compress, b64=job.b64)
+    codec = Codec(job.serializer, job.compress, b64=job.b64) if job.is_encoded else None
     blobs = None if job.blobs is None else BlobStore(job.blobs)
     return _Running(
         function, codec, job.is_mapped, blobs, job.is_durable, writer, job.surroundings, job.is_by_value or job.is_final
@@ -306,8 +309,8 @@ def awaited(awaitable: Any) -> Any:
 def _shipped(running: _Running, answer: Computed, key: EncodedKey | None) -> tuple[Any, ...]:
     """*answer* as a tuple; small data, which nearly all results are, as no more than the seconds and the document."""
     whole = _encoded(running, answer, key)
-    payload = whole.payload
-    if payload is not None and not whole.trouble and not payload.flags and payload.label == running.codec.raw_label:
+    payload, label = whole.payload, running.codec.raw_label if running.codec is not None else None
+    if payload is not None and payload.label == label and not (whole.trouble or payload.flags):
         return whole.seconds, payload.join()
     return tuple(whole)
 
@@ -323,6 +326,8 @@ def _encoded(running: _Running, answer: Computed, key: EncodedKey | None) -> Com
 
 
 def _sent_home(running: _Running, answer: Computed) -> Computed:
+    if running.codec is None:
+        return _as_value(answer, None)
     try:
         payload = running.codec.encode(answer.value, mapped=running.is_mapped)
     except Exception as error:  # noqa: BLE001 - encoding runs the value's own methods

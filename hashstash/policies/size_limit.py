@@ -37,6 +37,7 @@ _LONGEST_QUEUE = 16384
 _QUEUED_SHARE = 4
 _RECOUNT_AFTER = 256
 _MOST_TRIES = 4
+_BLOB_BIT = int(Flag.BLOB)
 
 
 @dataclass(slots=True)
@@ -278,4 +279,4 @@ def entry_size(entry: Entry) -> int:
 
 
 def _blob_size(entry: Entry) -> int:
-    return Reference.unpack(entry.payload).size if entry.flags & Flag.BLOB else 0
+    return Reference.unpack(entry.payload).size if entry.flags.value & _BLOB_BIT else 0

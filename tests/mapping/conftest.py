@@ -1,3 +1,5 @@
+import os
+import time
 import warnings
 
 import pytest
@@ -38,3 +40,33 @@ def counted(calls):
         return x * 10 + y
 
     return function
+
+
+def double_when_told(x, folder):
+    """Twice *x*, as soon as there is a file of that name in *folder*."""
+    deadline = time.monotonic() + 60
+    while not os.path.exists(os.path.join(folder, str(x))) and os.path.exists(folder):  # else its test is over
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+    return x * 2
+
+
+@pytest.fixture
+def gated(stash, tmp_path):
+    """A map in the background whose items wait for their turn: ``gated.open(number)`` lets one go on."""
+
+    class Gated:
+        folder = str(tmp_path)
+        function = staticmethod(double_when_told)
+
+        def open(self, *numbers):
+            for number in numbers:
+                (tmp_path / str(number)).touch()
+
+        def map(self, **options):
+            options = {"executor": "threads", "num_proc": 4, "chunksize": 1, "progress": False, **options}
+            return stash.map(double_when_told, range(4), folder=self.folder, **options)
+
+    gated = Gated()
+    yield gated
+    gated.open(*range(4))

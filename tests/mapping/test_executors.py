@@ -179,7 +179,7 @@ def test_an_item_that_kills_its_worker_fails_alone_in_a_pool_that_breaks_togethe
         (print, TypeError, "no method submit"),
         ([2], TypeError, "no method submit"),
     ],
-    ids=repr,
+    ids=lambda value: type(value).__name__,
 )
 def test_what_is_no_executor_is_refused_at_once(stash, given, error, words):
     with pytest.raises(error, match=words):

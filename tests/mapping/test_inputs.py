@@ -146,12 +146,21 @@ def test_the_force_of_the_seeds_is_accepted_and_not_passed_on(stash):
         ({"objects": [1], "errors": ["raise"]}, ValueError, "errors="),
         ({"objects": [1], "chunksize": 0}, ValueError, "chunksize=0"),
         ({"objects": [1], "chunksize": "big"}, ValueError, "chunksize='big'"),
+        ({"objects": [], "executor": "nope"}, ValueError, "executor='nope'; it is 'processes', 'threads', 'serial'"),
+        ({"objects": [], "executor": 0.5}, TypeError, "executor=0.5 has no method submit; it is"),
+        ({"objects": [], "executor": 0}, ValueError, "executor=0; a number of processes is from 1 on"),
         ({"objects": [1], "write": "me"}, ValueError, "write='me'; it is 'parent' or 'workers'"),
     ],
 )
 def test_what_makes_no_sense_raises_at_once(stash, wrong, error, text):
     with pytest.raises(error, match=text):
         mapped(stash, **wrong)
+
+
+@pytest.mark.parametrize("number", [0, -1, "2", 1.5, True])
+def test_a_wrong_number_of_processes_raises_even_if_there_is_nothing_to_do(stash, number):
+    with pytest.raises(ValueError, match="num_proc=.*; it is a whole number from 1 on"):
+        stash.map(shown, [], num_proc=number, progress=False)
 
 
 @pytest.mark.parametrize("function", [5, None, "name", [len]], ids=repr)

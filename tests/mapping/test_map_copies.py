@@ -1,10 +1,8 @@
 """A map that was copied, pickled or stored, and one whose stash was cleared or closed."""
 
 import copy
-import os
 import pickle
 import threading
-import time
 
 import pytest
 
@@ -25,35 +23,6 @@ def picky(x):
 @pytest.fixture
 def doubled(stash):
     return stash.map(double, range(5), num_proc=1, progress=False)
-
-
-def double_when_told(x, folder):
-    """Twice *x*, as soon as there is a file of that name in *folder*."""
-    deadline = time.monotonic() + 60
-    while not os.path.exists(os.path.join(folder, str(x))) and os.path.exists(folder):  # else its test is over
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
-    return x * 2
-
-
-@pytest.fixture
-def gated(stash, tmp_path):
-    """A map in the background whose items wait for their turn: ``gated.open(number)`` lets one go on."""
-
-    class Gated:
-        folder = str(tmp_path)
-
-        def open(self, *numbers):
-            for number in numbers:
-                (tmp_path / str(number)).touch()
-
-        def map(self, **options):
-            options = {"executor": "threads", "num_proc": 4, "chunksize": 1, "progress": False, **options}
-            return stash.map(double_when_told, range(4), folder=self.folder, **options)
-
-    gated = Gated()
-    yield gated
-    gated.open(*range(4))
 
 
 class TestCopies:

@@ -1,9 +1,7 @@
 """A map reads like a list of results, and tells of each item where it stands."""
 
 import gc
-import os
 import threading
-import time
 import weakref
 
 import pytest
@@ -24,35 +22,6 @@ def picky(x):
 @pytest.fixture
 def doubled(stash):
     return stash.map(double, range(5), num_proc=1, progress=False)
-
-
-def double_when_told(x, folder):
-    """Twice *x*, as soon as there is a file of that name in *folder*."""
-    deadline = time.monotonic() + 60
-    while not os.path.exists(os.path.join(folder, str(x))) and os.path.exists(folder):  # else its test is over
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
-    return x * 2
-
-
-@pytest.fixture
-def gated(stash, tmp_path):
-    """A map in the background whose items wait for their turn: ``gated.open(number)`` lets one go on."""
-
-    class Gated:
-        folder = str(tmp_path)
-
-        def open(self, *numbers):
-            for number in numbers:
-                (tmp_path / str(number)).touch()
-
-        def map(self, **options):
-            options = {"executor": "threads", "num_proc": 4, "chunksize": 1, "progress": False, **options}
-            return stash.map(double_when_told, range(4), folder=self.folder, **options)
-
-    gated = Gated()
-    yield gated
-    gated.open(*range(4))
 
 
 class TestReadingLikeAList:
@@ -344,9 +313,11 @@ class TestLater:
         assert numbers[19] == 4181
 
     def test_two_threads_that_read_the_same_item_compute_it_once(self, stash, gated, calls):
+        wait = gated.function
+
         def slow(x, folder):
             calls.append(x)
-            return double_when_told(x, folder)
+            return wait(x, folder)
 
         late = stash.map(slow, [1], progress=False, precompute=False, folder=gated.folder)
         readers = [threading.Thread(target=lambda: late[0]) for _ in range(4)]

@@ -94,6 +94,16 @@ def test_results_that_are_not_to_be_stored_keep_it_out(stash, counted, calls):
     assert len(calls) == 4
 
 
+@pytest.mark.parametrize("executor", ["serial", "threads"])
+def test_a_condition_that_fails_keeps_it_out_with_a_warning(stash, counted, calls, noted, executor):
+    choosy = stash.options(if_=lambda result: 1 / 0)
+    options = {"executor": executor, "progress": False, "stash_runs": False}
+    made, warned = noted(lambda: choosy.map(counted, [1, 2], **options).results)
+    assert made == [[1], [2]]
+    assert len(warned) == 1
+    assert "could not be stored as a whole: division by zero" in warned[0]
+
+
 def test_clearing_the_stash_clears_it(stash, counted, calls):
     mapped(stash, counted, [1])
     stash.clear()

@@ -84,6 +84,51 @@ def test_the_fast_writer_writes_the_same_bytes(value):
     assert fast == slow
 
 
+CALLS = [
+    *(
+        ((), {}),
+        ((1,), {}),
+        ((1, "text", None, 2.5, b"x"), {}),
+        ((), {"by": 2}),
+        (("a",), {"by": True, "to": "ü" * 40}),
+    ),
+    *(
+        ((float("nan"), 2**64 - 1, -(2**63)), {"zero": -0.0}),
+        (tuple(range(150)), {str(number): 1 for number in range(50)}),
+    ),
+]
+
+
+@pytest.mark.parametrize("call", CALLS, ids=lambda call: repr(call)[:30])
+def test_the_fast_writer_writes_the_same_bytes_for_the_arguments_of_a_call(call):
+    fast = document.write_fast(call)
+    with document.plain_python():
+        slow = document.write(call).document
+    assert fast == slow
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [
+        *(((1,), []), ([1], {}), ((1,), (2,)), ({}, (1,)), ({}, {}), ((1,), collections.OrderedDict(a=1))),
+        *(((2**64,), {}), (("\ud800",), {}), ((), {"a": -(2**64)}), ((), {"\ud800": 1}), (tuple(range(201)), {})),
+    ],
+    ids=lambda pair: ascii(pair)[:30],
+)
+def test_the_fast_writer_leaves_other_pairs_alone(pair):
+    assert document.write_fast(pair) is None
+
+
+@pytest.mark.parametrize("value", EXOTIC, ids=lambda value: type(value).__name__)
+@pytest.mark.parametrize(
+    "place",
+    [lambda value: ((value,), {}), lambda value: ((1,), {"a": value}), lambda value: ((1, "a", value), {"b": 2})],
+    ids=["argument", "keyword", "last"],
+)
+def test_the_fast_writer_leaves_calls_with_anything_else_alone(place, value):
+    assert document.write_fast(place(value)) is None
+
+
 @pytest.mark.parametrize("value", EXOTIC, ids=lambda value: type(value).__name__)
 @pytest.mark.parametrize(
     "place",

@@ -118,13 +118,16 @@ def write(value: Any) -> Encoded:
 
 
 def write_fast(value: Any) -> bytes | None:
-    """The document of a small JSON-like *value*, in half of the time; ``None`` for all that :func:`write` must look at."""
+    """The document of a small *value*, JSON-like or the arguments of a call, in half of the time.
+
+    ``None`` for all that :func:`write` must look at.
+    """
     if not msgspec or _plain_only:
         return None
     kind = type(value)
     try:
-        if kind is tuple:
-            return _write_tuple_fast(value)
+        if kind is tuple and len(value) == _CALL_PARTS:
+            return _write_call_fast(*value)
         if kind not in LEAVES:
             if kind is not dict and kind is not list:
                 return None
@@ -139,18 +142,14 @@ def write_fast(value: Any) -> bytes | None:
         return None
 
 
-def _write_tuple_fast(value: tuple[Any, ...]) -> bytes | None:
-    """A small tuple of leaves, or the arguments of a call: a tuple of leaves and a dict of leaves."""
-    parts: list[Any] = list(value)
-    if len(parts) == _CALL_PARTS and type(parts[0]) is tuple and type(parts[1]) is dict:
-        args, kwargs = parts
-        if not (LEAVES.issuperset(map(type, kwargs)) and LEAVES.issuperset(map(type, kwargs.values()))):
-            return None
-        parts[0], leaves = msgspec.msgpack.Ext(_TUPLE, _encode_json_like(args)), args
-    else:
-        leaves = value
-    if len(leaves) > MOST_FAST or not LEAVES.issuperset(map(type, leaves)):
+def _write_call_fast(args: Any, kwargs: Any) -> bytes | None:
+    """The document of ``(args, kwargs)`` if these are few leaves in a tuple and in a dict."""
+    if type(args) is not tuple or type(kwargs) is not dict or len(args) + len(kwargs) > MOST_FAST:
         return None
+    for leaves in (args, kwargs, kwargs.values()):
+        if not LEAVES.issuperset(map(type, leaves)):
+            return None
+    parts = [msgspec.msgpack.Ext(_TUPLE, _encode_json_like(args)), kwargs]
     return _encode_json_like(msgspec.msgpack.Ext(_TUPLE, _encode_json_like(parts)))
 
 
