@@ -169,6 +169,7 @@ def test_no_two_rounds_have_an_item_in_common():
     assert len(set().union(*rounds)) == 4000
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGALRM"), reason="this system has no alarms")
 def test_a_map_that_does_not_come_back_is_given_up(tmp_path):
     program = (

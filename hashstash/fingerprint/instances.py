@@ -209,8 +209,18 @@ def _walk_chain(walker: Walker, value: Any) -> None:
                 walker.step(f".{name}", getattr(value, name))
 
 
-def _reduce(value: Any) -> Any:
+def registered_reducer(value: Any) -> Any:
+    """What ``copyreg`` has for the type of *value*.
+
+    Except for what tblib, and Dask with it, puts there for all exceptions: it would add the traceback to what they are.
+    """
     reducer = copyreg.dispatch_table.get(type(value))
+    module = getattr(getattr(reducer, "func", reducer), "__module__", None) or ""
+    return None if isinstance(value, BaseException) and module.partition(".")[0] == "tblib" else reducer
+
+
+def _reduce(value: Any) -> Any:
+    reducer = registered_reducer(value)
     reduced = reducer(value) if reducer is not None else value.__reduce_ex__(4)
     if not isinstance(reduced, str) and not (isinstance(reduced, tuple) and len(reduced) >= 2):
         raise TypeError("__reduce__ must return a string or a tuple of at least two")

@@ -12,7 +12,6 @@ import logging
 import math
 import pickle
 import queue
-import time
 import warnings
 from collections import deque
 from concurrent.futures import BrokenExecutor
@@ -22,14 +21,14 @@ from typing import TYPE_CHECKING, Any
 from hashstash import credentials
 from hashstash.codec import Payload
 from hashstash.entry import NO_FLAGS
-from hashstash.errors import CannotTravel, MissingDependency, StashError, VolatileKey, WorkerDied
-from hashstash.key_codec import EncodedKey
+from hashstash.errors import CannotTravel, MissingDependency, WorkerDied
 from hashstash.mapping import cargo
 from hashstash.mapping.arrival import fingerprint_of
 from hashstash.mapping.calls import named_arguments, parameters_of
 from hashstash.mapping.executors import Threads
 from hashstash.mapping.modules import Modules, by_value
-from hashstash.mapping.outcome import FINAL, Outcome, State, is_raised_by_function
+from hashstash.mapping.outcome import FINAL, Outcome, State
+from hashstash.mapping.results import Results
 from hashstash.mapping.worker import DIFFERS, NEEDS_JOB, Computed, Job, Surroundings, Task, compute
 from hashstash.mapping.writer import write_order
 from hashstash.store import WriteOptions
@@ -42,10 +41,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_FLUSH_EVERY = 0.1
 _TELL_EVERY = 0.01
 _MOST_UNTOLD = 256
-_FLUSH_BYTES = 4 << 20
 _MOST_GROWTH = 4
 _LEAST_SECONDS = 5e-6
 """What an item costs at least, its way to the worker and back included."""
@@ -84,13 +81,9 @@ class Runner:
         self._options = options
         self._running: dict[int, tuple[Any, list[Outcome]]] = {}
         self._answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self._to_write: list[tuple[Outcome, EncodedKey, WriteOptions]] = []
-        self._bytes_to_write = 0
-        self._flushed_at = time.monotonic()
         self._size = 1
         self._sent = 0
-        self._has_warned = False
-        self._context = _context_of(memo) if options.stores else b""
+        self._results = Results(memo, stores=options.stores)
         self._job: tuple[bytes, bytes] | None = None
         self._is_by_value = False
         """Whether the user's modules travel whole, since the workers' are other versions."""
@@ -125,13 +118,13 @@ class Runner:
                     self._finish(told)
         finally:
             self._finish(answered)
-            self._flush()
+            self._results.flush()
             self._give_up()
 
     def _calls_here(self) -> Iterable[Any]:
         while self._pending and not self.is_cancelled:
             self._pending[0].state = State.RUNNING
-            self._note_key(self._pending[0])
+            self._results.note_key(self._pending[0])
             yield self._pending[0].call
 
     # ---- by workers ----------------------------------------------------------------------------------------------
@@ -148,7 +141,7 @@ class Runner:
                 future.cancel()
             if self._running:
                 self._backend.stop(self)
-            self._flush()
+            self._results.flush()
             self._give_up()
             self._backend.close()
 
@@ -207,11 +200,11 @@ class Runner:
         calls = [outcome.call for outcome in chunk]
         if backend.shares_memory:
             for outcome in chunk:
-                self._note_key(outcome)
+                self._results.note_key(outcome)
             return functools.partial(_compute_all, self.memo.function, calls)
         assert self._job is not None
         digest, job = self._job
-        keys = [self._key_for_worker(outcome) for outcome in chunk] if self._options.workers_write else None
+        keys = [self._results.key_for_worker(outcome) for outcome in chunk] if self._options.workers_write else None
         with self._by_name_or_value():
             data = cargo.dumps([tuple(call) for call in calls])
         packed = Task(digest, job if with_job else None, data, keys)
@@ -233,7 +226,7 @@ class Runner:
                 f"{name} cannot be sent to worker processes: {why}; make it inside of the function, or give "
                 "executor='threads'"
             ) from error
-        options = WriteOptions(ttl=self.memo.options.ttl, metadata=self._context)
+        options = WriteOptions(ttl=self.memo.options.ttl, metadata=self._results.context)
         return Job(
             function=data,
             sources=sources,
@@ -284,7 +277,7 @@ class Runner:
         try:
             future = self._answers.get(timeout=_POLL)
         except queue.Empty:
-            self._flush()
+            self._results.flush()
             self._notice_loss()
             return
         while True:
@@ -402,107 +395,24 @@ class Runner:
         if not answered:
             return
         self._learn([answer for _, answer in answered])
-        finished = []
+        finished, computed = [], []
         for outcome, answer in answered:
             outcome.seconds = answer.seconds
             error = answer.error if answer.failure is None else answer.failure.error()
             if error is None:
                 try:
-                    self._keep(outcome, answer)
-                    outcome.state = State.COMPUTED
+                    self._results.keep(outcome, answer)
+                    computed.append(outcome)
                 except Exception as trouble:  # noqa: BLE001 - the user's if_, or what brings back the user's own objects
                     error = trouble
             if error is not None:
-                self._fail(outcome, error)
+                self._results.fail(outcome, error)
             finished.append(outcome)
-        is_due = self._bytes_to_write > _FLUSH_BYTES or time.monotonic() - self._flushed_at > _FLUSH_EVERY
-        if is_due or not (self._pending or self._running):
-            self._flush()  # before anybody hears that all is done
+        if self._results.is_due or not (self._pending or self._running):
+            self._results.flush()  # before anybody hears that all is done, or reads the last value
+        for outcome in computed:
+            outcome.state = State.COMPUTED
         self._report(finished)
-
-    def _key_for_worker(self, outcome: Outcome) -> EncodedKey | None:
-        """Where a worker is to store a result; ``None`` if it is this process that decides whether it is stored."""
-        if (
-            not self._options.stores
-            or outcome.address is None
-            or outcome.keeps_out
-            or self.memo.options.if_ is not None
-        ):
-            return None
-        try:
-            return self._key(outcome)
-        except StashError:
-            return None  # which is said when it comes back
-
-    def _keep(self, outcome: Outcome, answer: Computed) -> None:
-        """The result of a call, as it came and as it will be stored."""
-        if answer.trouble:
-            self._warn(answer.trouble, "could not be stored by the workers, so that this process stores them")
-        if answer.payload is not None:
-            outcome.payload = answer.payload
-        elif answer.has_value:
-            outcome.value = answer.value
-        elif answer.pickled is not None:
-            outcome.value = cargo.loads_back(answer.pickled)
-        else:
-            outcome.is_stored = True
-            self.memo.note_context(self._context)
-            return
-        if not self._options.stores or outcome.address is None or outcome.keeps_out:
-            return
-        try:
-            if self.memo.options.if_ is not None and not self.memo.options.if_(outcome.result(self.memo)):
-                return
-            store = self.memo.store
-            if outcome.payload is None:
-                outcome.payload = store.codec.encode(outcome.value, mapped=store.blobs is not None)
-            key = self._key(outcome)
-        except (StashError, OSError) as error:
-            self._warn(error)
-            return
-        options = WriteOptions(answer.seconds, self.memo.options.ttl, metadata=self._context)
-        self._to_write.append((outcome, key, options))
-        self._bytes_to_write += outcome.payload.size
-
-    def _fail(self, outcome: Outcome, error: BaseException) -> None:
-        """Keep the exception, if the function was decorated so, and let its handler have it."""
-        keeps = self.memo.options.cache_exceptions is not None and self._options.stores and outcome.address is not None
-        if keeps and is_raised_by_function(error):
-            try:
-                key = self._key(outcome)
-            except StashError as reason:
-                self._warn(reason)
-            else:
-                self.memo.keep_error(key, error, seconds=outcome.seconds or 0.0, context=self._context)
-        outcome.fail(error, self.memo)
-
-    def _note_key(self, outcome: Outcome) -> None:
-        """Note what the call is before it runs in this process, where the function may change its arguments."""
-        if self._options.stores and outcome.address is not None and outcome.may_change:
-            with contextlib.suppress(StashError):  # which is said when it is stored
-                outcome.key = self._key(outcome)
-
-    def _key(self, outcome: Outcome) -> EncodedKey:
-        if outcome.key is not None:
-            return outcome.key
-        data, is_code = self.memo.keys.listed(*outcome.call)
-        assert outcome.address is not None
-        return EncodedKey(outcome.address, data, is_code)
-
-    def _flush(self) -> None:
-        """Store what is finished; whatever goes wrong, the results stay with the map."""
-        batch, self._to_write, self._bytes_to_write = self._to_write, [], 0
-        self._flushed_at = time.monotonic()
-        if not batch:
-            return
-        try:
-            self.memo.store.write_many((key, outcome.payload, options) for outcome, key, options in batch)  # type: ignore[misc]
-        except (StashError, OSError) as error:
-            self._warn(error)
-            return
-        for outcome, _, _ in batch:
-            outcome.stored()
-        self.memo.note_context(self._context)
 
     def _give_up(self) -> None:
         """What was not computed will not be, by this runner."""
@@ -514,19 +424,6 @@ class Runner:
             outcome.state = State.CANCELLED
         if left:
             self._report(left)
-
-    def _warn(self, error: Exception | str, what: str = "could not be stored") -> None:
-        if not self._has_warned:
-            self._has_warned = True
-            warnings.warn(f"results of a map {what}: {error}", RuntimeWarning, stacklevel=2)
-
-
-def _context_of(memo: Memo) -> bytes:
-    """What is noted beside stored results; empty where the function cannot be hashed, so that nothing is stored."""
-    try:
-        return memo.keys.context()
-    except VolatileKey:
-        return b""
 
 
 def _compute_all(function: Callable[..., Any], calls: list[Any]) -> list[Computed]:

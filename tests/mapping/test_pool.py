@@ -176,24 +176,25 @@ def test_a_function_that_closes_descriptors_does_not_spoil_the_next(stash, own_p
 
 
 def test_a_worker_that_leaves_a_child_behind_is_noticed_when_it_dies(stash, own_pool, tmp_path):
-    def compute(x, file):
+    def compute(x, folder):
         if x == 1:
-            if os.fork() == 0:  # it has all that its parent has open
-                with open(file, "a") as children:
-                    children.write(f"{os.getpid()}\n")
-                time.sleep(1000)
-            while not (os.path.exists(file) and Path(file).read_text().endswith("\n")):
-                time.sleep(0.01)
+            child = os.fork()  # it has all that its parent has open
+            if child == 0:
+                time.sleep(100)
+                os._exit(0)
+            Path(folder, str(child)).touch()
             os._exit(9)
         return x
 
-    file = tmp_path / "child"
+    folder = tmp_path / "children"
+    folder.mkdir()
     try:
-        mapped = stash.map(compute, range(3), file=str(file), num_proc=2, errors="return", progress=False)
+        mapped = stash.map(compute, range(3), folder=str(folder), num_proc=2, errors="return", progress=False)
         assert mapped.wait(PATIENCE)
         assert "exit code 9" in str(mapped.results[1])
+        assert len(os.listdir(folder)) == 2  # it was tried twice
     finally:
-        for child in file.read_text().split():
+        for child in os.listdir(folder):
             os.kill(int(child), signal.SIGKILL)
 
 

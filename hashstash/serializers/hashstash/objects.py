@@ -95,7 +95,9 @@ def _recipe(writer: Writer, value: Any) -> Any:
 
 
 def _ask(writer: Writer, value: Any) -> Any:
-    reduce = copyreg.dispatch_table.get(type(value))
+    from hashstash.fingerprint.instances import registered_reducer  # only data is written by most processes
+
+    reduce = registered_reducer(value)
     try:
         answer = reduce(value) if reduce is not None else value.__reduce_ex__(PROTOCOL)
     except StashError:
