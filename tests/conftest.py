@@ -2,9 +2,8 @@ import functools
 import gc
 import importlib.util
 import itertools
-import multiprocessing
+import multiprocessing.util
 import os
-import shutil
 import sys
 from importlib.util import find_spec
 
@@ -57,10 +56,9 @@ def pytest_collection_finish():
 
 
 def pytest_sessionfinish():
-    """Workers of pytest-xdist end without the finalizers of multiprocessing, which would remove its folder."""
-    folder = multiprocessing.current_process()._config.get("tempdir")
-    if folder and "PYTEST_XDIST_WORKER" in os.environ:
-        shutil.rmtree(folder, ignore_errors=True)
+    """Workers of pytest-xdist may end without the finalizers of multiprocessing, which end its processes and remove its folder."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        multiprocessing.util._run_finalizers()
 
 
 def pytest_report_header():
