@@ -15,7 +15,7 @@ import queue
 import warnings
 from collections import deque
 from concurrent.futures import BrokenExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hashstash import credentials
@@ -251,7 +251,7 @@ class Runner:
 
     def _blob_folder(self, backend: Backend) -> str | None:
         """Where workers may write large results, unless a result may yet turn out not to be stored."""
-        blobs, is_sure = self.memo.store.blobs, self._options.stores and self.memo.options.if_ is None
+        blobs, is_sure = self.memo.store.blobs, self._results.stores and self.memo.options.if_ is None
         return blobs.folder if blobs is not None and is_sure and not backend.is_remote else None
 
     def _part_that_cannot_travel(self, backend: Backend, chunk: list[Outcome], error: Exception) -> None:
@@ -329,7 +329,7 @@ class Runner:
         name = getattr(self.memo.function, "__qualname__", type(self.memo.function).__name__)
         why = f"{name}, with all that it uses, is not the same in the workers, whose modules or packages are other versions"
         if backend.is_remote:
-            self._options = replace(self._options, stores=False)
+            self._results.stores = False
             self._job = self._packed_job(backend)
             warnings.warn(f"{why}: the results are theirs, and are not stored", RuntimeWarning, stacklevel=2)
         else:

@@ -53,9 +53,9 @@ def test_an_entry_that_never_ended_gets_an_end(opened):
 
 def test_a_touched_entry_outlives_its_first_end(opened):
     stash = opened()
-    stash.put("k", 1, ttl=0.3)
-    stash.touch("k", ttl=3600)
-    time.sleep(0.4)
+    stash.put("k", 1, ttl=1.5)
+    assert stash.touch("k", ttl=3600)
+    time.sleep(1.6)
     assert (stash["k"], len(stash)) == (1, 1)
 
 
