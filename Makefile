@@ -56,7 +56,7 @@ system-packages:
 	@sh scripts/make_browser.sh
 
 # Where the versions of Python, IPython and pandas matter; engines and policies do not see them.
-COLAB_TESTS := $(addprefix tests/,cells mapping display magics serializers fingerprint functions golden stash frames test_keys.py test_keys_of_every_kind.py)
+COLAB_TESTS := $(addprefix tests/,cells display magics serializers fingerprint functions golden stash frames test_keys.py test_keys_of_every_kind.py)
 
 test-colab: $(VENV)/installed
 	@if [ -x $(COLAB)/bin/python ]; then \
