@@ -69,5 +69,6 @@ def user_module(tmp_path, monkeypatch):
 
     load.write = write
     yield load
-    for name in set(sys.modules) - before:
-        del sys.modules[name]
+    for name in set(sys.modules) - before:  # but not what libraries have imported when they were first used
+        if str(getattr(sys.modules[name], "__file__", None) or "").startswith(str(tmp_path)):
+            del sys.modules[name]
