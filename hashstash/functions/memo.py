@@ -7,7 +7,6 @@ import time
 import warnings
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hashstash.entry import unpack_plain
 from hashstash.errors import BadEntry, MissingDependency, NewerFormat, StashError, VolatileKey
 from hashstash.fingerprint import LiveFingerprint
 from hashstash.functions.call_key import CallBinder, CallKeyCodec
@@ -271,11 +270,6 @@ class Memo:
     def name(self) -> str:
         """``module.qualname`` of the function."""
         return name_of(self.function)
-
-    def holds_result(self, address: bytes, row: bytes) -> bool:
-        """Whether the *row* from *address* is a result that is not over; raises a BadEntry if it must not be used."""
-        is_plain = self.store.is_plain and unpack_plain(row, address) is not None
-        return is_plain or self.store.open_row(address, row) is not None
 
     def keep_error(self, key: EncodedKey, error: Exception, *, seconds: float, context: bytes) -> None:
         """Store the exception that a call of a map has raised, if the function's exceptions are kept."""
