@@ -4,8 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 COLAB := .venv-colab
 BARE := .venv-bare
-WORKERS ?= auto
-PYTEST := -m pytest -n $(WORKERS) --dist loadfile
+PYTEST := scripts/run_tests.py
 MAIN := not heavy
 # Of the other environments' tests: those that see neither values nor packages run once, in the main one.
 ONCE_ONLY := not heavy and not once
@@ -36,7 +35,7 @@ test: $(VENV)/installed
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target test-colab test-bare readme
 
 test-main: $(VENV)/installed
-	$(BIN)/python $(PYTEST) -m "$(MAIN)"
+	$(BIN)/python $(PYTEST) main -m "$(MAIN)"
 
 ## make test-all: the same with what repeats it: full sizes, all wrappers on all engines, all scenarios in kernels started anew
 test-all:
@@ -44,7 +43,7 @@ test-all:
 
 ## make test-fast: the tests without kernels and servers
 test-fast: $(VENV)/installed
-	$(BIN)/python $(PYTEST) -m "not slow and not browser and not server and not heavy"
+	$(BIN)/python $(PYTEST) fast -m "not slow and not browser and not server and not heavy"
 
 environments: colab $(BARE)/installed system-packages
 
@@ -60,7 +59,7 @@ COLAB_TESTS := $(addprefix tests/,cells display magics serializers fingerprint f
 
 test-colab: $(VENV)/installed
 	@if [ -x $(COLAB)/bin/python ]; then \
-		$(COLAB)/bin/python $(PYTEST) -q -m "not slow and not browser and not server and ($(ONCE_ONLY))" $(COLAB_TESTS); \
+		$(COLAB)/bin/python $(PYTEST) colab -q -m "not slow and not browser and not server and ($(ONCE_ONLY))" $(COLAB_TESTS); \
 	else echo "the tests with Colab's versions are skipped: no Python 3.13 was found"; fi
 
 $(BARE)/installed: pyproject.toml scripts/make_environment.sh
@@ -69,7 +68,7 @@ $(BARE)/installed: pyproject.toml scripts/make_environment.sh
 
 ## make test-bare: the tests in an environment without any optional package
 test-bare: $(BARE)/installed
-	$(BARE)/bin/python $(PYTEST) -q -m "$(ONCE_ONLY)"
+	$(BARE)/bin/python $(PYTEST) bare -q -m "$(ONCE_ONLY)"
 
 readme: $(VENV)/installed
 	$(BIN)/python scripts/check_readme.py

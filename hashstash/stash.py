@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from hashstash import history, upkeep
+from hashstash import upkeep
 from hashstash.credentials import carried_by
-from hashstash.entries import Entries, EntryInfo, copy_entries, info_of, prune, touch
-from hashstash.loose import from_loose, key_from_loose, loose_key, to_loose
+from hashstash.facade import Computing, Encodes, Keeping, Looking
 from hashstash.metadata import pack_notes
 from hashstash.open import Config, below, configure, function_stashes, open_store, settled
 from hashstash.paths import shown
@@ -24,15 +23,8 @@ if TYPE_CHECKING:
     import os
     from types import TracebackType
 
-    from hashstash.codec import Buffer, Encoded
-    from hashstash.difference import Difference
-    from hashstash.entry import Entry
-    from hashstash.frames import Scan, Where
-    from hashstash.history import VersionInfo
-    from hashstash.integrity import Repairs, Report
     from hashstash.key_codec import KeyCodec
     from hashstash.locks import KeyLock
-    from hashstash.mapping.stash_map import StashMap
 
 Default = TypeVar("Default")
 _TO_DICT = (
@@ -48,7 +40,7 @@ _TO_DICT = (
 )
 
 
-class HashStash(MutableMapping[Any, Any]):
+class HashStash(Looking, Keeping, Computing, Encodes, MutableMapping[Any, Any]):
     """A dict that stays: keys and values may be anything, and other processes see what is written.
 
     ``HashStash("experiments")`` lies under the cache root; ``HashStash("~/data/stash")`` and URLs lie where they say. Entries
@@ -357,212 +349,9 @@ class HashStash(MutableMapping[Any, Any]):
         options = WriteOptions(seconds, None if ttl is None else parse_duration(ttl), metadata=metadata)
         self.store.save_encoded(key, self.store.codec.serializer.dumps(value), options)
 
-    def put_encoded(
-        self, key: Any, encoded: Encoded, *, seconds: float = 0.0, ttl: Any = None, sign: bool = False
-    ) -> Entry:
-        """Store a value that this stash's serializer has encoded already; *sign* it even if it is data."""
-        lasts = None if ttl is None else parse_duration(ttl)
-        options = WriteOptions(seconds, lasts, sign, metadata=self.store.keys.context())
-        return self.store.save_encoded(key, encoded, options)
-
-    def get_encoded(self, key: Any) -> tuple[Entry, Encoded] | None:
-        """The checked entry at *key* and its value, still serialized; ``None`` if there is none."""
-        entry = self.store.find(key)
-        return None if entry is None else (entry, self.store.encoded_of(entry))
-
-    def get_all(self, key: Any, default: Any = None, *, with_metadata: bool = False) -> list[Any] | Any:
-        """All versions of *key*, oldest first, or *default*; with metadata as dicts of version, time and value."""
-        entries = list(self.store.versions_of(key))
-        if not entries:
-            return [] if default is None else default
-        values = [self.store.value_of(entry, key) for entry in entries]
-        if not with_metadata:
-            return values
-        return [
-            {"_version": entry.version, "_timestamp": entry.created_at / 1e9, "_value": value}
-            for entry, value in zip(entries, values, strict=True)
-        ]
-
-    def versions(self, key: Any) -> list[VersionInfo]:
-        """What is known of the versions of *key*, oldest first: number, time, size, notes; KeyError if there is none."""
-        return history.infos(self.store, key)
-
-    def at(self, key: Any, version: int | None = None, *, time: Any = None) -> Any:
-        """The value that *key* had as that *version* (``-2``: the one before the latest), or at a *time*.
-
-        *time*: a datetime or ISO text (local time, if it has no zone), or seconds since the epoch. NoSuchVersion names the
-        versions that there are; KeyError if the key is missing.
-        """
-        return self.store.value_of(history.find(self.store, key, version=version, time=time), key)
-
-    def diff(self, key: Any, a: int = -2, b: int = -1) -> Difference:
-        """What changed in the value of *key* from version *a* to version *b*: a list of lines, empty if nothing did."""
-        from hashstash.difference import diff
-
-        return diff(self.store, key, a, b)
-
-    def revert(self, key: Any, version: int) -> None:
-        """Append the value that *key* had as that *version* as its newest one. Nothing is removed. Needs ``append_mode=True``."""
-        history.revert(self.store, key, version)
-
-    def entries(self, **filters: Any) -> Entries:
-        """What is stored, without decoding values: a list, read when it is looked at, that prints as a table.
-
-        ``stash.entries(size__gt="1 MB", age__lt="1d", tags__contains="x", accuracy__ge=0.9)``: fields of :class:`EntryInfo`, or
-        names in the entries' notes, with the operators ``ne gt ge lt le in contains startswith`` or none for equality. Entries
-        that are over are left out unless ``expired`` is asked for.
-        """
-        return Entries(self.store, [filters])
-
-    def info(self, key: Any) -> EntryInfo:
-        """What is known of the entry at *key* without decoding its value; KeyError if there is none."""
-        return info_of(self.store, key)
-
-    def meta(self, key: Any) -> dict[str, Any]:
-        """The notes that *key* was stored with (:meth:`put`), empty if there are none; KeyError if the key is missing."""
-        return dict(info_of(self.store, key).meta)
-
-    def touch(self, key: Any, *, ttl: Any = None) -> bool:
-        """Let the time of *key* begin anew, without reading or writing its value; return whether it was there.
-
-        *ttl*: its time to live from now on; else the stash's, if it has one, or else the entry keeps the end that it has. In a
-        stash with limits it counts as used just now.
-        """
-        return touch(self.store, key, ttl=ttl)
-
-    def prune(
-        self,
-        *,
-        older_than: Any = None,
-        larger_than: Any = None,
-        max_size: Any = None,
-        max_entries: int | None = None,
-        **filters: Any,
-    ) -> int:
-        """Remove entries that are over, and those that fulfil all conditions; return how many went.
-
-        *older_than* (seconds, ``"7d"``), *larger_than* (bytes, ``"1 MB"``) and *filters* as in :meth:`entries` choose. With
-        *max_size* or *max_entries* only as many of those chosen go, the ones used longest ago first, as it takes for the stash to
-        fit. The results of functions are pruned by their own stashes, ``f.stash.prune()``.
-        """
-        chosen = {
-            "older_than": older_than,
-            "larger_than": larger_than,
-            "max_size": max_size,
-            "max_entries": max_entries,
-        }
-        return prune(self.store, **chosen, **filters)
-
-    def size_bytes(self) -> int:
-        """Bytes that the entries take in the storage, blob files included."""
-        return upkeep.size_bytes(self.store)
-
-    def compact(self) -> Self:
-        """Remove what is over and what nothing points at, give the room back to the system, and return the stash."""
-        for store in self._stores():
-            upkeep.compact(store)
-        return self
-
-    def check(self) -> Report:
-        """What is wrong with what is stored, results of functions included: a list, empty if nothing is, that prints well.
-
-        Every row and every blob file is read and held against its checksums; values are not decoded. Nothing is changed.
-        """
-        from hashstash import integrity
-
-        reports = [integrity.check(store) for store in self._stores()]
-        return sum(reports[1:], reports[0])
-
-    def repair(self) -> Repairs:
-        """Move bad rows aside so that they do not raise any more, and return what was done.
-
-        They are kept, up to 100 of them and 64 MB; beyond that they stay where they are. In append mode the newest sound version
-        takes the place of a bad one. Blob files that nothing has pointed at for an hour are removed.
-        """
-        from hashstash import integrity
-
-        return sum((integrity.repair(store) for store in self._stores()), integrity.Repairs())
-
-    def _stores(self) -> list[Store]:
-        """The store of this stash, and those of the functions whose results are kept in it."""
-        below = (HashStash.from_config(config).store for config in function_stashes(self._config))
-        return [self.store, *below]
-
-    def copy_to(self, other: HashStash) -> HashStash:
-        """Store every entry of this stash in *other*, versions included, and return *other*."""
-        copy_entries(self.store, other.store)
-        return other
-
     def lock(self, key: Any) -> contextlib.AbstractContextManager[KeyLock]:
         """A lock for *key* that one thread of one process holds at a time; other keys are not affected."""
         return self.store.engine.lock(self.store.keys.address(key).hex())
-
-    def trust(self) -> int:
-        """Sign all foreign code in this stash with your key, so that it is decoded from now on; return how many entries."""
-        return upkeep.trust_all(self.store)
-
-    # ---- frames --------------------------------------------------------------------------------------------------
-
-    @property
-    def ld(self) -> list[dict[str, Any]]:
-        """Everything that is stored, as a list of flat dicts: :meth:`assemble_ld`."""
-        return self.assemble_ld()
-
-    @property
-    def df(self) -> Any:
-        """Everything that is stored, as a pandas DataFrame; :meth:`assemble_df` also takes columns and conditions."""
-        return self.assemble_df()
-
-    def assemble_ld(
-        self, *, with_metadata: bool = False, columns: str | Iterable[str] | None = None, where: Where | None = None
-    ) -> list[dict[str, Any]]:
-        """The entries as flat dicts, nested keys joined by ``.``; elements of lists and rows of frames are rows each.
-
-        A value without fields is ``_value``. A key that is a dict contributes its fields, any other is ``_key``; a field of it
-        that the value has too is called ``_key.name``. With metadata there is a row for each version, with ``_version`` and
-        ``_timestamp`` (seconds), and in the stash of a function ``_arg1``, ``_kw.name``, ... for the arguments. An empty value is
-        a row with nothing but its key.
-
-        *columns*: the fields that are wanted, in this order; ``"a"`` is also all that is nested in ``a``. KeyError if no entry
-        has one. *where*: conditions on fields, ``{"age__gt": 3, "name__startswith": "A"}`` (see :mod:`hashstash.conditions`), or
-        a function of the row. Both are applied while the stash is read: what is not wanted is not taken apart, nor kept.
-        """
-        return self._scan(columns, where, with_metadata=with_metadata).rows()
-
-    def assemble_df(
-        self, *, with_metadata: bool = False, columns: str | Iterable[str] | None = None, where: Where | None = None
-    ) -> Any:
-        """The rows of :meth:`assemble_ld` as a pandas DataFrame with index ``_key``.
-
-        There is no index level for keys that are dicts, nor for a function's stash. With metadata ``_version`` and
-        ``_timestamp`` are levels, and so are a function's arguments. Missing fields are NA in the type that suits the others:
-        ``Int64``, ``boolean``, ``NaT``. In the index, lists stand as tuples, and what has no hash as text.
-        """
-        from hashstash.frames import to_pandas
-
-        return to_pandas(self._scan(columns, where, with_metadata=with_metadata))
-
-    def to_polars(
-        self, *, with_metadata: bool = False, columns: str | Iterable[str] | None = None, where: Where | None = None
-    ) -> Any:
-        """The rows of :meth:`assemble_ld` as a polars DataFrame, ``_key`` as its first column; mixed types become text."""
-        from hashstash.frames import to_polars
-
-        return to_polars(self._scan(columns, where, with_metadata=with_metadata))
-
-    def to_arrow(
-        self, *, with_metadata: bool = False, columns: str | Iterable[str] | None = None, where: Where | None = None
-    ) -> Any:
-        """The rows of :meth:`assemble_ld` as a pyarrow Table, ``_key`` as its first column; mixed types become text."""
-        from hashstash.frames import to_arrow
-
-        return to_arrow(self._scan(columns, where, with_metadata=with_metadata))
-
-    def _scan(self, columns: str | Iterable[str] | None, where: Where | None, *, with_metadata: bool) -> Scan:
-        from hashstash.frames import Choice, Scan
-
-        choice = Choice(columns, where)
-        return Scan(self.store, choice, is_function_stash=self.is_function_stash, with_metadata=with_metadata)
 
     # ---- other stashes -------------------------------------------------------------------------------------------
 
@@ -584,161 +373,6 @@ class HashStash(MutableMapping[Any, Any]):
             stash.clear()
             stash.close()
             shutil.rmtree(folder, ignore_errors=True)
-
-    # ---- encoded forms -------------------------------------------------------------------------------------------
-
-    def encode_key(self, key: Any) -> bytes:
-        """*key* as it is stored in its row; in a signed frame if it needs code.
-
-        Equal dicts in another order may encode differently; their address is the same.
-        """
-        return loose_key(self.store.keys.encode(key).data)
-
-    def decode_key(self, data: Buffer) -> Any:
-        """The key that was encoded; UntrustedEntry for a foreign one that only code could bring back."""
-        return key_from_loose(data, self.store)
-
-    def encode_value(self, value: Any) -> bytes:
-        """*value* in a signed frame of its own, with this stash's codec; text with ``b64``."""
-        return to_loose(self.store.codec.encode(value), b64=self._config.b64)
-
-    def decode_value(self, data: Buffer) -> Any:
-        """The value in a frame of :meth:`encode_value`, or in a row of :meth:`_values`."""
-        return from_loose(data, self.store)
-
-    def _keys(self) -> Iterator[bytes]:
-        return (key for key, _ in self._items())
-
-    def _values(self) -> Iterator[bytes]:
-        return (row for _, row in self._items())
-
-    def _items(self) -> Iterator[tuple[bytes, bytes]]:
-        for entry in self.store.entries():
-            yield (entry.key if self.store.is_foreign_key(entry) else loose_key(entry.key)), entry.pack()
-
-    def get_func(self, /, *args: Any, **kwargs: Any) -> Any:
-        """In a function's stash: the stored result of the call with these arguments, or ``None``."""
-        return self.get((args, kwargs))
-
-    # ---- functions -----------------------------------------------------------------------------------------------
-
-    def run(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-        """``function(*args, **kwargs)``, computed once for equal arguments and an unchanged function."""
-        from hashstash.functions import memoized
-
-        return memoized(function, self)(*args, **kwargs)
-
-    def stashed_result(self, function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
-        """A decorator that keeps a function's results here; see :func:`hashstash.stashed_result` for the options."""
-        from hashstash.functions import decorate
-
-        return decorate(function, self, options)
-
-    def options(self, **options: Any) -> Any:
-        """The stash with options for the calls that follow, as in ``stash.options(force=True).run(f, 1)``."""
-        from hashstash.functions import CallOptions
-
-        return CallOptions(self, options)
-
-    # ---- maps ----------------------------------------------------------------------------------------------------
-
-    def map(
-        self,
-        function: Callable[..., Any],
-        /,
-        objects: Iterable[Any] = (),
-        options: Iterable[Mapping[str, Any]] = (),
-        *,
-        num_proc: int | None = None,
-        total: int | None = None,
-        desc: str | None = None,
-        progress: Any = True,
-        ordered: bool = True,
-        preload: bool = True,
-        precompute: bool = True,
-        stash_runs: bool = True,
-        stash_map: bool = True,
-        executor: Any = None,
-        chunksize: int | str = "auto",
-        errors: str = "raise",
-        force: bool = False,
-        write: str = "parent",
-        star: bool = True,
-        kwargs: Mapping[str, Any] | None = None,
-        **common_kwargs: Any,
-    ) -> StashMap:
-        """``function`` of each of *objects*, each computed once: a :class:`StashMap`, which reads like a list of results.
-
-        A tuple is spread over the positional arguments unless ``star=False`` (a named tuple is one argument); *options* are
-        keywords for each item, and *common_kwargs* (or ``kwargs={...}``, where names would clash) for all. Results that are
-        stored are looked up in one pass, equal items are computed once, and each result is stored as it comes, where ``run``
-        finds it too. A decorated function keeps its decorator's options, and its results are kept here, as with ``run``.
-
-        *num_proc*: worker processes; default all cores but two. With more than one the map computes in the background and
-        is returned at once; with one it computes before it returns. *executor*: ``"threads"``, ``"processes"``, ``"serial"``,
-        ``"loky"``, or anything with a ``submit``, such as an executor of concurrent.futures or a Dask or ipyparallel client.
-        *chunksize*: items sent at once; ``"auto"`` aims at 15 ms of work. *errors*: an exception of *function* is raised when its
-        item is read (``"raise"``), stands in its place (``"return"``), or is left out (``"skip"``). *force* computes all anew.
-        *write*: ``"workers"`` lets them store the results themselves, in engines that they can reach.
-
-        *total*: at most so many items, for an iterator that has no end. *desc*, *progress*: the text of the bar, and whether or
-        which one to show. *ordered*: whether ``results_iter()`` keeps the order of the inputs. ``precompute=False`` computes
-        an item when it is read, ``preload=False`` does not even look before. ``stash_runs=False`` keeps no single results;
-        then ``stash_map=True`` keeps the whole list as one entry when nothing failed, and ``False`` nothing.
-        """
-        from hashstash.display.progress import progress_for
-        from hashstash.mapping import calls as given
-        from hashstash.mapping import maps
-
-        force = common_kwargs.pop("_force", force)
-        common = given.keywords_for_all(common_kwargs, kwargs)
-        calls = given.calls_of(objects, options, common, star=star, total=total)
-        chosen = maps.map_options(
-            num_proc=num_proc,
-            desc=desc,
-            ordered=ordered,
-            preload=preload,
-            precompute=precompute,
-            stash_runs=stash_runs,
-            stash_map=stash_map,
-            executor=executor,
-            chunksize=chunksize,
-            errors=errors,
-            force=force,
-            write=write,
-        )
-        return maps.map_over(self, function, calls=calls, options=chosen, progress=progress_for(progress))
-
-    def stash_mapped(self, function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
-        """A decorator: the function takes a list of inputs and gives a :class:`StashMap`; *options* as in :meth:`map`."""
-        from hashstash.mapping.maps import mapped_in
-
-        return mapped_in(self, function, options)
-
-    # ---- async ---------------------------------------------------------------------------------------------------
-
-    async def aget(self, key: Any, default: Any = None) -> Any:
-        """:meth:`get` in a thread, so that the event loop goes on."""
-        return await _in_thread(self.get, key, default)
-
-    async def aset(self, key: Any, value: Any) -> None:
-        """``stash[key] = value`` in a thread."""
-        await _in_thread(self.__setitem__, key, value)
-
-    async def ahas(self, key: Any) -> bool:
-        """``key in stash`` in a thread."""
-        return bool(await _in_thread(self.__contains__, key))
-
-    async def arun(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-        """:meth:`run` in a thread; an async function is awaited here and its result stored."""
-        result = await _in_thread(self.run, function, *args, **kwargs)
-        return await result if isinstance(result, Awaitable) else result
-
-
-async def _in_thread(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    import asyncio  # by whoever runs an event loop it has been imported already; for everybody else it would be slow
-
-    return await asyncio.to_thread(function, *args, **kwargs)
 
 
 def _server_of(stash: HashStash) -> str | None:

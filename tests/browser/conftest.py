@@ -199,16 +199,16 @@ class Notebook:
         self.lab.driver.get(f"{self.lab.server.url(f'lab/tree/{self.file.name}')}&reset")
         self._wait()
 
-    def _wait(self) -> None:
+    def _wait(self, states: tuple[str, ...] = ("idle", "busy")) -> None:
         self.wait(lambda: self.js("return panel && panel.context.path") == self.file.name, "the notebook")
-        self.wait(self._is_ready, "the kernel")
+        self.wait(lambda: self._is_ready(states), "the kernel")
         self.js("app.shell.collapseLeft()")
 
-    def _is_ready(self) -> bool:
-        """Whether the document and a kernel, which may be busy, are there; dialogs are accepted."""
+    def _is_ready(self, states: tuple[str, ...]) -> bool:
+        """Whether the document and a kernel in one of these states are there; dialogs are accepted."""
         self.js("document.querySelectorAll('.jp-Dialog .jp-mod-accept').forEach(button => button.click())")
         return self.js(
-            "return panel.context.isReady && ['idle', 'busy'].includes(panel.sessionContext.session?.kernel?.status)"
+            "return panel.context.isReady && args[0].includes(panel.sessionContext.session?.kernel?.status)", states
         )
 
     def is_idle(self) -> bool:
@@ -248,9 +248,9 @@ class Notebook:
         return json.loads(self.file.read_text())
 
     def reload(self) -> None:
-        """Load the page again, as with F5; the kernel goes on."""
+        """Load the page again, as with F5; the kernel goes on, and tells a page nothing while a cell runs."""
         self.lab.driver.refresh()
-        self._wait()
+        self._wait(("idle", "busy", "unknown"))
 
     def interrupt(self) -> None:
         """Interrupt the kernel, as the stop button does."""

@@ -10,21 +10,42 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 WORK = """
 import time
+from pathlib import Path
 from hashstash.display.progress import progress_for
 from hashstash.mapping.progress import Tally
 
-def work(kind=True, label="Mapping f across 40 objects [2x]", failed=0, pause=0.1):
+def work(kind=True, label="Mapping f across 40 objects [2x]", failed=0, allowed=28):
+    "A map of 40 items, 12 of them cached, that computes as many as allowed, or as the file says that is named."
     bar = progress_for(kind)
     bar.start(label, Tally(40, cached=12))
-    for done in range(29):
+    done = 0
+    while True:
         bad = min(done, failed)
         tally = Tally(40, cached=12, computed=done - bad, failed=bad, running=min(2, 28 - done))
         bar.update(tally)
-        time.sleep(pause)
+        if done == 28:
+            break
+        done = min(done + 1, allowed if isinstance(allowed, int) else int(Path(allowed).read_text()))
+        time.sleep(0.05 if isinstance(allowed, str) else 0)
     bar.close(tally)
 """
 LABEL = "Mapping f across 40 objects [2x]: "
 FINISHED = re.escape(LABEL) + r"40/40, 12 cached, [\d.]+ m?s"
+
+
+class Gate:
+    """A file beside the notebook that says how many items may be computed: what a reader sees does not depend on the clock."""
+
+    def __init__(self, notebook, name: str) -> None:
+        self.name = name
+        self.path = notebook.file.parent / name
+        self.open(0)
+
+    def open(self, allowed: int) -> None:
+        """Let so many be computed."""
+        beside = self.path.with_suffix(".new")
+        beside.write_text(str(allowed))
+        beside.replace(self.path)
 
 
 def done_of(cell) -> int:
@@ -50,14 +71,16 @@ def boxes_of(cell) -> list[dict]:
 @pytest.mark.parametrize("kind", ["True", "'widget'"])
 def test_a_bar_while_it_runs_and_when_it_is_done(notebook, kind):
     notebook.run(WORK)
-    cell = notebook.start(f"work({kind})")
-    seen = [notebook.wait(lambda least=least: done_of(cell) > least and done_of(cell), f"more than {least} items")
-            for least in (11, 14, 20)]  # fmt: skip
-    assert 11 < seen[0] < seen[1] < seen[2] < 40
+    gate = Gate(notebook, "allowed")
+    cell = notebook.start(f"work({kind}, allowed='{gate.name}')")
+    for allowed in (0, 3, 9):
+        gate.open(allowed)
+        notebook.wait(lambda done=12 + allowed: done_of(cell) == done, f"{12 + allowed} items")
     assert re.search(r"12 cached, 2 running, [\d.]+/s, [\d.]+ s, [\d.]+ s left", cell.text)
     assert [box["height"] for box in boxes_of(cell)] == [6, 6, 6, 6]
     notebook.screenshot(f"progress_running_{kind.strip(chr(39))}")
 
+    gate.open(28)
     notebook.wait(lambda: cell.is_done and done_of(cell) == 40, "the end")
     assert re.fullmatch(FINISHED, cell.text.strip())
     assert [box["width"] for box in boxes_of(cell)] == [144, 336]
@@ -68,8 +91,8 @@ def test_a_bar_while_it_runs_and_when_it_is_done(notebook, kind):
 
 def test_a_bar_after_saving_loading_and_the_end_of_its_kernel(notebook):
     notebook.run(WORK)
-    notebook.run("work(pause=0)")
-    notebook.run("work('widget', pause=0)")
+    notebook.run("work()")
+    notebook.run("work('widget')")
     saved = notebook.save()
     texts = ["".join(cell["outputs"][0]["data"]["text/plain"]) for cell in saved["cells"][1:]]
     notebook.restart()
@@ -85,20 +108,23 @@ def test_a_bar_after_saving_loading_and_the_end_of_its_kernel(notebook):
 def test_a_page_that_is_loaded_again_while_the_work_runs_shows_how_far_it_was(notebook):
     """And no error, as a widget does: that is why it is not the first choice."""
     notebook.run(WORK)
-    cell = notebook.start("work(pause=0.3)")
-    notebook.wait(lambda: done_of(cell) > 12, "some items")
+    gate = Gate(notebook, "allowed_while_loading")
+    gate.open(5)
+    cell = notebook.start(f"work(allowed='{gate.name}')")
+    notebook.wait(lambda: done_of(cell) == 17, "some items")
     notebook.save()
     notebook.reload()
-    notebook.wait(lambda: done_of(cell) > 12, "the bar on the loaded page")
+    notebook.wait(lambda: done_of(cell) == 17, "the bar on the loaded page")
     assert "Error" not in cell.text
     notebook.screenshot("progress_loaded_while_running")
+    gate.open(28)
 
 
 def test_a_bar_in_a_notebook_that_is_not_trusted(lab):
     """JupyterLab takes styles that it does not know out of what others have computed."""
     first = lab.open("trusted")
     first.run(WORK)
-    first.run("work(failed=2, pause=0)")
+    first.run("work(failed=2)")
     document = first.save()
     first.close()
     (output,) = document["cells"][1]["outputs"]
@@ -117,7 +143,7 @@ def test_a_bar_can_be_read_in_every_theme(notebook, theme):
     notebook.theme(theme)
     try:
         notebook.run(WORK)
-        cell = notebook.run("work(failed=2, pause=0)")
+        cell = notebook.run("work(failed=2)")
         cached, computed, failed = boxes_of(cell)
         text = cell.js("return getComputedStyle(cell.outputArea.node.querySelector('b')).color")
         assert [cached["colour"], computed["colour"]] == [text, text]
@@ -148,13 +174,19 @@ def test_an_interrupted_bar(notebook):
 
 
 def test_a_real_map_by_two_processes(notebook):
-    notebook.run("import time\nfrom hashstash import HashStash\nstash = HashStash('maps')\n"
-                 "def f(number):\n    time.sleep(0.2)\n    return number ** 2")  # fmt: skip
-    notebook.run("_ = stash.map(f, range(12), num_proc=1).results")
-    cell = notebook.start("squares = stash.map(f, range(40), num_proc=2)")
+    gate = Gate(notebook, "allowed_items")
+    notebook.run(
+        "import time\nfrom pathlib import Path\nfrom hashstash import HashStash\nstash = HashStash('maps')\n"
+        "def f(number, gate):\n    while number > 20 and not int(Path(gate).read_text()):\n        time.sleep(0.05)\n"
+        "    return number ** 2"
+    )
+    notebook.run(f"gate = {str(gate.path)!r}")
+    notebook.run("_ = stash.map(f, range(12), num_proc=1, gate=gate).results")
+    cell = notebook.start("squares = stash.map(f, range(40), num_proc=2, chunksize=1, gate=gate)")
     notebook.wait(lambda: 12 < done_of(cell) < 40 and "running" in cell.text, "some of the items")
     assert "12 cached" in cell.text
     notebook.screenshot("progress_map_running")
+    gate.open(1)
     last = notebook.run("squares.results[-1]")
     assert last.text.split()[-1] == "1521"
     notebook.wait(lambda: done_of(cell) == 40, "the end of the map")
