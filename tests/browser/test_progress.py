@@ -177,7 +177,7 @@ def test_a_real_map_by_two_processes(notebook):
     gate = Gate(notebook, "allowed_items")
     notebook.run(
         "import time\nfrom pathlib import Path\nfrom hashstash import HashStash\nstash = HashStash('maps')\n"
-        "def f(number, gate):\n    while number > 20 and not int(Path(gate).read_text()):\n        time.sleep(0.05)\n"
+        "def f(number, gate):\n    time.sleep(0.1)\n    while number > 20 and not int(Path(gate).read_text()):\n        time.sleep(0.05)\n"
         "    return number ** 2"
     )
     notebook.run(f"gate = {str(gate.path)!r}")
