@@ -13,7 +13,7 @@ import hashstash
 ROOT = pathlib.Path(hashstash.__file__).parent
 
 LAYERS = {
-    0: ["errors", "registry", "paths", "settings", "checksum", "credentials", "wording"],
+    0: ["errors", "registry", "paths", "settings", "checksum", "credentials", "wording", "tabular"],
     1: ["keys", "entry", "codec", "engine", "trust", "blobs", "locks", "leases", "policy"],
     2: ["engines", "wrappers", "serializers", "compressors", "filters", "policies", "fingerprint"],
     3: [
@@ -29,12 +29,12 @@ LAYERS = {
         "conditions",
         "upkeep",
         "integrity",
-        *("listing", "writing", "history", "metadata", "statistics", "difference"),
+        *("listing", "writing", "history", "metadata", "statistics", "difference", "archive", "inventory"),
     ],
     4: ["functions", "mapping", "cells", "tables"],
-    5: ["display", "profiling"],
+    5: ["display", "profiling", "command_line"],
     6: ["magics", "testing", "compat"],
-    7: ["__init__"],
+    7: ["__init__", "__main__"],
 }
 LEVEL = {name: level for level, names in LAYERS.items() for name in names}
 UPWARD_INSIDE_FUNCTIONS = ("stash.py", "__init__.py", "facade/")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from hashstash.entries.info import META
 from hashstash.store import Foreign
+from hashstash.tabular import html_of_table, text_lines
 from hashstash.wording import duration, shortened, size_text
 
 if TYPE_CHECKING:
@@ -63,22 +64,14 @@ def text_table(shown: list[EntryInfo], about: str) -> str:
     """The sentence *about* all, and a line for each of those *shown*."""
     if not shown:
         return about
-    head, rows = _cells(shown)
-    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in (head, *rows)]
-    return "\n".join([_title(shown, about), *(line.rstrip() for line in lines)])
+    return "\n".join([_title(shown, about), *text_lines(*_cells(shown))])
 
 
 def html_table(shown: list[EntryInfo], about: str) -> str:
     """The same as a table."""
     if not shown:
         return f"<div>{escape(about)}</div>"
-    head, rows = _cells(shown)
-    titles = "".join(f'<th style="text-align:left">{escape(name)}</th>' for name in head)
-    cells = ("".join(f'<td style="text-align:left">{escape(cell)}</td>' for cell in row) for row in rows)
-    body = "".join(f"<tr>{row}</tr>" for row in cells)
-    caption = f"<caption>{escape(_title(shown, about))}</caption>"
-    return f"<table>{caption}<thead><tr>{titles}</tr></thead><tbody>{body}</tbody></table>"
+    return html_of_table(_title(shown, about), *_cells(shown))
 
 
 def _title(shown: list[EntryInfo], about: str) -> str:

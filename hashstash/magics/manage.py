@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
@@ -14,6 +13,7 @@ from hashstash.magics import arguments, status
 from hashstash.open import FUNCTIONS, MAPS, function_stashes
 from hashstash.paths import resolve_root
 from hashstash.stash import HashStash
+from hashstash.tabular import Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,41 +23,6 @@ if TYPE_CHECKING:
 _CODE_WIDTH = 50
 _BELOW = (FUNCTIONS, MAPS)
 """Folders in which the results of functions and maps lie, below the stash that they belong to."""
-
-
-class Table:
-    """Rows for people: aligned text, and HTML without colours of its own."""
-
-    def __init__(self, title: str, columns: list[str], rows: list[list[str]]) -> None:
-        self.title = title
-        self.columns = columns
-        self.rows = rows
-
-    def __repr__(self) -> str:
-        if not self.rows:
-            return self.title
-        widths = [max(len(row[i]) for row in (self.columns, *self.rows)) for i in range(len(self.columns))]
-        lines = [
-            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-            for row in (self.columns, *self.rows)
-        ]
-        return "\n".join([self.title, *(line.rstrip() for line in lines)])
-
-    def _repr_html_(self) -> str:
-        if not self.rows:
-            return f"<div>{escape(self.title)}</div>"
-        head = "".join(f'<th style="text-align:left">{escape(column)}</th>' for column in self.columns)
-        rows = (
-            f'<td style="text-align:left">{"</td><td style=text-align:left>".join(map(escape, row))}</td>'
-            for row in self.rows
-        )
-        body = "".join(f"<tr>{row}</tr>" for row in rows)
-        return (
-            f"<table><caption>{escape(self.title)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-        )
-
-    def _repr_mimebundle_(self, **_wanted: object) -> tuple[dict[str, str], dict[str, Any]]:
-        return {"text/plain": repr(self), "text/html": self._repr_html_()}, {"hashstash": {"title": self.title}}
 
 
 def command(magics: StashMagics, line: str) -> Any:
