@@ -55,7 +55,7 @@ system-packages:
 	@sh scripts/make_browser.sh
 
 # Where the versions of Python, IPython and pandas matter; engines and policies do not see them.
-COLAB_TESTS := $(addprefix tests/,cells display magics serializers fingerprint functions golden stash frames test_keys.py test_keys_of_every_kind.py)
+COLAB_TESTS := $(addprefix tests/,cells display magics serializers fingerprint functions golden stash frames profiling test_keys.py test_keys_of_every_kind.py)
 
 test-colab: $(VENV)/installed
 	@if [ -x $(COLAB)/bin/python ]; then \
@@ -87,10 +87,11 @@ format: $(VENV)/installed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-## make bench: speed against raw lmdb, diskcache, joblib and others, as ratios within one run; then maps, serializers and engines
+## make bench: speed against raw lmdb, diskcache, joblib and others, as ratios within one run; then maps, cells, serializers and engines
 bench: $(VENV)/installed
 	$(BIN)/python -m benchmarks
 	$(BIN)/python -m benchmarks.maps
+	$(BIN)/python -m benchmarks.cells
 	$(BIN)/python -m benchmarks.serializers
 	$(BIN)/python -m benchmarks.engines
 

@@ -23,7 +23,7 @@ from hashstash.errors import CorruptEntry, StashFull
 from hashstash.paths import create_file, is_shared_mount, make_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from hashstash.codec import Buffer
 
@@ -97,10 +97,7 @@ class BlobStore:
         except OSError as error:
             os.unlink(path)
             if error.errno in NO_ROOM:
-                total = sum(map(len, views))
-                raise StashFull(
-                    error.errno, f"no room for {total:,} bytes in {self.folder}; free some, or clear a stash"
-                ) from error
+                raise self._full(error, sum(map(len, views))) from error
             raise
         except BaseException:
             os.unlink(path)
@@ -108,6 +105,47 @@ class BlobStore:
         finally:
             os.close(descriptor)
         return Reference(name, size, _checksum(views), _digest(views) if digest else bytes(16))
+
+    def receive(self, reference: Reference, pieces: Iterable[Buffer], *, durable: bool = False) -> Reference:
+        """A new file with the content of which *reference* speaks, under its name unless that is taken here already.
+
+        CorruptEntry, and nothing is left, if *pieces* are something else.
+        """
+        name = reference.name
+        make_folder(os.path.dirname(self.path(name)))
+        try:
+            descriptor = create_file(self.path(name))
+        except FileExistsError:  # the file of another row, which is removed with that
+            name = os.urandom(16).hex()
+            make_folder(os.path.dirname(self.path(name)))
+            descriptor = create_file(self.path(name))
+        size, checksum, state = 0, 0, blake2b(digest_size=16)
+        is_signed = any(reference.digest)
+        try:
+            for piece in pieces:
+                view = memoryview(piece)
+                size, checksum = size + len(view), crc32(view, checksum)
+                if is_signed:
+                    state.update(view)
+                while view:
+                    view = view[os.write(descriptor, view) :]
+            if (size, checksum) != (reference.size, reference.checksum):
+                raise CorruptEntry("the content of a blob file is not the one of which its row speaks")
+            if is_signed and state.digest() != reference.digest:
+                raise CorruptEntry("the content of a blob file is not the one that was signed")
+            if durable:
+                os.fsync(descriptor)
+        except BaseException as error:
+            os.unlink(self.path(name))
+            if isinstance(error, OSError) and error.errno in NO_ROOM:
+                raise self._full(error, reference.size) from error
+            raise
+        finally:
+            os.close(descriptor)
+        return reference._replace(name=name)
+
+    def _full(self, error: OSError, size: int) -> StashFull:
+        return StashFull(error.errno, f"no room for {size:,} bytes in {self.folder}; free some, or clear a stash")
 
     def with_digest(self, reference: Reference, *, is_needed: bool) -> Reference:
         """*reference* as the row of a file needs it that another process has written: with a digest if it is to be signed."""

@@ -6,7 +6,6 @@ import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from html import escape
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -50,7 +49,9 @@ class Difference:
         return "\n".join([f"{self.title}:", *self.lines, *(["..."] if self.unlisted else [])])
 
     def _repr_html_(self) -> str:
-        return f"<pre>{escape(repr(self))}</pre>"
+        from hashstash.display.reports import html_of_difference
+
+        return html_of_difference(self)
 
 
 def diff(store: Store, key: Any, a: int, b: int) -> Difference:

@@ -60,6 +60,8 @@ class Engine(ABC):
     """The keywords of the constructor that follow from the stash's own settings, such as ``durable``."""
     keeps_files: bool = True
     """Whether the place that the constructor gets is a local folder; else it is only a name in some other storage."""
+    knows_size: bool = False
+    """Whether ``size_bytes`` is told without a look at the rows."""
     needs_local_disk: ClassVar[bool] = False
     """Whether a folder on a network, FUSE or drive mount must be warned of: it needs memory maps or exact file locks."""
 
@@ -251,6 +253,7 @@ class EngineWrapper(Engine):
         self.title = inner.title
         self.capabilities = inner.capabilities
         self.keeps_files = inner.keeps_files
+        self.knows_size = inner.knows_size
         self._sections = SectionTable(self._wrap)
 
     @abstractmethod

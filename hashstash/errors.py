@@ -13,6 +13,7 @@ StashError
 ├── StashLocked (TimeoutError)        another process has kept the storage locked for too long
 ├── StashFull (OSError)               the disk, the quota or the size limit leaves no room
 ├── ServerUnavailable (ConnectionError)   the server of the stash cannot be reached, or does not let us in
+├── BadArchive (ValueError)           a file that is no archive of stashes, or one that is damaged
 ├── CannotTravel (TypeError)          a function, an argument or a result that no worker process can be sent
 ├── WorkerDied (RuntimeError)         the process that computed an item of a map ended before it had a result
 ├── NotComputed (RuntimeError)        an item of a map that was interrupted or cancelled before its turn came
@@ -78,6 +79,10 @@ class StashFull(StashError, OSError):
 
 class ServerUnavailable(StashError, ConnectionError):
     """The server that keeps the rows cannot be reached, does not answer in time, or does not let this user in."""
+
+
+class BadArchive(StashError, ValueError):
+    """A file that is no archive of stashes, or is damaged, or claims more than anybody may; nothing was imported."""
 
 
 class CannotTravel(StashError, TypeError):

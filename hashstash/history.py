@@ -54,6 +54,15 @@ class VersionInfo:
         return f"<{', '.join(parts)}>"
 
 
+class Versions(list[VersionInfo]):
+    """Versions of a key, oldest first; in a notebook a table of them."""
+
+    def _repr_html_(self) -> str:
+        from hashstash.display.entries import html_of_versions
+
+        return html_of_versions(self)
+
+
 class _Row(NamedTuple):
     version: int
     address: bytes
@@ -87,9 +96,9 @@ def entries_of(store: Store, key: Any) -> Iterator[Entry]:
             yield entry
 
 
-def infos(store: Store, key: Any) -> list[VersionInfo]:
+def infos(store: Store, key: Any) -> Versions:
     """What is known of the versions at *key* without decoding them, oldest first; those that cannot be read are left out."""
-    found: list[VersionInfo] = []
+    found = Versions()
     bad: list[int] = []
     address = store.keys.address(key)
     for row in _rows(store, key):

@@ -101,6 +101,11 @@ class Report(Sequence[Problem]):
             lines.append(f"({self.aside} bad row{'s' * (self.aside != 1)} kept aside earlier)")
         return "\n".join(lines)
 
+    def _repr_html_(self) -> str:
+        from hashstash.display.reports import html_of_report
+
+        return html_of_report(self)
+
     def __add__(self, other: Report) -> Report:
         """Both reports as one."""
         both = self.problems + other.problems
@@ -134,6 +139,11 @@ class Repairs:
         )
         lines = [", ".join(done) or "nothing to repair", *(f"- {item}" for item in self.moved)]
         return "\n".join([*lines, *(["left as it is:", *(f"- {item}" for item in self.left)] if self.left else [])])
+
+    def _repr_html_(self) -> str:
+        from hashstash.display.reports import html_of_repairs
+
+        return html_of_repairs(self)
 
     def __add__(self, other: Repairs) -> Repairs:
         """Both as one."""

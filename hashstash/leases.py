@@ -58,13 +58,35 @@ class Rows(Protocol):
         """Where the rows lie."""
 
 
+class _Sight:
+    """What one who waits has seen of a row, be it in one try or in many."""
+
+    __slots__ = ("looked_at", "unchanged", "write_id")
+
+    def __init__(self) -> None:
+        self.write_id = b""
+        self.unchanged = 0.0
+        self.looked_at: float | None = None
+
+    def look(self, row: bytes) -> float:
+        """How long the row has been like this, as far as it was watched: while this process stood still, it saw nothing."""
+        now = time.monotonic()
+        if row[WRITE_ID] != self.write_id:
+            self.write_id, self.unchanged = row[WRITE_ID], 0.0
+        elif self.looked_at is not None:
+            self.unchanged += min(now - self.looked_at, 2 * _LONGEST_PAUSE)
+        self.looked_at = now
+        return self.unchanged
+
+
 class _Lease:
     """The row of a name, held or to be had."""
 
-    def __init__(self, rows: Rows, name: str, seconds: float) -> None:
+    def __init__(self, rows: Rows, name: str, seconds: float, sight: _Sight | None = None) -> None:
         self.rows = rows
         self.address = name.encode("utf-8", "surrogatepass")
         self.seconds = seconds
+        self.sight = sight or _Sight()
         self.ours: list[bytes] = []
         """The write id that the row has while we hold it; two of them when it is not known whether the last one arrived."""
         self.guard = threading.Lock()
@@ -73,7 +95,6 @@ class _Lease:
 
     def acquire(self, deadline: float | None) -> bool:
         """Wait until *deadline* for the row; return whether it is now ours. After an interrupt it may be, too: release it."""
-        seen, unchanged, looked_at = b"", 0.0, time.monotonic()
         pause = _FIRST_PAUSE
         if self._take(None):
             return True
@@ -83,18 +104,12 @@ class _Lease:
                 if self._take(None if row is None else row[WRITE_ID]):
                     return True
                 continue  # another one was faster
-            now = time.monotonic()
-            if row[WRITE_ID] != seen:
-                seen, unchanged = row[WRITE_ID], 0.0
-            else:
-                unchanged += min(now - looked_at, 2 * _LONGEST_PAUSE)  # while this process stood still, it saw nothing
-            looked_at = now
-            if unchanged >= _lease_of(row) or _is_gone(row):
+            if self.sight.look(row) >= _lease_of(row) or _is_gone(row):
                 logger.debug("%s: %s did not renew its lease", self.rows.location(), _holder_of(row))
-                if self._take(seen):
+                if self._take(row[WRITE_ID]):
                     return True
                 continue
-            if deadline is not None and now >= deadline:
+            if deadline is not None and time.monotonic() >= deadline:
                 return False
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
@@ -241,7 +256,7 @@ class LeaseLock:
     again; a forked child holds nothing.
     """
 
-    __slots__ = ("_key", "_lease", "_local", "_rows", "name")
+    __slots__ = ("_key", "_lease", "_local", "_rows", "_sight", "name")
 
     def __init__(self, rows: Rows, name: str, lease: float = LEASE) -> None:
         self.name = name
@@ -249,15 +264,19 @@ class LeaseLock:
         self._lease = lease
         self._key = (rows.location(), name)
         self._local = KeyLock(None, "\0".join(self._key))
+        self._sight = _Sight()
 
     def acquire(self, timeout: float | None = None) -> bool:
-        """Wait at most *timeout* seconds (``None``: for ever) for the lock; return whether it is now held."""
+        """Wait at most *timeout* seconds (``None``: for ever) for the lock; return whether it is now held.
+
+        Many short tries through one object find out as well as a long one that the holder is dead.
+        """
         deadline = None if timeout is None else time.monotonic() + timeout
         if not self._local.acquire(timeout):
             return False
         if self._local.depth > 1:
             return True
-        lease = _Lease(self._rows, self.name, self._lease)
+        lease = _Lease(self._rows, self.name, self._lease, self._sight)
         try:
             if lease.acquire(deadline):
                 _heart.add(self._key, lease)

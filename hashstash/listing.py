@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
-_HEAD = 4096
+HEAD = 4096
 """Enough for the header, the key and the notes of nearly every entry."""
 
 
@@ -59,7 +59,7 @@ def each(
     if context or not store.is_plain:
         plain_view = None
     bad = 0
-    for address, blob in store.engine.heads(_HEAD) if heads_only else store.engine.rows():
+    for address, blob in store.engine.heads(HEAD) if heads_only else store.engine.rows():
         if plain_view is not None and (plain := unpack_plain(blob, address)) is not None:
             key = plain_key(blob)
             if not key_is_code(key):
@@ -71,7 +71,7 @@ def each(
                     yield result
                     continue
         try:
-            entry = _opened(store, address, blob) if heads_only else unpack(blob, address)
+            entry = open_head(store, address, blob) if heads_only else unpack(blob, address)
             if not with_expired and entry.is_expired():
                 continue
             if entry.metadata[: len(context)] != context:
@@ -90,9 +90,9 @@ def each(
         warnings.warn(text, RuntimeWarning, stacklevel=2)
 
 
-def _opened(store: Store, address: bytes, head: bytes) -> Entry:
+def open_head(store: Store, address: bytes, head: bytes) -> Entry:
     """The entry whose row begins with *head*, or is that; read as a whole where its beginning does not say enough."""
-    if len(head) != _HEAD:  # a storage that cannot give less has given the whole
+    if len(head) != HEAD:  # a storage that cannot give less has given the whole
         return unpack(head, address)
     entry = unpack_head(head, address)
     if entry is not None:

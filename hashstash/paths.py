@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import stat
@@ -201,6 +202,7 @@ def _mount_of(path: str, device: str, table: str) -> Mount | None:
     return max(reversed(candidates), key=lambda mount: len(mount.point), default=None)
 
 
+@functools.lru_cache(maxsize=512)  # of lines, which say all: the table itself is read each time
 def _mount(line: str) -> Mount | None:
     head, separator, tail = line.partition(" - ")
     fields, kind = head.split(" "), tail.split(" ", 1)[0]

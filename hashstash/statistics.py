@@ -90,6 +90,11 @@ class Counts:
     def __repr__(self) -> str:
         return "Counts(" + ", ".join(f"{field.name}={getattr(self, field.name)!r}" for field in fields(self)) + ")"
 
+    def _repr_html_(self) -> str:
+        from hashstash.display.reports import html_of_counts
+
+        return html_of_counts(self)
+
 
 class Stats:
     """The counts of one stash object in this process, as they are now; ``total`` has those of everybody.
@@ -108,6 +113,11 @@ class Stats:
 
     def __dir__(self) -> list[str]:
         return [*super().__dir__(), *(field.name for field in fields(Counts)), "hit_rate"]
+
+    @property
+    def mine(self) -> Counts:
+        """What this object has done, as one piece."""
+        return self._store.counts
 
     @property
     def total(self) -> Counts:
@@ -131,10 +141,9 @@ class Stats:
         return "\n".join([*lines, *(f"{name:<12}{mine:<{width}}  {total}" for (name, mine), (_, total) in both)])
 
     def _repr_html_(self) -> str:
-        both = zip(self._store.counts.rows(), self._shown_total().rows(), strict=True)
-        rows = "".join(f"<tr><th>{name}</th><td>{mine}</td><td>{total}</td></tr>" for (name, mine), (_, total) in both)
-        head = "<tr><th></th><th>this object</th><th>in all</th></tr>"
-        return f"<table><thead>{head}</thead><tbody>{rows}</tbody></table>"
+        from hashstash.display.reports import html_of_stats
+
+        return html_of_stats(self)
 
     def _shown_total(self) -> Counts:
         try:

@@ -19,6 +19,8 @@ from hashstash.trust import Trust
 from hashstash.writing import BAD
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
     from hashstash.engine import Engine
     from hashstash.store import Store
 
@@ -84,29 +86,41 @@ def size_bytes(store: Store) -> int:
     return total + (store.blobs.size_bytes() if store.blobs is not None else 0)
 
 
-def trust_all(store: Store, *, everything: bool = False) -> int:
+def trust_all(store: Store, *, everything: bool = False, only: Mapping[bytes, bytes] | None = None) -> int:
     """Sign every foreign code entry with this user's key, so that it is decoded from now on; return how many.
 
-    With *everything*, data entries too: what a signature permits beyond decoding is up to whoever reads them.
+    With *everything*, data entries too: what a signature permits beyond decoding is up to whoever reads them. *only*: addresses
+    with the :func:`content_digest` of what was seen there; what has come or changed since then is left as it is.
     """
     signed = 0
-    for engine in (store.engine, store.engine.section(HISTORY)):
-        for address, blob in list(engine.rows()):
-            with contextlib.suppress(BadEntry):  # what was changed or tampered with is not made good by trusting it
-                signed += _trust_row(store, engine, address, unpack(blob), everything=everything)
+    for engine, address, entry in untrusted(store, everything=everything):
+        if only is None or only.get(address) == content_digest(entry):
+            signed += _sign(store, engine, address, entry)
     return signed
 
 
-def _trust_row(store: Store, engine: Engine, address: bytes, entry: Entry, *, everything: bool) -> bool:
-    keyring = trusting.keyring()
-    needs_trust = everything or entry.is_code or key_is_code(entry.key) or store.trust is Trust.STRICT
-    if not needs_trust or keyring.verifies(entry, store.namespace):
-        return False
+def untrusted(store: Store, *, everything: bool = False) -> Iterator[tuple[Engine, bytes, Entry]]:
+    """What :func:`trust_all` would sign, each with the engine and the address at which it lies."""
+    for engine in (store.engine, store.engine.section(HISTORY)):
+        for address, blob in list(engine.rows()):
+            with contextlib.suppress(BadEntry):  # what was changed or tampered with is not made good by trusting it
+                entry = unpack(blob)
+                needs_trust = everything or entry.is_code or key_is_code(entry.key) or store.trust is Trust.STRICT
+                if needs_trust and not trusting.keyring().verifies(entry, store.namespace):
+                    if entry.flags & Flag.BLOB and store.blobs is not None:
+                        _fill_digest(store.blobs, entry)
+                    yield engine, address, entry
+
+
+def content_digest(entry: Entry) -> bytes:
+    """A digest of all that a signature of *entry*, as :func:`untrusted` gives it, would cover."""
+    return blake2b(entry.body(), digest_size=16).digest()
+
+
+def _sign(store: Store, engine: Engine, address: bytes, entry: Entry) -> bool:
     if key_is_code(entry.key):
         entry.flags |= Flag.CODE
-    if entry.flags & Flag.BLOB and store.blobs is not None:
-        _fill_digest(store.blobs, entry)
-    keyring.sign(entry, store.namespace)
+    trusting.keyring().sign(entry, store.namespace)
     return engine.swap(address, entry.write_id, entry.pack())
 
 

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import re
 import reprlib
+import time
 from typing import Any
 
 _SIZES = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
 _SIZES |= {"kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30, "tib": 1 << 40}
+_SHORT_TIMES = ((0.0000995, "\u00b5s", 0.000001), (0.0995, "ms", 0.001), (59.95, "s", 1.0))
+_LONG_TIMES = (("d", 86400, "h", 3600), ("h", 3600, "min", 60), ("min", 60, "s", 1))
+_WHOLE_DAYS = 10
+_MANY_DAYS = 1e6
 _MANY = 50
+_VECTOR = 8
 _brief = reprlib.Repr()
 _brief.maxstring = _brief.maxother = _brief.maxlong = 200
 _brief.maxlist = _brief.maxtuple = _brief.maxdict = _brief.maxset = _brief.maxfrozenset = 20
@@ -36,22 +43,85 @@ def parse_size(size: float | str) -> float:
 
 
 def duration(seconds: float) -> str:
-    """A length of time, as in ``1.5 s`` or ``3 d``."""
+    """A length of time, as in ``20 ms``, ``1.5 s``, ``5 min 20 s`` or ``3 d``."""
     if seconds == 0:
         return "0 s"
-    for most, unit, length in ((0.0995, "ms", 0.001), (99.5, "s", 1.0), (5970.0, "min", 60.0), (169200.0, "h", 3600.0)):
+    for most, unit, length in _SHORT_TIMES:
         if abs(seconds) < most:
             return f"{seconds / length:.3g} {unit}"
-    return f"{seconds / 86400:.4g} d"
+    return "-" + long_duration(-seconds) if seconds < 0 else long_duration(seconds)
+
+
+def long_duration(seconds: float) -> str:
+    """A length of time in whole seconds, or in the two units that say most: ``42 s``, ``5 min 20 s``, ``3 d 4 h``."""
+    days = seconds / 86400
+    if not math.isfinite(days):  # what others have stored may say anything
+        return "for ever" if days > 0 else "?"
+    if days >= _WHOLE_DAYS:
+        return f"{days:.0f} d" if days < _MANY_DAYS else f"{days:.3g} d"
+    for unit, length, smaller, part in _LONG_TIMES:
+        whole, rest = divmod(round(seconds / part), length // part)
+        if whole:
+            return f"{whole} {unit}" + (f" {rest} {smaller}" if rest else "")
+    return f"{seconds:.0f} s"
+
+
+def ago(moment: float) -> str:
+    """How long ago a moment was, in seconds since the epoch, as in ``2 h ago``."""
+    passed = max(0.0, time.time() - moment)
+    for length, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if passed >= length:
+            return f"{int(passed / length)} {unit} ago"
+    return "just now"
+
+
+def counted(count: int, noun: str) -> str:
+    """A number of things, as in ``1 record`` and ``1,200 records``."""
+    if count == 1:
+        return f"1 {noun}"
+    plural = f"{noun[:-1]}ies" if noun.endswith("ry") else f"{noun}es" if noun.endswith("sh") else f"{noun}s"
+    return f"{count:,} {plural}"
+
+
+def printable(text: str) -> str:
+    """*text* as it may be printed, whoever has written it: but for ends of lines and tabs, what steers a terminal is escaped."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() or char in "\n\t" else ascii(char)[1:-1] for char in text)
 
 
 def shortened(value: Any, most: int) -> str:
-    """The ``repr`` of *value* on one line of at most *most* characters, whatever its class does."""
+    """The ``repr`` of *value* on one line of at most *most* characters, whatever its class does.
+
+    Of an array or a frame that does not fit, the kind and the shape: ``<DataFrame 1000 x 3>``.
+    """
     try:
-        text = "".join(char if char.isprintable() else " " for char in _repr(value, 4 * most)[: 4 * most])
+        form = _by_shape(value)
+        text = form if form and not _is_vector(value) else _in_one_line(_repr(value, 4 * most)[: 4 * most])
+        text = form if form and len(text) > most else text
     except Exception:  # noqa: BLE001  the class is the user's
-        text = f"<{type(value).__name__}>"
+        text = f"<{_in_one_line(type(value).__name__)}>"
     return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def _in_one_line(text: str) -> str:
+    """*text* with one blank for each piece of it that cannot be printed, such as the end of a line and what it is indented by."""
+    if text.isprintable():
+        return text
+    return re.sub(" *\n[\n ]*", " ", "".join(char if char.isprintable() else "\n" for char in text)).strip()
+
+
+def _by_shape(value: Any) -> str:
+    """The kind and the shape of an array or a frame; empty for anything else, and for a scalar."""
+    shape = getattr(value, "shape", None)
+    if not isinstance(shape, tuple) or not shape or type(value).__module__ == "builtins":
+        return ""
+    return f"<{_in_one_line(type(value).__name__)} {' x '.join(map(str, shape))}>"
+
+
+def _is_vector(value: Any) -> bool:
+    """Whether it is a row of a few numbers, which are soon said."""
+    return hasattr(type(value), "strides") and len(value.shape) == 1 and len(value) <= _VECTOR
 
 
 def _repr(value: Any, most: int) -> str:

@@ -149,7 +149,7 @@ def _commit(store: Store, address: bytes, entry: Entry) -> bool:
     """Write the row; ``False`` if another writer came in between where that matters."""
     old = store.engine.get(address) if store.needs_head or store.may_have_blobs else None
     if old is not None and store.append and versions.is_end(old):
-        _finish_removal(store, address, old)
+        finish_removal(store, address, old)
         return False
     head = _head(store, address, old) if old is not None and store.needs_head else None
     final = entry
@@ -258,7 +258,7 @@ def _evict_versions(store: Store, address: bytes) -> int:
     return sum(_gone(store, row) for row in removed)
 
 
-def _finish_removal(store: Store, address: bytes, end: bytes) -> None:
+def finish_removal(store: Store, address: bytes, end: bytes) -> None:
     """Wait until whoever removes the entry at *address* is done; if he is not there any more, do it."""
     with _removing(store, address):
         if store.engine.get(address) == end:

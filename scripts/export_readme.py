@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from pathlib import Path
@@ -51,11 +52,24 @@ def _outputs(outputs: list[Any]) -> str:
 def execute(path: Path) -> None:
     """Run the notebook at *path* from an empty cache, and keep its outputs in it."""
     notebook = read(path)
-    with own_cache():
+    with own_cache() as folder:
         run(notebook, path.parent)
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
+        if "outputs" in cell:
+            cell.outputs = _as_at_home(cell.outputs, folder)
     nbformat.write(notebook, path)
+
+
+def _as_at_home(shown: Any, folder: str) -> Any:
+    """What was *shown*, with the user's cache where readers have it in place of the one in *folder*."""
+    if isinstance(shown, str):
+        return shown.replace(os.path.join(folder, "cache"), "~/.cache")
+    if isinstance(shown, list):
+        return [_as_at_home(part, folder) for part in shown]
+    if isinstance(shown, dict):
+        return type(shown)({name: _as_at_home(part, folder) for name, part in shown.items()})
+    return shown
 
 
 def main() -> int:

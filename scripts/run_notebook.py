@@ -7,7 +7,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,9 @@ class CellTime:
     source: str
     seconds: float
     status: str
-    """What the status line of ``%%stash`` said; empty for other cells."""
+    """What the status line of the cell said; empty for cells that are not stashed."""
+    shown: list[Any] = field(default_factory=list)
+    """Everything else that the cell showed."""
 
 
 def private_environment(folder: str) -> dict[str, str]:
@@ -69,7 +71,7 @@ def run(notebook: Any, folder: Path = ROOT) -> list[CellTime]:
             number += 1
             started = time.perf_counter()
             client.execute_cell(cell, index, execution_count=number)
-            times.append(CellTime(number, cell.source, time.perf_counter() - started, _status(cell)))
+            times.append(CellTime(number, cell.source, time.perf_counter() - started, _status(cell), _shown(cell)))
     return times
 
 
@@ -78,6 +80,10 @@ def _status(cell: Any) -> str:
         if output.get("metadata", {}).get("hashstash"):
             return str(output.data.get("text/plain", ""))
     return ""
+
+
+def _shown(cell: Any) -> list[Any]:
+    return [output for output in cell.outputs if not output.get("metadata", {}).get("hashstash")]
 
 
 def notebooks() -> list[Path]:

@@ -147,6 +147,20 @@ def test_who_gives_no_sign_of_life_is_taken_over_after_a_lease(rows, stranger, m
         assert time.monotonic() - started >= SHORT
 
 
+def test_who_only_tries_now_and_then_takes_over_too(rows, stranger, monkeypatch):
+    """As those do who must not block while they wait: event loops, cells that show how long they have been waiting."""
+    monkeypatch.setattr(
+        leases._Heart, "_renew", staticmethod(lambda lease: setattr(lease, "due", time.monotonic() + 1))
+    )
+    with LeaseLock(rows, "a", SHORT):
+        lock, started = LeaseLock(stranger, "a", 60.0), time.monotonic()
+        while not lock.acquire(0):
+            assert time.monotonic() - started < 30
+            time.sleep(0.02)
+        assert time.monotonic() - started >= SHORT
+        lock.release()
+
+
 def test_a_holder_who_was_taken_over_takes_nothing_away(rows, stranger, monkeypatch):
     """The row is the other one's now: giving back what was lost leaves it alone."""
     monkeypatch.setattr(

@@ -57,7 +57,22 @@ def test_a_size_of_another_type_is_named(size):
         (0.0015, "1.5 ms"),
         (0.5, "0.5 s"),
         (59, "59 s"),
+        (0.0000013, "1.3 \u00b5s"),
+        (0.00021, "0.21 ms"),
+        (59.96, "1 min"),
+        (99, "1 min 39 s"),
         (120, "2 min"),
+        (320, "5 min 20 s"),
+        (7500, "2 h 5 min"),
+        (273_600, "3 d 4 h"),
+        (7 * 86400 - 0.3, "7 d"),
+        (86_399, "1 d"),
+        (7199, "2 h"),
+        (9.99 * 86400, "10 d"),
+        (-90, "-1 min 30 s"),
+        (float("inf"), "for ever"),
+        (float("nan"), "?"),
+        (1e300, "1.16e+295 d"),
         (7200, "2 h"),
         (86400 * 3, "3 d"),
         (86400 * 400, "400 d"),
@@ -70,6 +85,11 @@ def test_durations_are_written(seconds, text):
 class Rude:
     def __repr__(self):
         raise RuntimeError("no")
+
+
+class Poem:
+    def __repr__(self):
+        return "one\n\t  two \x1b[31m\n"
 
 
 class Liar:
@@ -87,10 +107,22 @@ class Liar:
         (Liar(), "<Liar>"),
         ("\ud800", "'\\ud800'"),
         ({"b": 1, "a": 2}, "{'b': 1, 'a': 2}"),
+        ("a  b", "'a  b'"),
+        (Poem(), "one two [31m"),
     ],
 )
 def test_values_are_shown_shortly(value, text):
     assert shortened(value, 20) == text
+
+
+def test_arrays_and_frames_are_shown_by_their_shapes_unless_they_are_short():
+    numpy = pytest.importorskip("numpy", reason="the package numpy is not installed")
+    assert shortened(numpy.zeros((1000, 3)), 40) == "<ndarray 1000 x 3>"
+    assert shortened(numpy.array([1, 2]), 40) == "array([1, 2])"
+    assert shortened(numpy.array([0.123456789] * 8), 40) == "<ndarray 8>"
+    assert shortened(numpy.float64(1.5), 40) == repr(numpy.float64(1.5))
+    pandas = pytest.importorskip("pandas", reason="the package pandas is not installed")
+    assert shortened(pandas.DataFrame({"a": [1, 2]}), 40) == "<DataFrame 2 x 1>"
 
 
 def test_a_large_value_is_not_looked_at_as_a_whole():

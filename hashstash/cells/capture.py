@@ -1,9 +1,9 @@
 """What a cell shows, recorded while it is shown, and shown again in the same order.
 
 An event is plain data: ``["stream", name, text]``, ``["display", data, metadata, transient, is_update]``, ``["clear",
-wait]``, or ``["result", data, metadata]`` for a value that the cell displayed before its last line. Writes and
-publications are heard on the objects that are already there, never by swapping them, so that log handlers made long
-ago are heard too.
+wait]``, ``["result", data, metadata]`` for a value that the cell displayed before its last line, or ``["value"]`` where the
+shell displayed the last value; without that one, it comes after everything else. Writes and publications are heard on the
+objects that are already there, never by swapping them, so that log handlers made long ago are heard too.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from contextlib import AbstractContextManager
 
     from hashstash.cells.shell import Shell
 
@@ -62,7 +63,12 @@ class Recorder:
         self._listen(sys.stderr, "write", lambda write: self._tee("stderr", write))
         self._listen(self.shell.display_pub, "publish", self._tee_publish)
         self._listen(self.shell.display_pub, "clear_output", self._tee_clear)
-        self._listen(sys, "displayhook", self._tee_result)
+        hook = getattr(self.shell, "displayhook", None)
+        if hook is not None and sys.displayhook is hook:
+            self._listen(hook, "compute_format_data", self._tee_format)
+            self._listen(sys, "displayhook", self._tee_display)
+        else:
+            self._listen(sys, "displayhook", self._tee_result)
         return self
 
     def __exit__(self, *_exception: object) -> None:
@@ -98,11 +104,14 @@ class Recorder:
 
         self._undo.append(undo)
 
-    @contextmanager
-    def _pause(self) -> Iterator[None]:
+    def _pause(self) -> AbstractContextManager[None]:
         """Within: what one event causes is not a second event (a terminal prints what is published)."""
+        return self._set_paused(True)
+
+    @contextmanager
+    def _set_paused(self, is_paused: bool, /) -> Iterator[None]:
         outer = self._is_paused()
-        self._paused.here = True
+        self._paused.here = is_paused
         try:
             yield
         finally:
@@ -154,6 +163,24 @@ class Recorder:
 
         return tee
 
+    def _tee_format(self, compute: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        """A value of which the shell asks how it looks is one that it shows; what its ``repr`` prints is the cell's own."""
+
+        def tee(value: Any) -> Any:
+            with self._set_paused(False):
+                data, metadata = compute(value)
+                self._add(["result", static_data(data), metadata])
+            return data, metadata
+
+        return tee
+
+    def _tee_display(self, display: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        def tee(value: Any) -> Any:
+            with self._pause():  # a terminal prints the value
+                return display(value)
+
+        return tee
+
     def _tee_result(self, display: Callable[[Any], Any]) -> Callable[[Any], Any]:
         def tee(value: Any) -> Any:
             if value is not None:
@@ -162,6 +189,17 @@ class Recorder:
                 return display(value)
 
         return tee
+
+    def mark_value(self) -> None:
+        """What was displayed last is the cell's own value: it will be there as itself, not only as it looked."""
+        for place in reversed(range(len(self.events))):
+            if self.events[place][0] == "result":
+                self.events[place] = ["value"]
+                return
+
+    def shows_live_widgets(self) -> bool:
+        """Whether a widget was displayed that is more than a progress bar: shown again, it would be dead."""
+        return any(event[0] == "display" and _is_live(event[1]) for event in self.events)
 
 
 def mime_bundle(shell: Shell, value: Any) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -175,14 +213,22 @@ def static_data(data: dict[str, Any]) -> dict[str, Any]:
     return {mime: content for mime, content in data.items() if mime != WIDGET_VIEW}
 
 
-def replay(shell: Shell, events: Iterable[Event], *, is_trusted: bool) -> int:
-    """Show recorded events again, in order; return how many displays were left out because nobody trusts them."""
+def replay(
+    shell: Shell, events: Iterable[Event], *, is_trusted: bool, show_value: Callable[[], None] | None = None
+) -> int:
+    """Show recorded events again, in order; return how many displays were left out because nobody trusts them.
+
+    ``show_value()`` displays the last value, if that is not left to the caller: at its place, else at the end.
+    """
     hidden = 0
+    last = ""
     for kind, *content in events:
         if kind == "stream":
             name, text = content
+            if last not in ("", name):
+                flush_streams()  # at each change, as when they were written; displays flush by themselves
+            last = name
             (sys.stdout if name == "stdout" else sys.stderr).write(text)
-            flush_streams()
         elif kind == "display":
             data, metadata, transient, is_update = content
             shown = showable(data, is_trusted=is_trusted)
@@ -193,6 +239,11 @@ def replay(shell: Shell, events: Iterable[Event], *, is_trusted: bool) -> int:
             shell.display_pub.clear_output(wait=content[0])
         elif kind == "result":
             sys.displayhook(StoredResult(showable(content[0], is_trusted=is_trusted), content[1]))
+        elif kind == "value" and show_value is not None:
+            show_value()
+            show_value = None
+    if show_value is not None:
+        show_value()
     return hidden
 
 
@@ -214,11 +265,20 @@ def showable(data: dict[str, Any], *, is_trusted: bool) -> dict[str, Any]:
     return data if is_trusted else {mime: content for mime, content in data.items() if mime in SAFE_MIMES}
 
 
-def _last_text(data: dict[str, Any]) -> str:
-    """How a widget looks now, as text: a progress bar as it ended."""
+def _widget_of(data: dict[str, Any]) -> Any:
+    """The live widget behind a display, or ``None``."""
     widgets = sys.modules.get("ipywidgets.widgets.widget")
     known = getattr(widgets, "_instances", None) or getattr(getattr(widgets, "Widget", None), "widgets", {})
-    widget = known.get(data[WIDGET_VIEW].get("model_id"))
+    return known.get(data[WIDGET_VIEW].get("model_id"))
+
+
+def _is_live(data: dict[str, Any]) -> bool:
+    return WIDGET_VIEW in data and not type(_widget_of(data)).__module__.startswith(("tqdm.", "hashstash."))
+
+
+def _last_text(data: dict[str, Any]) -> str:
+    """How a widget looks now, as text: a progress bar as it ended."""
+    widget = _widget_of(data)
     first = str(data.get("text/plain", ""))
     if widget is None:
         return first

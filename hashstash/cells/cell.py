@@ -54,6 +54,7 @@ class Cell:
 
     def run(self) -> Any:
         """Run the cell in the user's namespace and return the value of its last expression."""
+        __tracebackhide__ = True
         value = None
         for code, is_last in self._codes(flags=0):
             outcome = eval(code, self.shell.user_ns)  # noqa: S307 - the user's own cell
@@ -62,6 +63,7 @@ class Cell:
 
     async def run_async(self) -> Any:
         """The same for a cell with ``await`` at its top."""
+        __tracebackhide__ = True
         value = None
         for code, is_last in self._codes(flags=_TOP_LEVEL_AWAIT):
             outcome = eval(code, self.shell.user_ns)  # noqa: S307 - the user's own cell
@@ -71,12 +73,15 @@ class Cell:
         return value
 
     def _codes(self, *, flags: int) -> Iterator[tuple[CodeType, bool]]:
-        """The compiled parts in their order; the last may be an expression whose value is the cell's."""
+        """The compiled parts in their order; the last may be an expression whose value is the cell's.
+
+        As the shell does it, each statement by itself: a debugger then stops where it stops in a plain cell.
+        """
         tree = self.shell.transform_ast(parse(self.shell, self.source))
         filename = self.shell.compile.cache(self.source, cell_number(self.shell))
         body, shown, last = _split(tree.body, self.shell.ast_node_interactivity)
-        if body:
-            yield self._compile(ast.Module(body, []), filename, "exec", flags), False
+        for statement in body:
+            yield self._compile(ast.Module([statement], []), filename, "exec", flags), False
         for node in shown:
             yield self._compile(ast.Interactive([node]), filename, "single", flags), False
         if last is not None:
@@ -85,7 +90,8 @@ class Cell:
     def _compile(self, tree: ast.AST, filename: str, mode: str, flags: int) -> CodeType:
         with self.shell.compile.extra_flags(flags):
             code: CodeType = self.shell.compile(tree, filename, mode)
-        return code
+        rename = getattr(self.shell, "_update_code_co_name", None)  # IPython 7.34 to 8: tracebacks name the line
+        return code if rename is None else rename(code)
 
 
 async def _awaitable(coroutine: Awaitable[Any]) -> Any:
@@ -112,6 +118,8 @@ def kind_of(shell: Shell, text: str) -> Literal["plain", "awaits", "broken"]:
 
 def ends_with_semicolon(source: str) -> bool:
     """Whether the last token of the code is ``;``."""
+    if ";" not in source:
+        return False  # as nearly always
     last = ""
     try:
         for token in tokenize.generate_tokens(io.StringIO(source).readline):

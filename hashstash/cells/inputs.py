@@ -20,7 +20,7 @@ from hashstash.cells.views import WINDOW, open_window
 from hashstash.fingerprint import Fingerprinter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from hashstash.cells.objects import State
     from hashstash.cells.shell import Shell
@@ -54,10 +54,10 @@ class Callees:
 class Inputs:
     """The variables of a shell, looked at before a cell runs."""
 
-    def __init__(self, shell: Shell) -> None:
+    def __init__(self, shell: Shell, *, check: Callable[[], None] | None = None) -> None:
         self.shell = shell
         self.namespace = shell.user_ns
-        self.fingerprinter = Fingerprinter(namespace=shell.user_ns)
+        self.fingerprinter = Fingerprinter(namespace=shell.user_ns, check=check)
         self._walks: dict[str, Walk | None] = {}
 
     def names(self) -> frozenset[str]:

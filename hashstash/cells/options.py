@@ -24,8 +24,16 @@ class CellOptions:
     replays: bool = True
     watches_files: bool = True
     rng: bool = False
+    waits: bool = True
+    """Whether to wait for another kernel that runs the same cell with the same inputs."""
     quiet: bool = False
     verbose: bool = False
+    min_seconds: float = 0.0
+    """Seconds that the run must take to be stored."""
+    max_size: int | None = None
+    """Bytes of variables beyond which the run is not stored."""
+    shows_value: bool = False
+    """The shell runs the cell itself: its last value is displayed while it runs, at its place among the outputs."""
 
     def keeps(self, name: str) -> bool:
         """Whether the variable is stored and restored."""

@@ -7,11 +7,14 @@ and show text. It imports nothing, and touches no object that is there.
 from __future__ import annotations
 
 import importlib
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hashstash.cells import leftovers, objects, surroundings
 from hashstash.cells.capture import StoredResult, replay, showable
+from hashstash.cells.interrupts import HeldBack
+from hashstash.cells.journal import Journal
 from hashstash.cells.names import analyse
 from hashstash.cells.objects import CannotRestore
 from hashstash.cells.record import RESULT, joint_sharing
@@ -19,7 +22,7 @@ from hashstash.errors import BadEntry, StashError, UnsupportedValue
 from hashstash.serializers.hashstash.graph import load_roots
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from hashstash.cells.cell import Cell
     from hashstash.cells.inputs import Inputs
@@ -43,6 +46,7 @@ class Restored:
     names: list[str]
     hidden_displays: int = 0
     """Displays that were left out because nobody this user trusts made them."""
+    warning: str = ""
 
 
 @dataclass(slots=True)
@@ -74,10 +78,25 @@ class Restorer:
             if name not in self.record.variables and name != RESULT
         ]
         names = [name for name in self.record.variables if self.options.keeps(name)]
-        self._apply(values, names, [change for change in changes if self.options.keeps(change["token"][0])])
-        surroundings.repeat(outputs.surroundings)
-        hidden = replay(self.inputs.shell, outputs.events, is_trusted=is_trusted) if self.options.replays else 0
-        return Restored(self._result(values, outputs, is_trusted=is_trusted), names, hidden)
+        restored = Restored(self._result(values, outputs, is_trusted=is_trusted), names)
+        self._apply(values, names, [change for change in changes if self.options.keeps(change["token"][0])], outputs)
+        if self.options.replays:
+            self._show(restored, outputs.events, is_trusted=is_trusted)
+        return restored
+
+    def _show(self, restored: Restored, events: list[Any], *, is_trusted: bool) -> None:
+        try:
+            restored.hidden_displays = replay(
+                self.inputs.shell, events, is_trusted=is_trusted, show_value=self._shower(restored.value)
+            )
+        except Exception as error:  # noqa: BLE001 - streams and displays are the user's; the variables are back already
+            restored.warning = f"not all outputs could be shown again: {type(error).__name__}: {error}"
+
+    def _shower(self, value: Any) -> Callable[[], None] | None:
+        """What displays the last value at its place, unless the magic gives it to the shell."""
+        if value is None or not self.options.shows_value:
+            return None
+        return lambda: sys.displayhook(value)
 
     def _outputs(self) -> tuple[Outputs, bool]:
         found = self._read(self.rows.outputs)
@@ -146,16 +165,27 @@ class Restorer:
     def _is_plain(self, value: Any) -> bool:
         return not self.inputs.fingerprinter.walk(value).containers
 
-    def _apply(self, values: dict[str, Any], names: list[str], changes: list[dict[str, Any]]) -> None:
+    def _apply(self, values: dict[str, Any], names: list[str], changes: list[dict[str, Any]], outputs: Outputs) -> None:
+        """Bring everything back, or nothing: interrupts wait until it is over, and an error undoes what was done."""
         for name in self.record.imports if self.record.is_trusted else ():
             importlib.import_module(name)
         targets = [(self.inputs.resolve(change["token"]), change) for change in changes]
-        for target, change in targets:
-            objects.apply(target, change)
-        namespace = self.inputs.namespace
-        for name in filter(self.options.keeps, self.record.deleted):
-            namespace.pop(name, None)
-        namespace.update(self._bindings(values, names))
+        bindings = dict(self._bindings(values, names))
+        deleted = list(filter(self.options.keeps, self.record.deleted))
+        namespace, journal = self.inputs.namespace, Journal()
+        with HeldBack():
+            try:
+                journal.keep_surroundings(outputs.surroundings)
+                surroundings.repeat(outputs.surroundings)
+                for target, change in targets:
+                    journal.keep(target, change)
+                    objects.apply(target, change)
+            except Exception as error:
+                journal.undo()
+                raise Unusable(f"it could not be brought back: {type(error).__name__}: {error}") from error
+            for name in deleted:
+                namespace.pop(name, None)
+            namespace.update(bindings)
 
     def _bindings(self, values: dict[str, Any], names: list[str]) -> Iterator[tuple[str, Any]]:
         for name in names:

@@ -10,16 +10,21 @@ he signs the whole: a stranger's record stays usable as data, and never passes f
 
 from __future__ import annotations
 
+import contextlib
 import time
 import uuid
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 from hashstash.cells.facts import Facts
+from hashstash.cells.interrupts import HeldBack
+from hashstash.errors import BadEntry, StashError
+from hashstash.registry import SERIALIZERS
 from hashstash.upkeep import trust_all
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator, Mapping
 
     from hashstash.codec import Encoded
     from hashstash.entry import Entry
@@ -96,11 +101,40 @@ class Outputs:
     """How the last value looked, where the value itself could not be stored."""
 
 
+@dataclass(frozen=True, slots=True)
+class RecordList:
+    """The records of one cell, as they lie in their row."""
+
+    digest: bytes
+    """Of the cell's code."""
+    entry: Entry
+    rows: list[dict[str, Any]]
+
+    @property
+    def foreign(self) -> list[dict[str, Any]]:
+        """Those that nobody this user trusts made."""
+        return [row for row in self.rows if _FOREIGN in row]
+
+    @property
+    def records(self) -> list[Record]:
+        """All of them that are of a format that this version reads."""
+        rows = [row for row in self.rows if row["format"] == FORMAT]
+        return [Record.from_data(row, is_trusted=_FOREIGN not in row) for row in rows]
+
+    @property
+    def content(self) -> bytes:
+        """A digest of all of them, marks included."""
+        encoded = SERIALIZERS.load("hashstash").dumps(self.rows)
+        return blake2b(b"".join((encoded.document, *encoded.buffers)), digest_size=16).digest()
+
+
 class Rows:
     """The records in one stash."""
 
     def __init__(self, stash: HashStash) -> None:
         self.stash = stash
+        self._write_ids: dict[bytes, bytes] = {}
+        """Of the lists as they were when they were last read."""
 
     def of_code(self, digest: bytes) -> list[Record]:
         """The records of a cell, newest first; a stored list that cannot be read raises a ``BadEntry``."""
@@ -110,9 +144,18 @@ class Rows:
     def _list(self, digest: bytes) -> list[dict[str, Any]]:
         """The stored list of a cell's records; those that nobody this user trusts made are marked."""
         found = self.stash.get_encoded(("code", digest))
+        self._write_ids.pop(digest, None)
         if found is None:
             return []
-        entry, encoded = found
+        self._write_ids[digest] = found[0].write_id
+        return self._marked(*found)
+
+    def has_news(self, digest: bytes) -> bool:
+        """Whether the list of a cell's records was written since :meth:`of_code` read it."""
+        entry = self.stash.store.find(("code", digest))
+        return (None if entry is None else entry.write_id) != self._write_ids.get(digest)
+
+    def _marked(self, entry: Entry, encoded: Encoded) -> list[dict[str, Any]]:
         rows = self._decoded(entry, encoded)
         return list(rows) if entry.is_trusted else [{**row, _FOREIGN: True} for row in rows]
 
@@ -124,14 +167,28 @@ class Rows:
         shown = {"events": outputs.events, "surroundings": outputs.surroundings, "result": outputs.result}
         encoded = self.stash.store.codec.serializer.dumps(shown)
         changes = record.changes_objects
-        self.stash.put_encoded(("variables", record.id), variables, seconds=record.seconds, sign=changes)
-        self.stash.put_encoded(("outputs", record.id), encoded, seconds=record.seconds, sign=True)
+        is_listed = False
+        try:
+            self.stash.put_encoded(("variables", record.id), variables, seconds=record.seconds, sign=changes)
+            self.stash.put_encoded(("outputs", record.id), encoded, seconds=record.seconds, sign=True)
+            with HeldBack():
+                given_way = self._enter(digest, record)
+                is_listed = True
+        except BaseException:
+            if not is_listed:
+                with contextlib.suppress(StashError, OSError):  # where nothing can be written, nothing can be removed
+                    self._remove_contents([record.id])
+            raise
+        self._remove_contents(given_way)
+
+    def _enter(self, digest: bytes, record: Record) -> list[str]:
+        """Add a record to the cell's list; return the ids of those which gave way to it."""
         with self.stash.lock(("code", digest)):
             rows = self._list(digest)
             new = record.to_data()
             kept = [row for row in rows if row.get("facts") != new["facts"]][1 - _MOST_RECORDS :]
             self._put_list(digest, [*kept, new])
-        self._remove_contents(row["id"] for row in rows if row not in kept)
+        return [row["id"] for row in rows if row not in kept]
 
     def outputs(self, record: Record) -> tuple[Outputs, bool] | None:
         """What the run showed, and whether somebody this user trusts wrote it; ``None`` if it is gone."""
@@ -155,29 +212,62 @@ class Rows:
 
     def all(self) -> Iterator[tuple[bytes, Record]]:
         """Every record with the digest of its cell's code, in any order."""
-        for digest in self._digests():
+        for digest in self.digests():
             for record in self.of_code(digest):
                 yield digest, record
 
-    def _digests(self) -> Iterator[bytes]:
-        return (key[1] for key in self.stash if isinstance(key, tuple) and len(key) == 2 and key[0] == "code")
+    def digests(self) -> Iterator[bytes]:
+        """The digests of the codes of all cells that have records."""
+        keys = [key for key in self.stash if isinstance(key, tuple) and len(key) == 2 and key[0] == "code"]
+        return (key[1] for key in keys)
 
-    def trust(self) -> tuple[int, int]:
-        """Sign everything with this user's key; return how many records were foreign, and how many rows were not signed."""
+    def lists(self) -> Iterator[RecordList]:
+        """The list of records of each cell; those that cannot be read are left out."""
+        for digest in self.digests():
+            with contextlib.suppress(BadEntry, TypeError, ValueError):  # changed bytes, or what a stranger made up
+                found = self.read_list(digest)
+                if found is not None:
+                    yield found
+
+    def read_list(self, digest: bytes) -> RecordList | None:
+        """The list of records of one cell; ``None`` if it is gone, and a ``BadEntry`` if it cannot be read."""
+        found = self.stash.get_encoded(("code", digest))
+        return None if found is None else RecordList(digest, found[0], self._marked(*found))
+
+    def trust(self, listed: Mapping[bytes, bytes] | None = None) -> tuple[int, int]:
+        """Sign everything with this user's key; return how many records were foreign, and how many rows were not signed.
+
+        *listed*: addresses with the digest of what was seen there, of a list its own, else the ``content_digest``; only what is
+        still like that is signed.
+        """
         foreign = 0
-        for digest in list(self._digests()):
-            with self.stash.lock(("code", digest)):
-                rows = self._list(digest)
-                marked = sum(_FOREIGN in row for row in rows)
-                if marked:
-                    self._put_list(digest, [{k: v for k, v in row.items() if k != _FOREIGN} for row in rows])
-            foreign += marked
-        return foreign, trust_all(self.stash.store, everything=True)
+        for digest in self.digests():
+            with self.stash.lock(("code", digest)), contextlib.suppress(BadEntry, TypeError, ValueError):
+                found = self.read_list(digest)
+                if found is None or not found.foreign:
+                    continue
+                if listed is None or listed.get(found.entry.digest) == found.content:
+                    self._put_list(digest, [{k: v for k, v in row.items() if k != _FOREIGN} for row in found.rows])
+                    foreign += len(found.foreign)
+        return foreign, trust_all(self.stash.store, everything=True, only=listed)
 
-    def remove(self, *, older_than: float | None = None) -> int:
-        """Remove the records that are more than *older_than* seconds old, or all of them; return how many went."""
+    def join(self, found: RecordList) -> None:
+        """Add the records of a list that was read elsewhere; those that this stash has, or has with the same facts, stay."""
+        with self.stash.lock(("code", found.digest)):
+            rows = self._list(found.digest)
+            ids, facts = {row["id"] for row in rows}, [row.get("facts") for row in rows]
+            others = [row for row in found.rows if row["id"] not in ids]
+            new = [row for row in others if row.get("facts") not in facts and type(row.get("created_at")) is float]
+            new = new[max(0, len(new) + len(rows) - _MOST_RECORDS) :]  # those that are here come first
+            if new:
+                self._put_list(found.digest, sorted([*rows, *new], key=lambda row: row["created_at"]))
+        self._remove_contents(row["id"] for row in others if row not in new)
+
+    def remove(self, *, older_than: float | None = None, only: Collection[str] | None = None) -> int:
+        """Remove the records that are more than *older_than* seconds old, or whose ids are *only*; return how many went."""
         limit = None if older_than is None else time.time() - older_than
-        gone = [(code, record) for code, record in self.all() if limit is None or record.created_at < limit]
+        chosen = ((code, record) for code, record in self.all() if limit is None or record.created_at < limit)
+        gone = [(code, record) for code, record in chosen if only is None or record.id in only]
         for digest in {code for code, _record in gone}:
             ids = {record.id for code, record in gone if code == digest}
             key = ("code", digest)

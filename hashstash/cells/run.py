@@ -4,25 +4,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import math
+import sys
 import time
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from hashstash.cells.before import Before
-from hashstash.cells.capture import Recorder
+from hashstash.cells.budget import Budget, OutOfTime
 from hashstash.cells.cell import Cell
 from hashstash.cells.inputs import Inputs
-from hashstash.cells.maps import StartedMaps
-from hashstash.cells.readers import hearing_readers
+from hashstash.cells.listening import Listening
 from hashstash.cells.record import NotStored, Run
 from hashstash.cells.restore import Restorer, Unusable
-from hashstash.cells.watch import Watch
+from hashstash.cells.turns import Turn, turn_for, until_ours
 from hashstash.errors import BadEntry, StashError
+from hashstash.wording import duration, size_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from hashstash.cells.options import CellOptions
     from hashstash.cells.rows import Record, Rows
@@ -56,29 +58,94 @@ class Report:
     restore_seconds: float = 0.0
     created_at: float = 0.0
     hidden_displays: int = 0
+    code: str = ""
+    """The cell's text."""
 
 
 class CellRun:
     """One execution of a ``%%stash`` cell."""
 
-    def __init__(self, shell: Shell, text: str, options: CellOptions, open_rows: Callable[[], Rows]) -> None:
+    def __init__(
+        self,
+        shell: Shell,
+        text: str,
+        options: CellOptions,
+        open_rows: Callable[[], Rows],
+        budget: Budget | None = None,
+    ) -> None:
         self.shell = shell
         self.options = options
-        self.report = Report(options.name)
+        self.budget = budget or Budget(math.inf)
+        self.report = Report(options.name, code=text)
         self.cell = Cell.parse(shell, text)
         self.value: Any = None
+        self.is_settled = False
+        """Whether nothing is to be run: everything was restored, or was only to be looked at."""
         self._open_rows = open_rows
         self._rows: Rows | None = None
         self._inputs: Inputs | None = None
         self._before: Before | None = None
-        self._recorded: tuple[Recorder, Watch] | None = None
+        self._turn: Turn | None = None
+        self._listening: Listening | None = None
+
+    def waits(self) -> Iterator[float]:
+        """Look the cell up, and unless it is settled by that, get the right to run it: gives seconds to pause meanwhile."""
+        self._settle()
+        if self.is_settled:
+            return
+        self._look()
+        turn = self._turn = self._find_turn()
+        if turn is None or self._is_ours_at_once(turn) or not self._would_wait(turn):
+            return
+        yield from until_ours(turn, self.shell, self.options.name, is_quiet=self.options.quiet)
+        self._settle_anew()
+
+    def _settle(self) -> None:
+        self.is_settled = self.restores() or self.options.dry_run
+
+    def _settle_anew(self) -> None:
+        """Variables and files may have changed meanwhile, so that everything is looked at again."""
+        self.report.why.clear()
+        self._settle()
+        if not self.is_settled:
+            self._look()
+
+    def _find_turn(self) -> Turn | None:
+        if self._rows is None or self._before is None:
+            return None
+        return turn_for(self._rows.stash.store.engine, self._before)
+
+    def _is_ours_at_once(self, turn: Turn) -> bool:
+        try:
+            is_ours = turn.take()
+            has_news = is_ours and not self.options.force and self._has_news()
+        except (StashError, OSError) as error:
+            logger.debug("no turn: %s", error)
+            return True
+        if has_news:
+            self._settle_anew()  # somebody has stored it since we looked
+        return is_ours
+
+    def _has_news(self) -> bool:
+        assert self._rows is not None
+        try:
+            return self._rows.has_news(self.cell.digest)
+        except BadEntry:
+            return False  # it could not be read when we looked, either
+
+    def _would_wait(self, turn: Turn) -> bool:
+        return self.options.waits and not self.options.force and turn.may_be_waited_for
 
     def restores(self) -> bool:
         """Look the cell up; on a hit bring everything back and return true, with the last value in ``value``."""
         started = time.perf_counter()
         try:
-            self._rows, self._inputs = self._open_rows(), Inputs(self.shell)
+            self._rows, self._inputs = self._open_rows(), Inputs(self.shell, check=self.budget.check)
+            self.budget.start()
             record = None if self.options.force else self._find(started)
+        except OutOfTime as error:
+            self.report.reason = str(error)
+            self._inputs = record = None
         except Exception as error:
             logger.debug("lookup failed", exc_info=True)
             self._warn(f"the stash could not be used: {_told(error)}")
@@ -129,6 +196,7 @@ class CellRun:
         assert self._rows is not None
         assert self._inputs is not None
         report = self.report
+        self.budget.stop()
         if not self.options.dry_run:
             try:
                 restored = Restorer(self._rows, self.cell, record, self._inputs, self.options).restore()
@@ -136,35 +204,70 @@ class CellRun:
                 self._warn(str(error))
                 return False
             self.value, report.hidden_displays = restored.value, restored.hidden_displays
+            if restored.warning:
+                self._warn(restored.warning)
         report.outcome = "would hit" if self.options.dry_run else "hit"
         report.variables = [name for name in record.variables if self.options.keeps(name)]
         report.size, report.run_seconds, report.created_at = record.size, record.seconds, record.created_at
         report.restore_seconds = time.perf_counter() - started
         return True
 
-    @contextmanager
-    def recording(self) -> Iterator[None]:
-        """Around the run of the cell: everything is looked at before, and listened to while it runs."""
-        self._look()
-        started = time.perf_counter()
-        if self._before is None:
-            yield
-        else:
-            hearing, maps = hearing_readers(self.shell.user_ns), StartedMaps()
-            with Recorder(self.shell) as recorder, Watch(self._own_folders()) as watch, hearing:
-                yield
-                maps.wait()  # their bars belong to what the cell showed
-                recorder.started_children = watch.started_children
-                recorder.finish()
-            self._recorded = recorder, watch
-        self.report.run_seconds = time.perf_counter() - started
+    def begin(self) -> None:
+        """Listen from now on to what the cell does, if it can be stored."""
+        self.budget.stop()
+        if self._before is not None:
+            self._listening = Listening(self.shell, self._own_folders())
+            self._listening.start()
+        self._started = time.perf_counter()
+
+    def finish(self) -> None:
+        """The cell has run to its end: wait for what it has started, and stop listening."""
+        if self._listening is not None:
+            self._listening.finish()
+            self._listening.stop()
+        self.report.run_seconds = time.perf_counter() - self._started
+
+    def close(self) -> None:
+        """Leave everything as it was, and let others run the cell. May be called again, as often as one likes."""
+        if self._listening is not None:
+            self._listening.stop()
+        if self._turn is not None:
+            self._turn.give_back()
+
+    def keep_value(self) -> None:
+        """Show the last value, if there is one yet, before an interrupt comes between it and the shell."""
+        value, self.value = self.value, None
+        if value is not None:
+            sys.displayhook(value)
+
+    @property
+    def calls(self) -> frozenset[str]:
+        """The names that the user's functions call which the cell reached before it ran."""
+        return frozenset() if self._before is None else frozenset(self._before.callees.calls)
+
+    @property
+    def shows_live_widgets(self) -> bool:
+        """Whether the cell displayed a widget that is more than a progress bar."""
+        return self._listening is not None and self._listening.recorder.shows_live_widgets()
+
+    @property
+    def written_files(self) -> frozenset[str]:
+        """The files that the cell opened for writing."""
+        return frozenset() if self._listening is None else frozenset(self._listening.watch.written)
+
+    def depends_on(self, files: Mapping[str, tuple[int, int]]) -> None:
+        """Take these files, with their size and time, for inputs that the cell may have read unheard."""
+        if self._before is not None:
+            self._before.mentioned_files.update(files)
 
     def _own_folders(self) -> tuple[str, ...]:
         return (self._rows.stash.config.root_dir,) if self._rows is not None else ()
 
     def _look(self) -> None:
+        self._before = None
         if self._inputs is None:
             return
+        self.report.reason = ""
         try:
             before = Before.look(self.cell, self.options, self._inputs)
         except Exception as error:
@@ -179,11 +282,19 @@ class CellRun:
 
     def store(self) -> None:
         """Store the run that was recorded. Whatever goes wrong, the cell's results stay."""
-        if self._recorded is None or self._before is None or self._rows is None:
+        heard = self._listening
+        if heard is None or self._before is None or self._rows is None:
             return
-        recorder, watch = self._recorded
+        if self.report.run_seconds < self.options.min_seconds:
+            self.report.reason = f"it took less than {duration(self.options.min_seconds)}"
+            return
+        if self.options.shows_value and self.value is not None:
+            heard.recorder.mark_value()
         try:
-            made = Run(self._before, recorder, watch, self.value, self.report.run_seconds).make()
+            made = Run(self._before, heard.recorder, heard.watch, self.value, self.report.run_seconds).make()
+            if self.options.max_size is not None and made.record.size > self.options.max_size:
+                sizes = f"{size_text(made.record.size)}, more than {size_text(self.options.max_size)}"
+                raise NotStored(f"its variables take {sizes}")
             self._rows.add(self.cell.digest, made.record, made.outputs, made.variables)
         except NotStored as error:
             self.report.reason = str(error)
@@ -210,19 +321,47 @@ def _told(error: BaseException) -> str:
 
 def run_cell(run: CellRun) -> Any:
     """Restore the cell or run it, and return the value of its last expression."""
-    if run.restores() or run.options.dry_run:
-        return run.value
-    with run.recording():
-        run.value = run.cell.run()
-    run.store()
+    __tracebackhide__ = True  # for debuggers: they go from the cell to whoever called it
+    try:
+        for pause in run.waits():
+            time.sleep(pause)
+        if not run.is_settled:
+            run.begin()
+            run.value = run.cell.run()
+            run.finish()
+            run.store()
+    except KeyboardInterrupt:
+        run.keep_value()
+        raise
+    finally:
+        try:
+            run.close()
+        except KeyboardInterrupt:  # wherever it came, even before the first line
+            run.close()
+            run.keep_value()
+            raise
     return run.value
 
 
 async def run_cell_async(run: CellRun) -> Any:
     """The same for a cell with ``await`` at its top, inside the shell's event loop."""
-    if run.restores() or run.options.dry_run:
-        return run.value
-    with run.recording():
-        run.value = await run.cell.run_async()
-    run.store()
+    __tracebackhide__ = True
+    try:
+        for pause in run.waits():
+            await asyncio.sleep(pause)
+        if not run.is_settled:
+            run.begin()
+            run.value = await run.cell.run_async()
+            run.finish()
+            run.store()
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        run.keep_value()
+        raise
+    finally:
+        try:
+            run.close()
+        except KeyboardInterrupt:
+            run.close()
+            run.keep_value()
+            raise
     return run.value

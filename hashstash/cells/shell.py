@@ -18,6 +18,7 @@ class Shell(Protocol):
     compile: Any
     display_pub: Any
     display_formatter: Any
+    displayhook: Any
     events: Any
     history_manager: Any
     InteractiveTB: Any

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from hashstash.wording import long_duration
+
 if TYPE_CHECKING:
     from hashstash.mapping.progress import Tally
 
@@ -70,17 +72,15 @@ def tidy_label(label: str) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A time for people: ``20 ms``, ``1.3 s``, ``42 s``, ``5 min 20 s``, ``2 h 5 min``, ``3 d 4 h``."""
+    """A time that goes on before the reader's eyes: ``20 ms``, ``1.0 s``, ``42 s``, ``5 min 20 s``.
+
+    Other than in :func:`hashstash.wording.duration`, a full second keeps its decimal, so that the line does not jump.
+    """
     if seconds < 0.0995:
         return f"{max(1, round(seconds * 1000))} ms"
     if seconds < 9.95:
         return f"{seconds:.1f} s"
-    whole = round(seconds)
-    for unit, length, smaller, part in (("d", 86400, "h", 3600), ("h", 3600, "min", 60), ("min", 60, "s", 1)):
-        if whole >= length:
-            rest = whole % length // part
-            return f"{whole // length} {unit}" + (f" {rest} {smaller}" if rest else "")
-    return f"{whole} s"
+    return long_duration(seconds)
 
 
 def per_second(rate: float) -> str:

@@ -241,6 +241,7 @@ class LmdbEngine(FolderEngine):
 
     name = "lmdb"
     title = "LMDB"
+    knows_size = True
     capabilities = (
         Capability.CROSS_PROCESS
         | Capability.SWAP

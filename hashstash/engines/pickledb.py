@@ -31,6 +31,7 @@ class PickledbEngine(GuardedEngine):
 
     name = "pickledb"
     title = "PickleDB"
+    knows_size = True
 
     def __init__(self, folder: str, *, durable: bool = False) -> None:
         super().__init__(folder, durable=durable)

@@ -226,6 +226,7 @@ class ShelveEngine(GuardedEngine):
 
     name = "shelve"
     title = "Shelve"
+    knows_size = True
     options = ("backend",)
 
     def __init__(self, folder: str, *, durable: bool = False, backend: str | None = None) -> None:

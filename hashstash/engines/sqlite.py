@@ -73,6 +73,7 @@ class SqliteEngine(FolderEngine):
 
     name = "sqlite"
     title = "Sqlite"
+    knows_size = True
     capabilities = (
         Capability.CROSS_PROCESS
         | Capability.SWAP

@@ -212,6 +212,10 @@ class Entries(Sequence[EntryInfo]):
 
         return to_frame(self)
 
+    def most(self) -> int | None:
+        """At most how many there are, told without a look at them; ``None`` where that takes one."""
+        return None if self._tests or self._found is not None else self._store.engine.count()
+
     def _head(self) -> tuple[list[EntryInfo], str]:
         """The first few, and a sentence about all."""
         try:
@@ -233,9 +237,9 @@ class Entries(Sequence[EntryInfo]):
         return text_table(*self._head())
 
     def _repr_html_(self) -> str:
-        from hashstash.entries.table import html_table
+        from hashstash.display.entries import html_of_entries
 
-        return html_table(*self._head())
+        return html_of_entries(self)
 
 
 def _counted(count: int, size: int | None = None) -> str:

@@ -88,6 +88,11 @@ class EntryInfo:
             return getattr(self, name)
         return self.meta.get(name.removeprefix(META))
 
+    def _repr_html_(self) -> str:
+        from hashstash.display.entries import html_of_entry
+
+        return html_of_entry(self)
+
 
 META = "meta."
 """What begins the name of a note where it could be mistaken for a field's."""

@@ -1,17 +1,16 @@
-"""Entries as a table: as text, as HTML without colours of its own, as a data frame."""
+"""Entries as a table: the cells of it, as text, as a data frame."""
 
 from __future__ import annotations
 
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 from hashstash.entries.info import META
 from hashstash.store import Foreign
-from hashstash.tabular import html_of_table, text_lines
+from hashstash.tabular import text_lines
 from hashstash.wording import duration, shortened, size_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from hashstash.entries.info import EntryInfo
 
@@ -22,28 +21,31 @@ _FRAME = [
 ]
 
 
-def _key(info: EntryInfo) -> str:
-    return f"<foreign {info.address.hex()[:8]}>" if isinstance(info.key, Foreign) else shortened(info.key, _WIDTH)
+def shown_key(info: EntryInfo, most: int = _WIDTH) -> str:
+    """The key on one line of at most *most* characters; a placeholder where it is foreign code."""
+    return f"<foreign {info.address.hex()[:8]}>" if isinstance(info.key, Foreign) else shortened(info.key, most)
 
 
-def _expires(info: EntryInfo) -> str:
+def expiry_of(info: EntryInfo) -> str:
+    """When the entry is over: ``in 3 d``, ``over``, or empty for one that stays."""
     if info.expires_at is None:
         return ""
     return "over" if info.expired else "in " + duration(max(0.001, info.expires_at - info.created_at - info.age))
 
 
-def _kind(info: EntryInfo) -> str:
+def kind_of(info: EntryInfo) -> str:
+    """``data``, ``code``, or ``foreign`` for code of others."""
     return "foreign" if info.foreign else "code" if info.is_code else "data"
 
 
 _COLUMNS: dict[str, Callable[[EntryInfo], str]] = {
-    "key": _key,
+    "key": shown_key,
     "size": lambda info: size_text(info.size),
     "raw": lambda info: size_text(info.raw_size),
     "codec": lambda info: info.codec,
-    "kind": _kind,
+    "kind": kind_of,
     "age": lambda info: duration(max(0.001, info.age)),
-    "expires": _expires,
+    "expires": expiry_of,
     "took": lambda info: duration(info.seconds) if info.seconds else "",
     "version": lambda info: str(info.version) if info.version > 1 else "",
     "signer": lambda info: (info.signer or "")[:8],
@@ -52,7 +54,7 @@ _COLUMNS: dict[str, Callable[[EntryInfo], str]] = {
 }
 
 
-def _cells(shown: list[EntryInfo]) -> tuple[list[str], list[list[str]]]:
+def cells(shown: Sequence[EntryInfo]) -> tuple[list[str], list[list[str]]]:
     """The columns that have anything in them, and the rows."""
     rows = [[cell(info) for cell in _COLUMNS.values()] for info in shown]
     used = [number for number in range(len(_COLUMNS)) if any(row[number] for row in rows)]
@@ -60,23 +62,13 @@ def _cells(shown: list[EntryInfo]) -> tuple[list[str], list[list[str]]]:
     return [names[number] for number in used], [[row[number] for number in used] for row in rows]
 
 
-def text_table(shown: list[EntryInfo], about: str) -> str:
+def text_table(shown: Sequence[EntryInfo], about: str) -> str:
     """The sentence *about* all, and a line for each of those *shown*."""
     if not shown:
         return about
-    return "\n".join([_title(shown, about), *text_lines(*_cells(shown))])
-
-
-def html_table(shown: list[EntryInfo], about: str) -> str:
-    """The same as a table."""
-    if not shown:
-        return f"<div>{escape(about)}</div>"
-    return html_of_table(_title(shown, about), *_cells(shown))
-
-
-def _title(shown: list[EntryInfo], about: str) -> str:
     count = int(about.partition(" ")[0].replace(",", ""))
-    return f"{about}; the first {len(shown)}:" if count > len(shown) else about
+    title = f"{about}; the first {len(shown)}:" if count > len(shown) else about
+    return "\n".join([title, *text_lines(*cells(shown))])
 
 
 def to_frame(entries: Iterable[EntryInfo]) -> Any:

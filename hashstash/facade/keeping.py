@@ -1,7 +1,8 @@
-"""Keeping a stash: its size, its age, its health, its trust, its copies."""
+"""Keeping a stash: its size, its age, its health, its trust, its copies, and what all of that costs."""
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from hashstash import history, upkeep
@@ -10,9 +11,11 @@ from hashstash.facade.part import Part
 from hashstash.open import function_stashes, open_store
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
     from typing import Self
 
     from hashstash.integrity import Repairs, Report
+    from hashstash.profiling.pandas import Profile
     from hashstash.stash import HashStash
     from hashstash.store import Store
 
@@ -98,3 +101,56 @@ class Keeping(Part):
     def trust(self) -> int:
         """Sign all foreign code in this stash with your key, so that it is decoded from now on; return how many entries."""
         return upkeep.trust_all(self.store)
+
+    def profile(
+        self,
+        *,
+        engine: str | Iterable[str] | None = None,
+        serializer: str | Iterable[str] | None = None,
+        compress: str | bool | Iterable[str | bool] | None = None,
+        b64: bool | Iterable[bool] = False,
+        size: int | str | Iterable[int | str] = 10_000,
+        iterations: int = 3,
+        values: Iterable[Any] | Mapping[str, Any] | None = None,
+        progress: Any = True,
+    ) -> Profile:
+        """What all combinations of these settings cost, as a DataFrame: :class:`~hashstash.profiling.pandas.Profile`.
+
+        One name or several; ``None``, or ``"all"``, is all that is installed and needs no server, and the profile says what was
+        left out. A server is measured if it is named, by its engine or its URL, or keeps this stash. *size*: bytes of the values
+        that are made, records and numbers and text, or text such as ``"1 MB"``. *values*: a list of your own values instead, or
+        a dict of them by name. Every value is held against what came back.
+
+        ``Write`` and ``Read`` are all of ``stash[key] = value`` and ``stash[key]``, in a stash beside this one that is removed
+        afterwards, through a handle that is open: what is read was just written, and comes from the system's file cache. Encoding
+        and decoding are the parts of them that no engine has to do with. An interrupt ends it with what was measured until then.
+        """
+        from hashstash.display.progress import progress_for
+        from hashstash.profiling import profile
+        from hashstash.profiling.grid import Wishes
+
+        wishes = Wishes(engine, serializer, compress, b64, size, iterations, values)
+        return profile(self._whole, wishes, progress_for(progress))
+
+    def export_to(self, file: str | os.PathLike[str]) -> int:
+        """Write all that is stored here, versions and results of functions included, to one *file*; return how many entries.
+
+        :meth:`import_from` reads it into any engine on any machine: data without further ado, code if you have signed it or trust
+        whoever did. A file of that name is replaced.
+        """
+        from hashstash.archive import export_stashes, usable_name
+
+        name = usable_name(self._config.dbname or os.path.basename(self._config.root_dir.rstrip("/")))
+        return export_stashes(file, {name: self._whole})
+
+    def import_from(self, file: str | os.PathLike[str], *, name: str | None = None, overwrite: str = "never") -> int:
+        """Store what :meth:`export_to` has written to *file*; return how many entries were stored.
+
+        Keys that are here already keep their entries; with ``overwrite="newer"`` they get those of the file that were written
+        later, with ``"always"`` all of them. In append mode nothing is lost by that: such a key gets one more version. *name*:
+        which stash, of a file that holds several. Nothing is decoded or trusted: see :meth:`trust` for code of others. The file
+        is checked as a whole before anything is stored; BadArchive if it is damaged.
+        """
+        from hashstash.archive import import_stash
+
+        return import_stash(file, self._whole, name=name, overwrite=overwrite)

@@ -12,12 +12,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from hashstash.difference import Difference
+    from hashstash.display.browser import Browser
     from hashstash.frames import Scan, Where
     from hashstash.history import VersionInfo
 
 
 class Looking(Part):
     """What is stored, as entries, as versions, as frames."""
+
+    def _repr_html_(self) -> str:
+        from hashstash.display.stashes import html_of_stash
+
+        return html_of_stash(self._whole)
 
     def info(self, key: Any) -> EntryInfo:
         """What is known of the entry at *key* without decoding its value; KeyError if there is none."""
@@ -35,6 +41,12 @@ class Looking(Part):
         that are over are left out unless ``expired`` is asked for.
         """
         return Entries(self.store, [filters])
+
+    def browse(self, *, page_size: int = 15) -> Browser:
+        """A widget to search, page through, look into and delete what is stored; it needs ipywidgets."""
+        from hashstash.display.browser import Browser
+
+        return Browser(self._whole, page_size=page_size)
 
     def get_all(self, key: Any, default: Any = None, *, with_metadata: bool = False) -> list[Any] | Any:
         """All versions of *key*, oldest first, or *default*; with metadata as dicts of version, time and value."""

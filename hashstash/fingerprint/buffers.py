@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 LARGE = 64 * 1024
 """From this many bytes on, a buffer enters a digest by its own hash."""
 
+_BETWEEN_CHECKS = 32 << 20
+"""Bytes that are hashed in some 15 ms."""
+
 BUFFER_HASHES = ("xxh3_128", "sha256")
 
 
@@ -44,6 +47,25 @@ def buffer_hasher(name: str) -> Callable[[], BufferHasher]:
         hasher: Callable[[], BufferHasher] = xxhash.xxh3_128
         return hasher
     raise UnknownPlugin(f"no buffer hash named {name!r}; known: {', '.join(BUFFER_HASHES)}")
+
+
+def checked(make_hasher: Callable[[], BufferHasher], check: Callable[[], None]) -> Callable[[], BufferHasher]:
+    """Like *make_hasher*, but *check* is called before each piece of a large buffer, and may raise to give up."""
+
+    class Checked:
+        def __init__(self) -> None:
+            self._hasher = make_hasher()
+
+        def update(self, data: Any, /) -> None:
+            view = memoryview(data).cast("B")
+            for start in range(0, len(view), _BETWEEN_CHECKS):
+                check()
+                self._hasher.update(view[start : start + _BETWEEN_CHECKS])
+
+        def digest(self) -> bytes:
+            return self._hasher.digest()
+
+    return Checked
 
 
 def delimited(*parts: bytes) -> bytes:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from hashstash.errors import VolatileKey
 from hashstash.fingerprint import memory
-from hashstash.fingerprint.buffers import buffer_hasher, default_buffer_hash
+from hashstash.fingerprint.buffers import buffer_hasher, checked, default_buffer_hash
 from hashstash.fingerprint.dispatch import handler_for
 from hashstash.fingerprint.modules import walk_import
 from hashstash.fingerprint.parts import Account, account_of
@@ -62,12 +62,17 @@ class Fingerprinter:
         buffer_hash: str | None = None,
         share_leaves: bool = True,
         paths: str = "path",
+        check: Callable[[], None] | None = None,
     ) -> None:
+        """*check* is called again and again while values are walked, and may raise to give up."""
         self.pin: Pin = pin
         self.namespace = namespace
         self.buffer_hash = buffer_hash or default_buffer_hash()
         self._hasher = buffer_hasher(self.buffer_hash)
         self._handler_for = handler_for if paths == "path" else _content_handlers(self.buffer_hash)
+        if check is not None:
+            self._hasher = checked(self._hasher, check)
+            self._handler_for = _checked_handlers(self._handler_for, check)
         self._leaves: dict[int, tuple[Any, bytes]] | None = {} if share_leaves else None
 
     def walk(self, value: Any, label: str = "value") -> Walk:
@@ -133,6 +138,14 @@ def _content_handlers(buffer_hash: str) -> Callable[[type], Handler]:
     from hashstash.fingerprint.contents import content_handlers  # few stashes look into files
 
     return content_handlers(buffer_hash)
+
+
+def _checked_handlers(handler_for: Callable[[type], Handler], check: Callable[[], None]) -> Callable[[type], Handler]:
+    def find(kind: type) -> Handler:
+        check()
+        return handler_for(kind)
+
+    return find
 
 
 def finished(make_walker: Callable[[], Walker], labelled: Sequence[tuple[str, Any]]) -> Walker:

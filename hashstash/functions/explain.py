@@ -67,13 +67,19 @@ class Explanation:
         return self.hit
 
     def __repr__(self) -> str:
-        head = f"{self.call} {_WORDS[self.reason]}"
-        if self.detail:
-            head += f": {self.detail}"
-        lines = [head, *(f"  {change}" for change in self.changes[:_MOST_SHOWN])]
+        lines = [f"{self.call} {self.in_words()}", *(f"  {change}" for change in self.changes[:_MOST_SHOWN])]
         if len(self.changes) > _MOST_SHOWN:
             lines.append(f"  and {len(self.changes) - _MOST_SHOWN} more")
         return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        from hashstash.display.functions import html_of_explanation
+
+        return html_of_explanation(self)
+
+    def in_words(self) -> str:
+        """What the call would do, and why."""
+        return _WORDS[self.reason] + (f": {self.detail}" if self.detail else "")
 
 
 _WORDS = {

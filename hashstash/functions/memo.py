@@ -40,6 +40,11 @@ class CacheInfo(NamedTuple):
     misses: int
     size: int
 
+    def _repr_html_(self) -> str:
+        from hashstash.display.functions import html_of_cache_info
+
+        return html_of_cache_info(self)
+
 
 class _Call(NamedTuple):
     """A call that is about to be computed."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hashstash.magics import completion
+from hashstash.magics import completion, tracebacks
 from hashstash.magics.stash_cell import RUN_ASYNC, StashMagics
 from hashstash.magics.stash_map_line import silence
 
@@ -24,7 +24,7 @@ def load(shell: Any) -> None:
     shell.input_transformers_post.append(silence)
     completion.hook(shell, completer)
     setattr(shell, RUN_ASYNC, magics.run_async)
-    setattr(shell, _PART, (magics, completer, transform))
+    setattr(shell, _PART, (magics, completer, transform, tracebacks.hook(shell)))
 
 
 def unload(shell: Any) -> None:
@@ -32,7 +32,9 @@ def unload(shell: Any) -> None:
     loaded = getattr(shell, _PART, None)
     if loaded is None:
         return
-    magics, completer, transform = loaded
+    magics, completer, transform, unhook = loaded
+    unhook()
+    magics.auto.turn_off()
     for kind, name in (("cell", "stash"), ("line", "stash"), ("line", "stash_map")):
         shell.magics_manager.magics[kind].pop(name, None)
     shell.magics_manager.registry.pop(type(magics).__name__, None)

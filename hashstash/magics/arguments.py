@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from IPython.core.error import UsageError
-from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
+from IPython.core.magic_arguments import argument, magic_arguments
 
 from hashstash.cells.options import CellOptions
+from hashstash.magics.words import words_of
 from hashstash.policies.time_to_live import parse_duration
 
 if TYPE_CHECKING:
@@ -22,7 +24,7 @@ _SEPARATORS = re.compile(r"[,\s]+")
 _HELP = frozenset({"--help", "-h"})
 
 _CELL_ARGUMENTS = [
-    argument("name", nargs="?", help="The stash that holds this cell's runs. Default: notebook."),
+    argument("name", nargs="?", help="The stash that holds this cell's runs. Default: notebook, or what %%stash use chose."),
     argument("-o", "--only", metavar="NAMES", help="Store and restore only these variables (a,b)."),
     argument("-x", "--exclude", metavar="NAMES", help="Do not store or restore these variables."),
     argument("-i", "--inputs", metavar="NAMES", help="What the cell depends on, instead of what was found."),
@@ -32,6 +34,7 @@ _CELL_ARGUMENTS = [
     argument("--ttl", metavar="TIME", help="Run again after this time: 90s, 15m, 2h, 1d."),
     argument("-f", "--force", action="store_true", help="Run, and store the new results."),
     argument("-r", "--read", action="store_true", help="Only restore; an error if nothing stored fits."),
+    argument("--no-wait", action="store_true", help="Run even if another kernel is running this cell with equal inputs."),
     argument("--dry-run", action="store_true", help="Say whether the cell would run, and why."),
     argument("--no-output", action="store_true", help="Restore variables without showing the outputs again."),
     argument("--files", action="store_true", help="Files that the cell reads are inputs (the default)."),
@@ -65,6 +68,12 @@ def flags() -> list[str]:
     return [name for decorate in _CELL_ARGUMENTS for name in decorate.args if name.startswith("-")]
 
 
+def flags_with_values() -> list[str]:
+    """Those behind which a value stands."""
+    valued = [decorate for decorate in _CELL_ARGUMENTS if decorate.kwds.get("action") != "store_true"]
+    return [name for decorate in valued for name in decorate.args if name.startswith("-")]
+
+
 def wants_help(line: str) -> bool:
     """Whether the line asks for help."""
     return not _HELP.isdisjoint(line.split())
@@ -72,18 +81,28 @@ def wants_help(line: str) -> bool:
 
 def parse(function: Callable[..., Any], line: str) -> Namespace:
     """The parsed line; a wrong flag is a ``UsageError``."""
-    parsed: Namespace = parse_argstring(function, line)
-    return parsed
+    parsed, rest = function.parser.parse_known_args(words_of(line))  # type: ignore[attr-defined]
+    if rest:
+        raise UsageError(f"%%stash: {unexpected(rest[0], flags())}; %%stash --help lists all flags")
+    return parsed  # type: ignore[no-any-return]
 
 
-def options_of(parsed: Namespace) -> CellOptions:
-    """The options that a parsed line means."""
+def unexpected(word: str, known: Iterable[str]) -> str:
+    """What is wrong with a word that no argument takes, and the known flag that looks like it."""
+    if not word.startswith("-"):
+        return f"{word!r} is one too many"
+    close = difflib.get_close_matches(word.partition("=")[0], list(known), 1)
+    return f"no flag {word}" + (f", did you mean {close[0]}?" if close else "")
+
+
+def options_of(parsed: Namespace, default_name: str = DEFAULT_NAME) -> CellOptions:
+    """The options that a parsed line means; *default_name* is the stash of a line that names none."""
     if parsed.files and parsed.no_files:
         raise UsageError("--files and --no-files exclude one another")
     if parsed.force and parsed.read:
         raise UsageError("--force and --read exclude one another")
     return CellOptions(
-        name=parsed.name or DEFAULT_NAME,
+        name=parsed.name or default_name,
         only=_names(parsed.only, "--only") if parsed.only is not None else None,
         exclude=_names(parsed.exclude, "--exclude"),
         inputs=_names(parsed.inputs, "--inputs") if parsed.inputs is not None else None,
@@ -97,6 +116,7 @@ def options_of(parsed: Namespace) -> CellOptions:
         replays=not parsed.no_output,
         watches_files=not parsed.no_files,
         rng=parsed.rng,
+        waits=not parsed.no_wait,
         quiet=parsed.quiet,
         verbose=parsed.verbose,
     )

@@ -2,51 +2,40 @@
 
 from __future__ import annotations
 
-import os
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
-from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, needs_local_scope, no_var_expand
-from traitlets import Enum, Unicode
+from IPython.core.magic import cell_magic, line_magic, magics_class, needs_local_scope, no_var_expand
 
 from hashstash.cells.cell import kind_of
-from hashstash.cells.rows import Rows
 from hashstash.cells.run import CellRun, NothingStored, Report, run_cell, run_cell_async
 from hashstash.errors import MissingDependency, StashError, UnknownPlugin, UnsafeName
 from hashstash.magics import arguments, manage, stash_map_line, status
-from hashstash.settings import load_settings
-from hashstash.stash import HashStash
+from hashstash.magics.auto import Auto
+from hashstash.magics.traits import StashTraits
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from types import TracebackType
 
-FOLDER = "cells"
+    from hashstash.cells.rows import Rows
+    from hashstash.stash import HashStash
+
 RUN_ASYNC = "_hashstash_run"
 _FIRST_LINE = re.compile(r"%%stash(?:\s+(.*))?$")
 
 
 @magics_class
-class StashMagics(Magics):  # type: ignore[misc]
+class StashMagics(StashTraits):
     """``%%stash``, ``%stash`` and ``%stash_map``."""
-
-    status = Enum(status.LEVELS, default_value="line", help="What is shown below a cell: full, line or none.").tag(
-        config=True
-    )
-    root = Unicode("", help="The folder that holds the stashes; empty for the user's cache.").tag(config=True)
-    engine = Unicode("", help="The storage engine; empty for the best that is installed.").tag(config=True)
-    serializer = Unicode("", help="The serializer; empty for hashstash.").tag(config=True)
-    compress = Unicode("", help="The compressor; empty for the best that is installed.").tag(config=True)
 
     def __init__(self, shell: Any) -> None:
         super().__init__(shell)
-        chosen = load_settings().status
-        if chosen and chosen not in status.LEVELS:
-            raise StashError(f"the setting status is {chosen!r}; known: {', '.join(status.LEVELS)}")
-        if chosen:
-            self.status = chosen
         self.reports: dict[str, Report] = {}
+        self.seen_untrusted: dict[str, str] = {}
+        """What ``%stash trust`` has listed in this session."""
+        self.auto = Auto(self)
         self._known_kind = "", "plain"
 
     @no_var_expand  # type: ignore[untyped-decorator]
@@ -71,6 +60,7 @@ class StashMagics(Magics):  # type: ignore[misc]
 
     async def run_async(self, line: str, cell: str) -> Any:
         """``%%stash`` for a cell that awaits."""
+        _remember_as_typed(self.shell.history_manager, f"%%stash {line}\n{cell}")
         run = self._start(line, cell)
         if run is None:
             return None
@@ -85,11 +75,13 @@ class StashMagics(Magics):  # type: ignore[misc]
     @no_var_expand  # type: ignore[untyped-decorator]
     @line_magic("stash")  # type: ignore[untyped-decorator]
     def stash_line(self, line: str) -> Any:
-        """Look at the stashes of ``%%stash`` cells, and clear them.
+        """Look at the stashes of ``%%stash`` cells; take out, remove, trust, share.
 
-        ``%stash`` lists the stashes, ``%stash ls NAME`` the records of one, ``%stash why [NAME]`` says why a cell ran
-        last time, ``%stash clear NAME [--older 7d]`` removes records, ``%stash trust NAME`` signs the records of others
-        with your key, so that they may do what your own may: run code, show HTML, change objects.
+        ``%stash`` lists the stashes, ``%stash ls NAME`` the records of one, ``%stash info NAME`` what they read and wrote,
+        ``%stash why [NAME]`` says why a cell ran last time. ``%stash get NAME VARIABLE`` gives one variable, ``%stash rm NAME N``
+        removes records, ``%stash clear NAME [--older 7d]`` all of them. ``%stash trust NAME`` lists what others wrote, and
+        signs it with your key on demand. ``%stash export FILE`` and ``%stash import FILE`` share stashes, ``%stash use NAME``
+        chooses the one for cells without a name, ``%stash config`` shows all settings. ``%stash COMMAND --help`` tells more.
         """
         return manage.command(self, line)
 
@@ -111,23 +103,20 @@ class StashMagics(Magics):  # type: ignore[misc]
 
     def open(self, name: str, parsed: Namespace | None = None) -> Rows:
         """The records of one named stash."""
-        return Rows(self.stash_of(name, parsed))
+        return self.stashes(parsed).open(name)
 
     def stash_of(self, name: str, parsed: Namespace | None = None) -> HashStash:
         """One named stash, as the flags and the configuration say."""
-        root = getattr(parsed, "root", None) or self.root
-        chosen: dict[str, Any] = {
-            key: getattr(parsed, key, None) or getattr(self, key) or None
-            for key in ("engine", "serializer", "compress")
-        }
-        return HashStash(folder_of(root), dbname=name, **chosen)
+        return self.open(name, parsed).stash
 
     def _start(self, line: str, cell: str) -> CellRun | None:
         if arguments.wants_help(line):
             print(type(self).stash_cell.__doc__)  # noqa: T201 - the answer to --help
             return None
         parsed = arguments.parse(type(self).stash_cell, line)
-        options = arguments.options_of(parsed)
+        options = arguments.options_of(parsed, self.default_name)
+        if self.status == "none":
+            options = replace(options, quiet=True)
         rows: list[Rows] = []
         try:
             rows.append(self.open(options.name, parsed))
@@ -146,7 +135,6 @@ class StashMagics(Magics):  # type: ignore[misc]
     def _failed(self, run: CellRun, error: BaseException) -> None:
         if isinstance(error, NothingStored):
             raise UsageError(str(error)) from None
-        show_only_cell(self.shell, error)
         self.reports[run.options.name] = run.report
 
     def _finished(self, run: CellRun) -> None:
@@ -169,6 +157,10 @@ class StashMagics(Magics):  # type: ignore[misc]
             return ["\n", *lines[1:]]
         return [f"await get_ipython().{RUN_ASYNC}({(first[1] or '')!r}, {body!r})\n"]
 
+    # A shell that asks whether a cell that is being typed is complete leaves such transformers out: to it this is a cell magic,
+    # which an empty line ends, and not the one complete line that it becomes.
+    rewrite.has_side_effects = True  # type: ignore[attr-defined]
+
     def _kind_of(self, body: str) -> str:
         """The shell transforms a cell several times: the answer for the last one is kept."""
         if self._known_kind[0] != body:
@@ -177,27 +169,12 @@ class StashMagics(Magics):  # type: ignore[misc]
         return "plain" if kind == "awaits" and not self.shell.autoawait else kind
 
 
-def folder_of(root: str) -> str:
-    """The folder of all cell stashes, below the given root or the user's cache."""
-    return os.path.join(os.path.abspath(os.path.expanduser(root)), FOLDER) if root else FOLDER
-
-
-def show_only_cell(shell: Any, error: BaseException) -> None:
-    """Make the shell show the traceback from the cell's own frame on, without the frames of the magic above it."""
-    if stash_map_line.shows_only_line(error):
-        return
-    trace: TracebackType | None = error.__traceback__
-    is_below_ours = False
-    while trace is not None and not (is_below_ours and trace.tb_frame.f_globals is shell.user_ns):
-        is_below_ours = str(trace.tb_frame.f_globals.get("__name__", "")).startswith("hashstash.cells")
-        trace = trace.tb_next
-    if trace is None or isinstance(error, SyntaxError | UsageError):
-        return
-
-    def render() -> Any:
-        return shell.InteractiveTB.structured_traceback(type(error), error, trace, tb_offset=0)
-
-    try:
-        error._render_traceback_ = render  # type: ignore[attr-defined]
-    except (AttributeError, TypeError):  # an exception with slots: its traceback shows our frames too
-        return
+def _remember_as_typed(history: Any, text: str) -> None:
+    """Put what was typed in place of the hidden call that awaits it: in ``In``, and for ``%recall`` and ``%rerun``."""
+    hidden = f"await get_ipython().{RUN_ASYNC}("
+    parsed = history.input_hist_parsed
+    if parsed and parsed[-1].startswith(hidden):
+        parsed[-1] = text
+    for position, (number, source, raw) in enumerate(history.db_input_cache):
+        if source.startswith(hidden) and raw.rstrip() == text.rstrip():
+            history.db_input_cache[position] = (number, text, raw)

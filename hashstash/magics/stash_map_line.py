@@ -33,7 +33,7 @@ _NO_CODE = re.compile(r"\s*(#|$)")
 _CALL = "get_ipython().run_line_magic('stash_map', "
 
 ARGUMENTS = [
-    argument("-n", "--name", help="The stash that keeps the results. Default: notebook."),
+    argument("-n", "--name", help="The stash that keeps the results. Default: notebook, or what %%stash use chose."),
     argument("-j", "--jobs", metavar="N", type=int, help="How many workers. Default: all cores but two; one in Colab."),
     argument("--threads", action="store_true", help="Workers are threads: for functions that wait."),
     argument("--procs", action="store_true", help="Workers are processes, which is the default."),
@@ -80,7 +80,7 @@ class MapLine:
         users = self.shell.user_ns
         self.namespace = users if scope is None or scope is users else {**users, **scope}
         self.parsed = _parsed(type(magics), line)
-        self.name = (self.parsed.name or "").strip("'\"") or arguments.DEFAULT_NAME
+        self.name = (self.parsed.name or "").strip("'\"") or magics.default_name
         self.keywords = [pair for text in self.parsed.kw or () for pair in _keywords(text)]
 
     def run(self) -> Any:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from html import escape
 from typing import TYPE_CHECKING, Any
+
+from hashstash.wording import ago, duration, size_text
 
 if TYPE_CHECKING:
     from hashstash.cells.run import Report
@@ -36,24 +37,27 @@ def _headline(report: Report) -> str:
     if report.outcome == "hit":
         return start + ", ".join(_hit_parts(report))
     if report.outcome == "would hit":
-        return start + f"would be restored ({_variables(report)}, {size(report.size)}, stored {age(report.created_at)})"
+        return (
+            start
+            + f"would be restored ({_variables(report)}, {size_text(report.size)}, stored {ago(report.created_at)})"
+        )
     if report.outcome == "would run":
         return start + f"would run: {'; '.join(report.why)}"
-    ran = f"ran in {seconds(report.run_seconds)}"
+    ran = f"ran in {duration(report.run_seconds)}"
     if report.outcome == "stored":
-        return start + f"{ran}, stored {_variables(report)}, {size(report.size)}"
+        return start + f"{ran}, stored {_variables(report)}, {size_text(report.size)}"
     return start + f"{ran}, not cached" + (f": {report.reason}" if report.reason else "")
 
 
 def _hit_parts(report: Report) -> list[str]:
     saved = report.run_seconds - report.restore_seconds
-    gain = f"saved {seconds(saved)}" if saved > 0 else "no time saved"
+    gain = f"saved {duration(saved)}" if saved > 0 else "no time saved"
     return [
         "hit",
         _variables(report),
-        size(report.size),
-        f"{gain} (restored in {seconds(report.restore_seconds)})",
-        f"stored {age(report.created_at)}",
+        size_text(report.size),
+        f"{gain} (restored in {duration(report.restore_seconds)})",
+        f"stored {ago(report.created_at)}",
         *_hidden(report.hidden_displays),
     ]
 
@@ -72,30 +76,3 @@ def _details(report: Report) -> list[str]:
 def _variables(report: Report) -> str:
     count = len(report.variables)
     return "no variables" if not count else "1 variable" if count == 1 else f"{count} variables"
-
-
-def seconds(value: float) -> str:
-    """A duration for people."""
-    if value < 0.1:
-        return f"{value * 1000:.3g} ms"
-    if value < 120:
-        return f"{value:.3g} s"
-    return f"{value / 60:.3g} min" if value < 7200 else f"{value / 3600:.3g} h"
-
-
-def size(count: float) -> str:
-    """Bytes for people."""
-    for unit in ("B", "KB", "MB", "GB"):
-        if count < 1000 or unit == "GB":
-            break
-        count /= 1000
-    return f"{count:.3g} {unit}"
-
-
-def age(created_at: float) -> str:
-    """How long ago a moment was, for people."""
-    passed = max(0.0, time.time() - created_at)
-    for length, unit in ((86400, "d"), (3600, "h"), (60, "min")):
-        if passed >= length:
-            return f"{int(passed / length)} {unit} ago"
-    return "just now"

@@ -64,20 +64,20 @@ def keywords_for_all(common: Mapping[str, Any], others: Mapping[str, Any] | None
 
 def _check_keywords(keywords: Any, name: str, what: str) -> None:
     if not isinstance(keywords, Mapping) or not all(isinstance(key, str) for key in keywords):
-        raise TypeError(f"{name} is {short_repr(keywords, 80)}; {what}")
+        raise TypeError(f"{name} is {shortened(keywords, 80)}; {what}")
 
 
 def _check_total(total: Any) -> None:
     if total is None:
         return
     if type(total) is bool or not hasattr(type(total), "__index__"):
-        raise TypeError(f"total={short_repr(total, 80)}; it is a number of items, or None for all")
+        raise TypeError(f"total={shortened(total, 80)}; it is a number of items, or None for all")
     if total < 0:
         raise ValueError(f"total={total}; it is a number of items from 0 on, or None for all")
 
 
 def _listed(items: Iterable[Any], name: str, total: int | None) -> list[Any]:
-    shown = short_repr(items, 80)
+    shown = shortened(items, 80)
     if isinstance(items, Mapping) and name == "options":
         raise TypeError(f"options={shown} is one dict; give a list of them, or keyword arguments for all items")
     if isinstance(items, (str, bytes, bytearray)):
@@ -105,19 +105,10 @@ def shown_call(function_name: str, call: Call, most: int | None = None) -> str:
     """The call as one would write it, cut to *most* characters; an argument whose repr fails is named by its type."""
     if most is not None and len(function_name) > most // 2:
         function_name = "…" + function_name[1 - most // 2 :]  # of the two, the arguments tell more
-    parts = [short_repr(argument, _SHOWN) for argument in call.args]
-    parts += [f"{name}={short_repr(value, _SHOWN)}" for name, value in call.kwargs.items()]
+    parts = [shortened(argument, _SHOWN) for argument in call.args]
+    parts += [f"{name}={shortened(value, _SHOWN)}" for name, value in call.kwargs.items()]
     text = f"{function_name}({', '.join(parts)})"
     return text if most is None or len(text) <= most else text[: most - 1] + "…"
-
-
-def short_repr(value: Any, most: int) -> str:
-    """The repr of *value* on one line of at most *most* characters; of a frame or an array only the kind and the shape."""
-    shape = getattr(value, "shape", None)
-    if isinstance(shape, tuple) and shape and type(value).__module__ != "builtins":
-        text = f"<{type(value).__name__} {' x '.join(map(str, shape))}>"
-        return text if len(text) <= most else text[: most - 1] + "…"
-    return " ".join(shortened(value, most).split())
 
 
 def parameters_of(function: Callable[..., Any]) -> tuple[str, ...]:

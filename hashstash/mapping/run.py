@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hashstash.mapping.calls import short_repr, shown_call
+from hashstash.mapping.calls import shown_call
 from hashstash.mapping.outcome import FINAL, Outcome, State
+from hashstash.wording import shortened
 
 if TYPE_CHECKING:
     from hashstash.mapping.stash_map import StashMap
@@ -82,7 +83,7 @@ class StashMapRun:
         """The result in few characters, ``?`` if there is none yet; nothing is waited for, computed or fetched for it."""
         outcome = self._outcome
         if outcome.error is not None:
-            return short_repr(outcome.error, most)
+            return shortened(outcome.error, most)
         if outcome.state is State.CANCELLED:
             return "cancelled"
         if outcome.state not in FINAL:
@@ -93,6 +94,6 @@ class StashMapRun:
         return f"StashMapRun({self.call} >>> {self.shown_result()})"
 
     def _repr_html_(self) -> str:
-        from hashstash.display.maps import html_of_runs
+        from hashstash.display.maps import html_of_run
 
-        return html_of_runs([self])
+        return html_of_run(self)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
 from hashstash.errors import NotComputed
-from hashstash.mapping.calls import short_repr, shown_call
+from hashstash.mapping.calls import shown_call
 from hashstash.mapping.computation import Computation, MapOptions
 from hashstash.mapping.failure import add_note
 from hashstash.mapping.outcome import FINAL, WITH_VALUE, Outcome, State
@@ -15,6 +15,7 @@ from hashstash.mapping.run import WIDTH, StashMapRun
 from hashstash.mapping.settled import Settled, SettledPlan
 from hashstash.store import MISSING
 from hashstash.views import same
+from hashstash.wording import shortened
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -136,7 +137,7 @@ class StashMap(Sequence[Any]):
         for number in range(*slice(start, stop).indices(len(self))):
             if any(same(mine, value) for mine in self._values_of(number)):
                 return number
-        raise ValueError(f"{short_repr(value, WIDTH)} is not among the values of the map")
+        raise ValueError(f"{shortened(value, WIDTH)} is not among the values of the map")
 
     def count(self, value: Any) -> int:
         """How many items have that value."""
@@ -281,7 +282,7 @@ class StashMap(Sequence[Any]):
                 value = self._outcomes[index].at_hand(self._computation.plan.memo)
         except Exception as error:  # noqa: BLE001 - a repr shows what there is and never raises
             return f"<{type(error).__name__}>"
-        return "…" if value is MISSING else short_repr(value, most)
+        return "…" if value is MISSING else shortened(value, most)
 
     def __repr__(self) -> str:
         lines = [repr(StashMapRun(self, index)) for index in range(min(len(self), _SHOWN_RUNS))]

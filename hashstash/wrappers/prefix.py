@@ -27,6 +27,7 @@ class PrefixWrapper(EngineWrapper):
 
     def __init__(self, inner: Engine, namespace: str) -> None:
         super().__init__(inner)
+        self.knows_size = False
         self.namespace = namespace
         self._prefix = blake2b(namespace.encode("utf-8", "surrogatepass"), digest_size=_PREFIX_SIZE).digest()
 

@@ -197,7 +197,8 @@ class Scenario:
 
     def _start(self, variables: dict[str, str] | None) -> Kernel:
         kernel = Kernel(self.python, self.folder, variables or {}, next(self.nurseries))
-        for code in ("%load_ext hashstash", *self.data["setup"]):
+        auto = [f"%stash auto {self.data['auto']}"] if "auto" in self.data else []
+        for code in ("%load_ext hashstash", *auto, *self.data["setup"]):
             answer = kernel.run(code)
             if answer.error:
                 kernel.stop()
@@ -233,7 +234,8 @@ class Scenario:
     def _step(self, label: str, expected: dict[str, Any], step: dict[str, Any]) -> None:
         before = self.counter.stat().st_size
         flags = step.get("magic_args", self.data.get("magic_args", ""))
-        answer = self.kernel.run(f"%%stash t1 {flags}\n{self.text}")
+        is_plain = "auto" in self.data
+        answer = self.kernel.run(self.text if is_plain else f"%%stash t1 {flags}\n{self.text}")
         was_run = self.counter.stat().st_size > before
         self._check_outcome(label, expected, answer, was_run)
         self._check_outputs(label, expected, answer)
@@ -251,6 +253,8 @@ class Scenario:
         for part in _list(expected.get("status")):
             if part not in told:
                 self.problems.append(f"{label}: status {told!r} lacks {part!r}")
+        if expected.get("no_status") and told:
+            self.problems.append(f"{label}: the status says {told!r}")
         if "warning" in told and "warning" not in "".join(_list(expected.get("status"))):
             self.problems.append(f"{label}: unexpected {told!r}")
         for part in _list(expected.get("traceback_lacks")):
@@ -268,6 +272,9 @@ class Scenario:
         for mime in expected.get("mimes", ()):
             if not any(mime in data for data in answer.data()):
                 self.problems.append(f"{label}: nothing of type {mime}")
+        if "order_kinds" in expected:
+            kinds = [_kind(kind, content) for kind, content in answer.events]
+            self._expect(label, "kinds of outputs in order", kinds, expected["order_kinds"])
         if "order" in expected:
             shown = [
                 f"{kind}:{content['text/plain'] if kind == 'data' else content}" for kind, content in answer.events
@@ -298,6 +305,10 @@ def _literal(text: str) -> Any:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError):
         return text
+
+
+def _kind(kind: str, content: Any) -> str:
+    return kind if kind != "data" else "image/png" if "image/png" in content else "text/plain"
 
 
 def _richest(data: dict[str, Any]) -> str:

@@ -26,7 +26,7 @@ _spec.loader.exec_module(driver)
 
 SCENARIOS = {
     scenario["id"]: scenario
-    for name in ("samples", "own")
+    for name in ("samples", "own", "auto")
     for scenario in driver.load(HERE / "scenarios" / f"{name}.json")
 }
 COLAB = Path(os.environ.get("HASHSTASH_COLAB_PYTHON", HERE.parents[1] / ".venv-colab" / "bin" / "python"))

@@ -182,6 +182,7 @@ def test_trust_makes_a_strangers_records_ones_own(session, become_another_user):
     session.run("del f\nseen = []")
     become_another_user()
     session.run("%stash trust t")
+    session.run("%stash trust t --yes")
     assert "1 record of others" in session.status()
     session.run(cell)
     assert "hit" in session.status()

@@ -93,9 +93,15 @@ def test_an_error_propagates_and_is_not_stored(session):
     assert isinstance(session.fail("%%stash t\npart = 1\nif bad: raise ValueError('no')"), ValueError)
 
 
+def shown(session, error: BaseException) -> str:
+    """The traceback as the shell shows it."""
+    lines = session.shell.InteractiveTB.structured_traceback(type(error), error, error.__traceback__, tb_offset=1)
+    return re.sub(r"\x1b\[[\d;]*m", "", "\n".join(lines))
+
+
 def test_traceback_starts_at_the_cell(session):
     error = session.fail("%%stash t\nx = 1\n1 / 0")
-    text = re.sub(r"\x1b\[[\d;]*m", "", "\n".join(error._render_traceback_()))
+    text = shown(session, error)
     assert "1 / 0" in text
     assert "run_cell_magic" not in text
     assert "hashstash" not in text
@@ -104,7 +110,7 @@ def test_traceback_starts_at_the_cell(session):
 def test_traceback_names_the_cells_own_number(session):
     session.run("x = 1")
     error = session.fail("%%stash t\n1 / 0")
-    text = re.sub(r"\x1b\[[\d;]*m", "", "\n".join(error._render_traceback_()))
+    text = shown(session, error)
     number = len(session["In"]) - 1
     assert re.findall(r"(?:In ?\[|ipython-input-)(\d+)", text) == [str(number)]
 
@@ -158,6 +164,13 @@ def test_top_level_await(session):
     assert session["y"] == 7
 
 
+def test_in_holds_an_awaiting_cell_as_it_was_typed(session):
+    session.run("import asyncio")
+    cell = "%%stash t --also asyncio\ny = await asyncio.sleep(0, 7)\ny"
+    session.run(cell)
+    assert session["In"][-1].rstrip() == cell
+
+
 def test_a_syntax_error_is_the_shells_own(session):
     assert isinstance(session.fail("%%stash t\ny = = 1"), SyntaxError)
 
@@ -191,7 +204,7 @@ def test_help(session, capsys):
 def completions(session, line: str) -> list[str]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", PendingDeprecationWarning)  # IPython's own name for the synchronous way
-        return session.shell.complete(line.rsplit(maxsplit=1)[-1], line)[1]
+        return session.shell.complete(None, line, len(line))[1]
 
 
 def test_completion(session):

@@ -83,8 +83,8 @@ def test_what_is_no_function_or_no_collection_is_a_type_error_without_our_frames
     assert "hashstash/" not in shown(error)
 
 
-def test_a_stash_that_cannot_be_opened_is_an_error_that_says_so(defined):
-    defined.run("%config StashMagics.engine = 'nosuch'")
+def test_a_stash_that_cannot_be_opened_is_an_error_that_says_so(defined, monkeypatch):
+    monkeypatch.setenv("HASHSTASH_ENGINE", "nosuch")
     error = defined.fail("%stash_map --serial f xs")
     assert isinstance(error, UsageError | StashError)
     assert "nosuch" in str(error)

@@ -1,0 +1,43 @@
+"""Everything that is listened to while a cell runs: what it shows, which files it opens, which maps it starts."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from hashstash.cells.capture import Recorder
+from hashstash.cells.interrupts import HeldBack
+from hashstash.cells.maps import StartedMaps
+from hashstash.cells.readers import hearing_readers
+from hashstash.cells.watch import Watch
+
+if TYPE_CHECKING:
+    from hashstash.cells.shell import Shell
+
+
+class Listening:
+    """Begins with :meth:`start`, and ends with :meth:`stop`, whatever happens in between."""
+
+    def __init__(self, shell: Shell, own_folders: tuple[str, ...]) -> None:
+        self.recorder = Recorder(shell)
+        self.watch = Watch(own_folders)
+        self._readers = hearing_readers(shell.user_ns)
+        self._maps = StartedMaps()
+        self._stack = ExitStack()
+
+    def start(self) -> None:
+        """Whoever calls this calls :meth:`stop` too, even if it is interrupted."""
+        with HeldBack():
+            for part in (self.recorder, self.watch, self._readers):
+                self._stack.enter_context(part)
+
+    def finish(self) -> None:
+        """Wait for what belongs to the cell and has not appeared yet."""
+        self._maps.wait()  # their bars belong to what the cell showed
+        self.recorder.started_children = self.watch.started_children
+        self.recorder.finish()
+
+    def stop(self) -> None:
+        """Leave streams, displays and libraries as they were."""
+        with HeldBack():
+            self._stack.close()

@@ -1,0 +1,163 @@
+"""The settings of the magics: traits that ``%config StashMagics`` and ``%stash config`` show and change."""
+
+from __future__ import annotations
+
+import copy
+import os
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from IPython.core.magic import Magics
+from traitlets import Enum, TraitError, Unicode, validate
+from traitlets.config import Config
+
+from hashstash.cells.stashes import CellStashes
+from hashstash.errors import StashError
+from hashstash.magics import status
+from hashstash.magics.arguments import DEFAULT_NAME
+from hashstash.open import compressor_name, namespace
+from hashstash.paths import config_root, shown
+from hashstash.registry import ENGINES, SERIALIZERS
+from hashstash.settings import load_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_CHECKS: dict[str, Callable[[str], Any]] = {
+    "engine": ENGINES.load,
+    "serializer": SERIALIZERS.load,
+    "compress": compressor_name,
+}
+
+
+class Setting(NamedTuple):
+    """One setting as it stands."""
+
+    name: str
+    value: str
+    """What is in force, a default too."""
+    source: str
+    """Where it was chosen."""
+    help: str
+
+
+class StashTraits(Magics):  # type: ignore[misc]
+    """The traits of :class:`~hashstash.magics.stash_cell.StashMagics`."""
+
+    status = Enum(status.LEVELS, default_value="line", help="What is shown below a cell: full, line or none.").tag(
+        config=True
+    )
+    default_name = Unicode(
+        DEFAULT_NAME, help="The stash of cells and maps that name none; %stash use NAME sets it."
+    ).tag(config=True)
+    root = Unicode("", help="The folder that holds the stashes; empty for the user's cache.").tag(config=True)
+    engine = Unicode("", help="The storage engine; empty for the best that is installed.").tag(config=True)
+    serializer = Unicode("", help="The serializer; empty for hashstash.").tag(config=True)
+    compress = Unicode("", help="The compressor; empty for the best that is installed.").tag(config=True)
+
+    def __init__(self, shell: Any) -> None:
+        super().__init__(shell)
+        self._from_files = copy.deepcopy(self._configured(shell.config))  # %config changes the shell's own, too
+        chosen = load_settings().status
+        if chosen and chosen not in status.LEVELS:
+            raise StashError(f"the setting status is {chosen!r}; known: {', '.join(status.LEVELS)}")
+        if chosen and "status" not in self._configured(shell.config):
+            self.status = chosen
+
+    @validate("engine", "serializer", "compress")  # type: ignore[untyped-decorator]
+    def _is_plugin(self, proposal: Any) -> str:
+        name, value = proposal["trait"].name, str(proposal["value"])
+        try:
+            if value:
+                _CHECKS[name](value)
+        except StashError as error:
+            raise TraitError(f"{name}: {error}") from error
+        return value
+
+    @validate("default_name")  # type: ignore[untyped-decorator]
+    def _is_name(self, proposal: Any) -> str:
+        try:
+            return namespace(proposal["value"], "default_name")
+        except StashError as error:
+            raise TraitError(f"default_name: {error}") from error
+
+    @validate("root")  # type: ignore[untyped-decorator]
+    def _is_folder(self, proposal: Any) -> str:
+        value = str(proposal["value"])
+        if "://" in value:
+            raise TraitError(f"root: {value!r} is no folder; for a server set engine, such as redis")
+        if "\0" in value or os.path.isfile(os.path.expanduser(value)):
+            raise TraitError(f"root: {value!r} is no folder")
+        return value
+
+    # ---- reading and setting -------------------------------------------------------------------------------------
+
+    def update_config(self, config: Any) -> None:
+        """Set what ``%config`` says. A wrong value changes nothing; else it would be tried again with every later change."""
+        before: Any = copy.deepcopy(self.config)  # type: ignore[has-type]
+        try:
+            super().update_config(config)
+        except TraitError:
+            self.config = before
+            raise
+
+    def choose(self, **values: Any) -> None:
+        """Set traits for this session; TraitError, naming what is wrong, and then none of them is changed."""
+        self.update_config(Config({type(self).__name__: values}))
+
+    def choose_text(self, name: str, text: str) -> None:
+        """Set one trait to what *text* means; TraitError if it is nothing for it."""
+        trait = self.traits(config=True)[name]
+        try:
+            value = trait.from_string(text)
+        except (ValueError, TraitError) as error:
+            known = getattr(trait, "values", None)
+            raise TraitError(
+                f"{name}: {text!r}; known: {', '.join(map(str, known))}" if known else f"{name}: {error}"
+            ) from error
+        self.choose(**{name: value})
+
+    def settings(self) -> list[Setting]:
+        """All settings with their values, and where each was chosen: the session, a configuration file, the environment."""
+        return [self.setting(name) for name in sorted(self.traits(config=True), key=_rank)]
+
+    def setting(self, name: str) -> Setting:
+        """One setting."""
+        trait = self.traits(config=True)[name]
+        source = self._source(name, trait)
+        value = getattr(self, name)
+        return Setting(name, str(value if value != "" else self._effective(name)), source, trait.help)
+
+    def stashes(self, parsed: Any = None) -> CellStashes:
+        """All stashes, as the flags of a line and these settings choose."""
+        names = ("engine", "serializer", "compress")
+        chosen = {name: getattr(parsed, name, None) or getattr(self, name) or None for name in names}
+        root = getattr(parsed, "root", None) or self.root
+        return CellStashes(root, **chosen, only_engine=bool(getattr(parsed, "engine", None)))
+
+    def _effective(self, name: str) -> Any:
+        config = self.stashes().config
+        return shown(config.root_dir) if name == "root" else getattr(config, name)
+
+    def _configured(self, config: Any) -> Any:
+        return config[type(self).__name__] if type(self).__name__ in config else {}  # noqa: SIM401 - a Config makes what get() asks for
+
+    def _source(self, name: str, trait: Any) -> str:
+        value = getattr(self, name)
+        of_file = self._from_files
+        if name in of_file and of_file[name] == value:
+            return "IPython's configuration"
+        settings = load_settings()
+        given = getattr(settings, name, None)
+        is_default = value == trait.default_value
+        if given and (is_default or value == given) and name not in self._configured(self.config):
+            variable = "HASHSTASH_" + name.upper()
+            path = shown(os.path.join(config_root(), "config.toml"))
+            return f"the environment variable {variable}" if os.environ.get(variable) else path
+        return "default" if is_default else "this session"
+
+
+_FIRST = ("status", "default_name", "root", "engine", "serializer", "compress")
+
+
+def _rank(name: str) -> tuple[int, str]:
+    return (_FIRST.index(name), "") if name in _FIRST else (len(_FIRST), name)
