@@ -44,7 +44,7 @@ def _outputs(outputs: list[Any]) -> str:
             continue
         text = output.text if output.output_type == "stream" else output.get("data", {}).get("text/plain", "")
         if text.strip():
-            texts.append(_ANSI.sub("", text).rstrip("\n"))
+            texts.append(_ANSI.sub("", text).replace("\r\n", "\n").rstrip("\n"))  # a shell line ends its lines so
     lines = "\n".join(texts).split("\n")
     return "\n".join(lines if len(lines) <= _LONGEST else [*lines[:_LONGEST], "..."])
 

@@ -14,6 +14,7 @@ from hashstash.cells.modules import user_modules
 from hashstash.cells.names import CellNames, Read, analyse
 from hashstash.cells.scopes import identifiers
 from hashstash.cells.shell import is_users_own
+from hashstash.cells.summaries import summarise_all
 from hashstash.cells.surroundings import Surroundings
 from hashstash.cells.watch import stat_of
 
@@ -59,6 +60,8 @@ class Before:
     surroundings: Surroundings
     module_digests: dict[str, bytes]
     loaded_modules: set[str] = field(default_factory=lambda: set(sys.modules))
+    summaries: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """What is kept of each input, so that it can be told later what differs."""
 
     @classmethod
     def look(cls, cell: Cell, options: CellOptions, inputs: Inputs) -> Before:
@@ -85,6 +88,10 @@ class Before:
                 for name, module in user_modules(names.modules).items()
             },
         )
+
+    def summarise(self) -> None:
+        """Keep a few words' worth of each input, as long as it is what it is."""
+        self.summaries = summarise_all({name: root.value for name, root in self.roots.items()})
 
     def volatile(self) -> tuple[str, ...]:
         """Why the inputs cannot be told apart from others, if so."""

@@ -1,21 +1,24 @@
 """What a cell shows, recorded while it is shown, and shown again in the same order.
 
 An event is plain data: ``["stream", name, text]``, ``["display", data, metadata, transient, is_update]``, ``["clear",
-wait]``, ``["result", data, metadata]`` for a value that the cell displayed before its last line, or ``["value"]`` where the
-shell displayed the last value; without that one, it comes after everything else. Writes and publications are heard on the
+wait]``, ``["payload", data]`` for what goes to the pager or into the next cell, ``["result", data, metadata]`` for a value
+that the cell displayed before its last line, or ``["value"]`` where the shell displayed the last value; without that one, it
+comes after everything else. Writes and publications are heard on the
 objects that are already there, never by swapping them, so that log handlers made long ago are heard too.
 """
 
 from __future__ import annotations
 
-import os
-import select
 import sys
 import threading
-import time
-from contextlib import contextmanager
-from html import unescape
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from functools import partial
+from io import StringIO
 from typing import TYPE_CHECKING, Any, Self
+
+from hashstash.cells.bounds import MAX_OUTPUT, Bounds
+from hashstash.cells.pipes import Pipe
+from hashstash.cells.widgets import WIDGET_VIEW, is_live, last_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -24,11 +27,10 @@ if TYPE_CHECKING:
     from hashstash.cells.shell import Shell
 
 Event = list[Any]
-WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 SAFE_MIMES = frozenset({"text/plain", "image/png", "image/jpeg", "image/gif", "image/webp", "image/bmp"})
 """What may be shown of a record that a stranger wrote: text and raster images."""
 
-_DRAIN_SECONDS = 0.5
+_PAYLOADS = frozenset({"page", "set_next_input"})
 
 
 class StoredResult:
@@ -48,21 +50,23 @@ class StoredResult:
 class Recorder:
     """Records the events of a cell between ``with`` and its end; ``events`` grows while the cell runs."""
 
-    def __init__(self, shell: Shell) -> None:
+    def __init__(self, shell: Shell, limit: int = MAX_OUTPUT) -> None:
         self.shell = shell
         self.events: list[Event] = []
-        self.started_children = False
-        """Set by whoever sees a child process start: its output arrives through a pipe, a moment late."""
+        self._bounds = Bounds(self.events, limit)
         self.unheard: list[str] = []
         """What could not be listened to, so that the recording would lack it."""
         self._undo: list[Callable[[], None]] = []
+        self._pipes: list[Pipe] = []
         self._paused = threading.local()  # a bar publishes in a thread of its own while the cell prints
 
     def __enter__(self) -> Self:
-        self._listen(sys.stdout, "write", lambda write: self._tee("stdout", write))
-        self._listen(sys.stderr, "write", lambda write: self._tee("stderr", write))
+        for name, stream in (("stdout", sys.stdout), ("stderr", sys.stderr)):
+            self._pipes.append(Pipe(stream))
+            self._listen(stream, "write", partial(self._tee, name, self._pipes[-1]))
         self._listen(self.shell.display_pub, "publish", self._tee_publish)
         self._listen(self.shell.display_pub, "clear_output", self._tee_clear)
+        self._listen(getattr(self.shell, "payload_manager", None), "write_payload", self._tee_payload)
         hook = getattr(self.shell, "displayhook", None)
         if hook is not None and sys.displayhook is hook:
             self._listen(hook, "compute_format_data", self._tee_format)
@@ -77,18 +81,19 @@ class Recorder:
 
     def finish(self) -> None:
         """Take in what belongs to the cell and has not appeared yet: inline figures, the output of child processes."""
-        if self.started_children:
-            for stream in (sys.stdout, sys.stderr):
-                _drain_pipe(stream)
+        for pipe in self._pipes:
+            pipe.drain()
         for event in self.events:
             if event[0] == "display" and WIDGET_VIEW in event[1]:
-                event[1]["text/plain"] = _last_text(event[1])
+                event[1]["text/plain"] = last_text(event[1])
         inline = sys.modules.get("matplotlib_inline.backend_inline")
         if inline is not None and inline.flush_figures in self.shell.events.callbacks["post_execute"]:
             inline.flush_figures()
 
     def _listen(self, owner: Any, name: str, wrapped: Callable[[Any], Callable[..., Any]]) -> None:
         original = getattr(owner, name, None)
+        if owner is None:
+            return
         try:
             had_own = name in vars(owner)
             setattr(owner, name, wrapped(original))
@@ -123,23 +128,41 @@ class Recorder:
     def _add(self, event: Event) -> None:
         if self._is_paused():
             return
+        if event[0] == "stream":
+            event[2] = self._bounds.text(event[2])
         last = self.events[-1] if self.events else None
-        if last is not None and event[0] == "stream" and last[:2] == event[:2]:
+        is_more = last is not None and event[0] == "stream" and last[:2] == event[:2]
+        if last is not None and is_more and not self._bounds.is_piece_full():
             last[2].append(event[2])
         else:
+            if last is not None and is_more:
+                last[2][:] = ["".join(last[2])]
+            self._bounds.begins()
             self.events.append([*event[:2], [event[2]]] if event[0] == "stream" else event)
+        self._bounds.grew(event)
 
     def recorded(self) -> list[Event]:
         """The events so far, as plain data."""
-        return [[*event[:2], "".join(event[2])] if event[0] == "stream" else event for event in self.events]
+        found: list[Event] = []
+        for event in self._bounds.noted():
+            if event[0] != "stream":
+                found.append(event)
+            elif found and found[-1][:2] == event[:2]:
+                found[-1][2].extend(event[2])
+            else:
+                found.append([*event[:2], list(event[2])])
+        return [[*event[:2], "".join(event[2])] if event[0] == "stream" else event for event in found]
 
-    def _tee(self, name: str, write: Callable[..., Any]) -> Callable[..., Any]:
-        def tee(text: str, *arguments: Any) -> Any:
+    def _tee(self, name: str, pipe: Pipe, write: Callable[..., Any]) -> Callable[..., Any]:
+        def heard(text: str, *arguments: Any) -> Any:
             if self.events and self.events[-1][0] == "stream" and self.events[-1][1] != name:
                 flush_streams()  # they are buffered apart: flushed at each change, they keep their order
             written = write(text, *arguments)
             self._add(["stream", name, text.replace("\r\n", "\n")])
             return written
+
+        def tee(text: str, *arguments: Any) -> Any:
+            return heard(text, *arguments) if arguments else pipe.passed(text, heard)
 
         return tee
 
@@ -149,7 +172,15 @@ class Recorder:
                 transient = {
                     key: value for key, value in (keywords.get("transient") or {}).items() if key == "display_id"
                 }
-                self._add(["display", dict(data), dict(metadata or {}), transient, bool(keywords.get("update"))])
+                self._add(
+                    [
+                        "display",
+                        self._bounds.data(dict(data)),
+                        dict(metadata or {}),
+                        transient,
+                        bool(keywords.get("update")),
+                    ]
+                )
             with self._pause():
                 return publish(data, metadata, *arguments, **keywords)
 
@@ -160,6 +191,14 @@ class Recorder:
             self._add(["clear", bool(wait)])
             with self._pause():
                 return clear(wait)
+
+        return tee
+
+    def _tee_payload(self, write: Callable[..., Any]) -> Callable[..., Any]:
+        def tee(data: Any, *arguments: Any, **keywords: Any) -> Any:
+            if isinstance(data, dict) and data.get("source") in _PAYLOADS:
+                self._add(["payload", dict(data)])
+            return write(data, *arguments, **keywords)
 
         return tee
 
@@ -199,13 +238,33 @@ class Recorder:
 
     def shows_live_widgets(self) -> bool:
         """Whether a widget was displayed that is more than a progress bar: shown again, it would be dead."""
-        return any(event[0] == "display" and _is_live(event[1]) for event in self.events)
+        return any(event[0] == "display" and is_live(event[1]) for event in self.events)
 
 
 def mime_bundle(shell: Shell, value: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    """How the shell shows *value*: data by mime type, and metadata."""
-    data, metadata = shell.display_formatter.format(value)
+    """How the shell shows *value*: data by mime type, and metadata. Nothing is shown, also of a value that shows itself."""
+    shown: list[tuple[dict[str, Any], dict[str, Any]]] = []
+    with _caught(shell.display_pub, shown), redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+        data, metadata = shell.display_formatter.format(value)
+    if not data:
+        data, metadata = shown[-1] if shown else ({"text/plain": repr(value)}, {})
     return static_data(data), metadata
+
+
+@contextmanager
+def _caught(publisher: Any, shown: list[tuple[dict[str, Any], dict[str, Any]]]) -> Iterator[None]:
+    """Within: what is published goes into the list, and nowhere else."""
+    own = vars(publisher).get("publish")
+    publisher.publish = lambda data, metadata=None, *_more, **_keywords: shown.append(
+        (dict(data), dict(metadata or {}))
+    )
+    try:
+        yield
+    finally:
+        if own is None:
+            del publisher.publish
+        else:
+            publisher.publish = own
 
 
 def static_data(data: dict[str, Any]) -> dict[str, Any]:
@@ -237,6 +296,11 @@ def replay(
                 _publish(shell, shown, metadata, transient, is_update=is_update)
         elif kind == "clear":
             shell.display_pub.clear_output(wait=content[0])
+        elif kind == "payload":
+            payload = content[0] if is_trusted else _safe_page(content[0])
+            hidden += payload != content[0]
+            if payload:
+                shell.payload_manager.write_payload(payload)
         elif kind == "result":
             sys.displayhook(StoredResult(showable(content[0], is_trusted=is_trusted), content[1]))
         elif kind == "value" and show_value is not None:
@@ -260,44 +324,12 @@ def _publish(shell: Shell, data: Any, metadata: Any, transient: dict[str, Any], 
     shell.display_pub.publish(data, metadata, **extras)
 
 
+def _safe_page(payload: dict[str, Any]) -> dict[str, Any]:
+    """What a stranger may show in the pager; nothing of his goes into a cell."""
+    data = showable(payload.get("data") or {}, is_trusted=False)
+    return {"source": "page", "data": data, "start": 0} if payload.get("source") == "page" and data else {}
+
+
 def showable(data: dict[str, Any], *, is_trusted: bool) -> dict[str, Any]:
     data = static_data(data)
     return data if is_trusted else {mime: content for mime, content in data.items() if mime in SAFE_MIMES}
-
-
-def _widget_of(data: dict[str, Any]) -> Any:
-    """The live widget behind a display, or ``None``."""
-    widgets = sys.modules.get("ipywidgets.widgets.widget")
-    known = getattr(widgets, "_instances", None) or getattr(getattr(widgets, "Widget", None), "widgets", {})
-    return known.get(data[WIDGET_VIEW].get("model_id"))
-
-
-def _is_live(data: dict[str, Any]) -> bool:
-    return WIDGET_VIEW in data and not type(_widget_of(data)).__module__.startswith(("tqdm.", "hashstash."))
-
-
-def _last_text(data: dict[str, Any]) -> str:
-    """How a widget looks now, as text: a progress bar as it ended."""
-    widget = _widget_of(data)
-    first = str(data.get("text/plain", ""))
-    if widget is None:
-        return first
-    try:
-        return repr(widget)
-    except ReferenceError:  # the bar itself is gone, the texts beside it are not
-        texts = [
-            unescape(str(part.value)).strip() for part in widget.children if type(part).__name__.startswith("HTML")
-        ]
-        return " ".join(filter(None, texts)) or first
-
-
-def _drain_pipe(stream: Any) -> None:
-    """Wait until the kernel's stream has read what child processes wrote to its file descriptor."""
-    pipe = getattr(stream, "_fid", None)
-    if not isinstance(pipe, int):
-        return
-    end = time.monotonic() + _DRAIN_SECONDS
-    while time.monotonic() < end and select.select([pipe], [], [], 0)[0]:
-        time.sleep(0.001)
-    os.sched_yield() if hasattr(os, "sched_yield") else None
-    time.sleep(0.002)  # the reading thread holds the last chunk and is about to write it

@@ -91,7 +91,7 @@ def describe_stash(name: str, rows: Rows, code: str | None) -> StashInfo:
     items = [record_item(number, record) for number, record in enumerate(records, 1)]
     shown_rows = [[row[at] for at in used] for row in table[:MOST_ROWS]]
     listing = Listing("", [columns[at] for at in used], shown_rows, items=items, fields=RECORD_FIELDS)
-    difference, said = _compared(records, code)
+    difference, said = compare_code(records, code)
     parts: list[Any] = [listing] if records else []
     parts += [said] if said else []
     parts += [difference] if difference else []
@@ -108,7 +108,7 @@ def _summary(name: str, stash: HashStash, records: Sequence[Record]) -> str:
     return printable(f"stash {name}: {kept}; {stash.engine}, {shown(stash.path)}")
 
 
-def _compared(records: Sequence[Record], code: str | None) -> tuple[Difference | None, str]:
+def compare_code(records: Sequence[Record], code: str | None) -> tuple[Difference | None, str]:
     """What differs between the nearest record and *code*, and what is to be said of it."""
     if not records:
         return None, ""

@@ -6,6 +6,7 @@ A record is a hit if all of its facts hold now. Asked for all differences, the s
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from dataclasses import astuple, dataclass, field
 from types import ModuleType
@@ -15,6 +16,7 @@ from hashstash.cells.surroundings import Surroundings, digest_text, working_dire
 from hashstash.cells.watch import folder_names
 from hashstash.fingerprint import FileFact, alias_signature
 from hashstash.fingerprint.packages import Origin, origin_of_module, package_version, pinned
+from hashstash.wording import ago, size_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -90,7 +92,11 @@ class Facts:
             )
         yield from self._process_differences()
         yield from self._file_differences()
-        yield from (f"module {fact.name} changed" for fact in self.modules if not fact.still_holds(inputs))
+        yield from (
+            f"module {fact.name} changed{file_change(fact.file)}"
+            for fact in self.modules
+            if not fact.still_holds(inputs)
+        )
         by_value = {name for name, digest in self.names.items() if digest}
         if by_value.issubset(names) and self.sharing != sharing_of(inputs, by_value):
             yield "the variables share their objects differently"
@@ -103,7 +109,12 @@ class Facts:
         if options.rng:
             now = Surroundings.look().random_digests
             if self.random is None or any(now.get(name, digest) != digest for name, digest in self.random.items()):
-                yield "the random state differs"
+                yield f"the random state differs{self._generators(now)}"
+
+    def _generators(self, now: dict[str, bytes]) -> str:
+        if self.random is None:
+            return ", which did not count when the cell was stored"
+        return " of " + ", ".join(name for name, digest in self.random.items() if now.get(name, digest) != digest)
 
     def _names_that_count(self, options: CellOptions) -> list[str]:
         chosen = self.names if options.inputs is None else self.names.keys() & options.inputs
@@ -118,22 +129,23 @@ class Facts:
                 elif then is not None:
                     yield f"`{name}` no longer exists"
             elif then != EXISTS and inputs.digest(name) != then:
-                yield f"`{name}` changed"
+                yield changed(name)
 
     def _process_differences(self) -> Iterator[str]:
         for name, then in self.environment.items():
             if environment_digest(name) != then:
-                yield f"the environment variable {name} changed"
+                yield f"the environment variable {name} {_since(then, os.environ.get(name))}"
         if self.working_directory is not None and self.working_directory != working_directory():
-            yield f"the working directory is no longer {self.working_directory}"
+            yield f"the working directory is no longer {self.working_directory}, but {working_directory()}"
         for package, version in self.packages.items():
-            if pinned(package_version(package), "minor") != version:
-                yield f"the package {package} is no longer {version}"
+            now = pinned(package_version(package), "minor")
+            if now != version:
+                yield f"the package {package} is no longer {version}, but {now or 'not installed'}"
 
     def _file_differences(self) -> Iterator[str]:
         for fact in self.files:
             if not fact.still_holds():
-                yield f"the file {fact.path} changed"
+                yield f"the file {fact.path} changed{file_change(fact)}"
         for folder, then in self.folders.items():
             if names_digest(folder_names(folder)) != then:
                 yield f"the folder {folder} holds other files"
@@ -142,13 +154,47 @@ class Facts:
                 yield f"the file {path}, which the cell wrote, is gone"
         for fact in self.made:
             if not fact.still_holds():
-                yield f"the file {fact.path} is no longer as the cell wrote it"
+                yield f"the file {fact.path} is no longer as the cell wrote it{file_change(fact)}"
+
+
+def changed(name: str) -> str:
+    """What is said of an input that has another value."""
+    return f"`{name}` changed"
 
 
 def sharing_of(inputs: Inputs, names: Iterable[str]) -> bytes:
     """Which objects these variables share with one another now."""
     walks = {name: walk for name in names if (walk := inputs.walk(name)) is not None}
     return alias_signature(walks)
+
+
+def file_change(fact: FileFact) -> str:
+    """What can be told of a file that is not as it was, from its size and time."""
+    if fact.size == -1:
+        return ": it was not there"
+    try:
+        now = os.stat(fact.path)
+    except OSError:
+        return ": it is gone"
+    if stat.S_ISDIR(now.st_mode) or type(fact.size) is not int:  # others may have written the fact
+        return ""
+    when = f"written {ago(now.st_mtime)}"
+    if now.st_size != fact.size:
+        return f": {_size_change(fact.size, now.st_size)}, {when}"
+    if now.st_mtime_ns != fact.mtime_ns:
+        return f": of the same size, {when}"
+    return ""
+
+
+def _size_change(before: int, now: int) -> str:
+    texts = size_text(before), size_text(now)
+    return f"{texts[0]} -> {texts[1]}" if texts[0] != texts[1] else f"{before:,} -> {now:,} bytes"
+
+
+def _since(then: bytes | None, now: str | None) -> str:
+    if then is None:
+        return "changed: it was not set"
+    return "changed: it is no longer set" if now is None else "changed"
 
 
 def environment_digest(name: str) -> bytes | None:

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 class Listening:
     """Begins with :meth:`start`, and ends with :meth:`stop`, whatever happens in between."""
 
-    def __init__(self, shell: Shell, own_folders: tuple[str, ...]) -> None:
-        self.recorder = Recorder(shell)
+    def __init__(self, shell: Shell, own_folders: tuple[str, ...], *, max_output: int) -> None:
+        self.recorder = Recorder(shell, max_output)
         self.watch = Watch(own_folders)
         self._readers = hearing_readers(shell.user_ns)
         self._maps = StartedMaps()
@@ -34,7 +34,6 @@ class Listening:
     def finish(self) -> None:
         """Wait for what belongs to the cell and has not appeared yet."""
         self._maps.wait()  # their bars belong to what the cell showed
-        self.recorder.started_children = self.watch.started_children
         self.recorder.finish()
 
     def stop(self) -> None:

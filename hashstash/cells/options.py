@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hashstash.cells.bounds import MAX_OUTPUT
+
 
 @dataclass(frozen=True, slots=True)
 class CellOptions:
@@ -32,6 +34,8 @@ class CellOptions:
     """Seconds that the run must take to be stored."""
     max_size: int | None = None
     """Bytes of variables beyond which the run is not stored."""
+    max_output: int = MAX_OUTPUT
+    """How much is kept of what the cell shows, in characters; beyond it the middle is left out."""
     shows_value: bool = False
     """The shell runs the cell itself: its last value is displayed while it runs, at its place among the outputs."""
 

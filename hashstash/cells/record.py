@@ -113,7 +113,7 @@ class Run:
             imports=tuple(sorted(name for name in self.before.names.modules if "." in name and name in sys.modules)),
             expires_at=None if options.ttl is None else time.time() + options.ttl,
         )
-        return Made(record, Outputs(self.recorder.recorded(), surroundings, shown), encoded)
+        return Made(record, Outputs(self.recorder.recorded(), surroundings, shown, self.before.summaries), encoded)
 
     def _is_seeded(self) -> bool:
         return not SEEDING.isdisjoint(self.before.names.attributes | self.before.callees.calls)

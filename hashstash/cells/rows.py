@@ -99,6 +99,8 @@ class Outputs:
     surroundings: dict[str, Any] = field(default_factory=dict)
     result: tuple[dict[str, Any], dict[str, Any]] | None = None
     """How the last value looked, where the value itself could not be stored."""
+    inputs: dict[str, Any] = field(default_factory=dict)
+    """A summary of each input, from which it can be told what differs; whoever wrote the record made it up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +167,7 @@ class Rows:
     def add(self, digest: bytes, record: Record, outputs: Outputs, variables: Encoded) -> None:
         """Store a record; an earlier one with the same facts gives way to it."""
         shown = {"events": outputs.events, "surroundings": outputs.surroundings, "result": outputs.result}
+        shown |= {"inputs": outputs.inputs} if outputs.inputs else {}
         encoded = self.stash.store.codec.serializer.dumps(shown)
         changes = record.changes_objects
         is_listed = False
@@ -198,7 +201,10 @@ class Rows:
         entry, encoded = found
         data = self._decoded(entry, encoded)
         result = data["result"]
-        return Outputs(data["events"], data["surroundings"], tuple(result) if result else None), entry.is_trusted
+        outputs = Outputs(
+            data["events"], data["surroundings"], tuple(result) if result else None, data.get("inputs", {})
+        )
+        return outputs, entry.is_trusted
 
     def _decoded(self, entry: Entry, encoded: Encoded) -> Any:
         from hashstash.codec import decoder_of

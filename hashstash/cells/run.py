@@ -20,6 +20,7 @@ from hashstash.cells.listening import Listening
 from hashstash.cells.record import NotStored, Run
 from hashstash.cells.restore import Restorer, Unusable
 from hashstash.cells.turns import Turn, turn_for, until_ours
+from hashstash.cells.why import NEW_CODE, Evidence
 from hashstash.errors import BadEntry, StashError
 from hashstash.wording import duration, size_text
 
@@ -60,6 +61,8 @@ class Report:
     hidden_displays: int = 0
     code: str = ""
     """The cell's text."""
+    evidence: Evidence | None = None
+    """With what it can be told in detail why there was no hit."""
 
 
 class CellRun:
@@ -106,6 +109,7 @@ class CellRun:
     def _settle_anew(self) -> None:
         """Variables and files may have changed meanwhile, so that everything is looked at again."""
         self.report.why.clear()
+        self.report.evidence = None
         self._settle()
         if not self.is_settled:
             self._look()
@@ -162,17 +166,23 @@ class CellRun:
 
     def _find(self, started: float) -> Record | None:
         """The first record that holds, already restored unless this is a dry run."""
-        misses: list[list[str]] = []
+        assert self._rows is not None
+        assert self._inputs is not None
+        misses: list[tuple[list[str], Record]] = []
         for record in self._records():
             differences = self._differences(record)
             first = next(differences, None)
             if first is None and self._use(record, started):
                 return record
             if first is not None and len(misses) < _MOST_COMPARED:
-                misses.append([first, *differences])
-        self.report.why += (
-            _shortest(misses) if misses else [] if self.report.warnings else ["this code has not run before"]
-        )
+                misses.append(([first, *differences], record))
+        if misses:
+            why, nearest = min(misses, key=lambda miss: len(miss[0]))
+            self.report.why += why
+            self.report.evidence = Evidence.look(self._rows, nearest, self._inputs, why)
+        elif not self.report.warnings:
+            self.report.why.append(NEW_CODE)
+            self.report.evidence = Evidence(self._rows)
         return None
 
     def _records(self) -> list[Record]:
@@ -216,7 +226,8 @@ class CellRun:
         """Listen from now on to what the cell does, if it can be stored."""
         self.budget.stop()
         if self._before is not None:
-            self._listening = Listening(self.shell, self._own_folders())
+            self._before.summarise()
+            self._listening = Listening(self.shell, self._own_folders(), max_output=self.options.max_output)
             self._listening.start()
         self._started = time.perf_counter()
 
@@ -309,10 +320,6 @@ class CellRun:
     def _warn(self, text: str) -> None:
         if text not in self.report.warnings:  # many records may have the same fault
             self.report.warnings.append(text)
-
-
-def _shortest(lists: list[list[str]]) -> list[str]:
-    return min(lists, key=len)
 
 
 def _told(error: BaseException) -> str:

@@ -17,6 +17,7 @@ class Shell(Protocol):
     ast_node_interactivity: str
     compile: Any
     display_pub: Any
+    payload_manager: Any
     display_formatter: Any
     displayhook: Any
     events: Any

@@ -53,7 +53,6 @@ class Watch:
         self.listed: dict[str, tuple[str, ...]] = {}
         """Folders listed -> the names in them at that moment."""
         self.uses_working_directory = False
-        self.started_children = False
 
     def __enter__(self) -> Self:
         _install()
@@ -86,7 +85,7 @@ class Watch:
             self.listed[full] = folder_names(full)
 
     def hear_child(self) -> None:
-        self.started_children = self.uses_working_directory = True
+        self.uses_working_directory = True
 
     def full_path(self, path: Any) -> str | None:
         """The absolute path, or ``None`` for a file descriptor."""

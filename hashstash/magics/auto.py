@@ -160,7 +160,12 @@ class Auto:
             return None
         name = self.magics.default_name
         cell_options = CellOptions(
-            name=name, min_seconds=options.min_seconds, max_size=options.max_size, shows_value=True, quiet=options.quiet
+            name=name,
+            min_seconds=options.min_seconds,
+            max_size=options.max_size,
+            shows_value=True,
+            quiet=options.quiet,
+            max_output=self.magics.most_output,
         )
         try:
             run = CellRun(self.shell, text, cell_options, self.rows, Budget(FIRST_LOOK))

@@ -114,7 +114,7 @@ class StashMagics(StashTraits):
             print(type(self).stash_cell.__doc__)  # noqa: T201 - the answer to --help
             return None
         parsed = arguments.parse(type(self).stash_cell, line)
-        options = arguments.options_of(parsed, self.default_name)
+        options = replace(arguments.options_of(parsed, self.default_name), max_output=self.most_output)
         if self.status == "none":
             options = replace(options, quiet=True)
         rows: list[Rows] = []

@@ -5,14 +5,17 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from hashstash.wording import ago, duration, size_text
+from hashstash.cells.why import told
+from hashstash.wording import ago, duration, printable, size_text
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from hashstash.cells.run import Report
     from hashstash.cells.shell import Shell
 
 LEVELS = ("full", "line", "none")
-_STYLE = "font-size:85%;opacity:.75;font-family:inherit"
+_STYLE = "font-size:85%;opacity:.75;font-family:inherit;white-space:pre-wrap"
 _MOST_NAMES = 8
 
 
@@ -26,8 +29,8 @@ def show(shell: Shell, report: Report, level: str) -> None:
 
 def publish(shell: Shell, lines: list[str], **facts: Any) -> None:
     """Show lines of our own, marked so that nobody takes them for the cell's output."""
-    text = "\n".join(lines)
-    markup = "<br>".join(escape(line) for line in lines)
+    text = printable("\n".join(lines))
+    markup = "<br>".join(escape(line) for line in text.split("\n"))
     data = {"text/plain": text, "text/html": f'<div style="{_STYLE}">{markup}</div>'}
     shell.display_pub.publish(data, {"hashstash": facts})
 
@@ -70,7 +73,17 @@ def _hidden(count: int) -> list[str]:
 def _details(report: Report) -> list[str]:
     names = ", ".join(report.variables[:_MOST_NAMES]) + (", ..." if len(report.variables) > _MOST_NAMES else "")
     lines = [f"variables: {names}"] if names else []
-    return lines + ([f"ran because: {'; '.join(report.why)}"] if report.why else [])
+    is_said = report.outcome == "would run"
+    lines += [f"ran because: {'; '.join(report.why)}"] if report.why and not is_said else []
+    return lines + list(_reasons(report))
+
+
+def _reasons(report: Report) -> Iterator[str]:
+    """What is known in detail of the reasons, below each if there are several."""
+    for reason, details in told(report.why, report.evidence, code=report.code):
+        if details and len(report.why) > 1:
+            yield f"{reason}:"
+        yield from (f"  {line}" for line in details)
 
 
 def _variables(report: Report) -> str:

@@ -18,6 +18,7 @@ from hashstash.open import compressor_name, namespace
 from hashstash.paths import config_root, shown
 from hashstash.registry import ENGINES, SERIALIZERS
 from hashstash.settings import load_settings
+from hashstash.wording import parse_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,6 +28,7 @@ _CHECKS: dict[str, Callable[[str], Any]] = {
     "serializer": SERIALIZERS.load,
     "compress": compressor_name,
 }
+_LEAST_OUTPUT = 1000
 
 
 class Setting(NamedTuple):
@@ -54,6 +56,10 @@ class StashTraits(Magics):  # type: ignore[misc]
     serializer = Unicode("", help="The serializer; empty for hashstash.").tag(config=True)
     compress = Unicode("", help="The compressor; empty for the best that is installed.").tag(config=True)
 
+    max_output = Unicode(
+        "64 MB", help="How much is kept of what one cell shows; of more, its beginning and its end."
+    ).tag(config=True)
+
     def __init__(self, shell: Any) -> None:
         super().__init__(shell)
         self._from_files = copy.deepcopy(self._configured(shell.config))  # %config changes the shell's own, too
@@ -79,6 +85,20 @@ class StashTraits(Magics):  # type: ignore[misc]
             return namespace(proposal["value"], "default_name")
         except StashError as error:
             raise TraitError(f"default_name: {error}") from error
+
+    @validate("max_output")  # type: ignore[untyped-decorator]
+    def _is_size(self, proposal: Any) -> str:
+        try:
+            if parse_size(proposal["value"]) < _LEAST_OUTPUT:
+                raise ValueError(f"{proposal['value']!r} is too little; 1 KB is the least")
+        except ValueError as error:
+            raise TraitError(f"max_output: {error}") from error
+        return str(proposal["value"])
+
+    @property
+    def most_output(self) -> int:
+        """``max_output`` as a number."""
+        return int(parse_size(self.max_output))
 
     @validate("root")  # type: ignore[untyped-decorator]
     def _is_folder(self, proposal: Any) -> str:

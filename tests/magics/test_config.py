@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from IPython.core.error import UsageError
 
-NAMES = {"status", "default_name", "root", "engine", "serializer", "compress"}
+NAMES = {"status", "default_name", "root", "engine", "serializer", "compress", "max_output"}
 
 
 @pytest.fixture
@@ -73,6 +73,8 @@ def test_an_empty_value_is_the_default_again(session):
         ("compress", "nosuch", "no compressor named 'nosuch'"),
         ("status", "loud", "loud"),
         ("default_name", "../up", "would lead outside"),
+        ("max_output", "much", "is no size"),
+        ("max_output", "3", "too little"),
         ("default_name", "", "names nothing"),
         ("root", "redis://somewhere", "is no folder"),
     ],

@@ -193,3 +193,33 @@ def test_trust_makes_a_strangers_records_ones_own(session, become_another_user):
 
 def test_trust_takes_the_name_of_a_stash_that_exists(session):
     assert "there is no stash named 'nothing'" in str(session.fail("%stash trust nothing"))
+
+
+def test_raster_images_and_streams_of_a_stranger_are_shown(session, become_another_user, capsys):
+    session.run("from base64 import b64decode\nfrom IPython.display import Image, display, SVG, Javascript")
+    pixel = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNkYAAAAAYAAjCB0C8AAAAASUVORK5CYII="
+    cell = (
+        f"%%stash t\nprint('before')\ndisplay(Image(b64decode('{pixel}')))\n"
+        "display(SVG('<svg xmlns=\"http://www.w3.org/2000/svg\"/>'), Javascript('1'))\ny = 1"
+    )
+    session.run(cell)
+    become_another_user()
+    capsys.readouterr()
+    session.run(cell)
+    assert "2 displays left out" in session.status()
+    assert {mime for data in session.outputs() for mime in data} == {"image/png", "text/plain"}
+    assert capsys.readouterr().out == "before\n"
+
+
+def test_several_records_of_a_stranger_that_need_code_warn_once(session, become_another_user):
+    cell = "%%stash t\ndef f():\n    return x\ny = f()"
+    for number in (1, 2):
+        session.run(f"x = {number}")
+        session.run(cell)
+    become_another_user()
+    session.run("del f, y")
+    session.run(cell)
+    assert session.status().count("warning") == 1
+    session.run(cell)
+    assert "warning" not in session.status()
+    assert "hit" in session.status()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.error import UsageError
 
 from hashstash.cells.inputs import Inputs
+from hashstash.cells.why import told
 from hashstash.magics import status
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def why(magics: StashMagics, parsed: Namespace) -> None:
         ran = f"; those that ran: {', '.join(known)}" if known else ""
         raise UsageError(f"no %%stash {name or 'cell'} has run in this session{ran}")
     lines = [f"stash {report.name}: the last cell was {'restored' if report.outcome == 'hit' else 'run'}"]
-    lines += [f"  because {reason}" for reason in report.why]
+    for reason, details in told(report.why, report.evidence, code=report.code):
+        lines += [f"  because {reason}", *(f"    {line}" for line in details)]
     lines += [f"  not cached: {report.reason}"] if report.reason else []
     status.publish(magics.shell, lines + [f"  warning: {warning}" for warning in report.warnings], command="why")
