@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-MARK = "\0\x1b[m\0"
-"""No text of anybody's, and nothing to be seen in the terminal of the kernel, which gets it too."""
+MARK = "\x1b[0;0;0;0m"
+"""No text of anybody's, and nothing to be seen in the terminal or the log of the kernel, which get it too."""
 
 _MOST_SECONDS = 5.0
 _DESCRIPTORS = {"stdout": 1, "stderr": 2}

@@ -93,7 +93,7 @@ class Kernel:
     def _start(self, python: str, folder: Path, environment: dict[str, str]) -> None:
         manager = KernelManager(kernel_name="python3")
         manager.kernel_spec.argv[0] = python
-        with open(folder / "kernel.log", "ab") as log:
+        with open(folder.with_name(f"{folder.name}.log"), "ab") as log:
             manager.start_kernel(env=environment, cwd=str(folder), stdout=log, stderr=log)
         self.client = manager.client()
         self._kill = partial(manager.shutdown_kernel, now=True)
@@ -193,6 +193,7 @@ class Scenario:
             if self.kernel is not None:
                 self.kernel.stop()
             shutil.rmtree(self.folder, ignore_errors=True)
+            self.folder.with_name(f"{self.folder.name}.log").unlink(missing_ok=True)
         return self.problems
 
     def _start(self, variables: dict[str, str] | None) -> Kernel:

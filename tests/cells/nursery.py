@@ -100,7 +100,7 @@ def become_kernel(request: dict[str, Any]) -> None:
     print(os.getpid(), flush=True)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     nothing = os.open(os.devnull, os.O_RDONLY)
-    log = os.open(os.path.join(request["folder"], "kernel.log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    log = os.open(request["folder"] + ".log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     for own, standard in ((nothing, 0), (log, 1), (log, 2)):
         os.dup2(own, standard)
     os.environ.clear()
