@@ -60,3 +60,11 @@ def text_lines(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[st
     lines = [columns, *rows] if any(columns) else rows
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
+
+
+def filled(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], *, kept: int = 0
+) -> tuple[list[str], list[list[str]]]:
+    """The columns that have anything in them, and their cells; the first *kept* ones in any case."""
+    used = [at for at in range(len(columns)) if at < kept or any(row[at] for row in rows)]
+    return [columns[at] for at in used], [[row[at] for at in used] for row in rows]

@@ -24,7 +24,7 @@ from hashstash.cells.looking import (
 from hashstash.difference import Difference, compare
 from hashstash.errors import BadEntry
 from hashstash.paths import shown
-from hashstash.tabular import Listing, Table
+from hashstash.tabular import Listing, Table, filled
 from hashstash.wording import ago, counted, duration, printable, size_text
 
 if TYPE_CHECKING:
@@ -87,10 +87,9 @@ def describe_stash(name: str, rows: Rows, code: str | None) -> StashInfo:
         ]
         for number, record in enumerate(records, 1)
     ]
-    used = [at for at in range(len(columns)) if at < 2 or any(row[at] for row in table)]
+    columns, table = filled(columns, table, kept=2)
     items = [record_item(number, record) for number, record in enumerate(records, 1)]
-    shown_rows = [[row[at] for at in used] for row in table[:MOST_ROWS]]
-    listing = Listing("", [columns[at] for at in used], shown_rows, items=items, fields=RECORD_FIELDS)
+    listing = Listing("", columns, table[:MOST_ROWS], items=items, fields=RECORD_FIELDS)
     difference, said = compare_code(records, code)
     parts: list[Any] = [listing] if records else []
     parts += [said] if said else []

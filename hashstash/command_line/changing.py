@@ -6,7 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from hashstash import trust as trusting
-from hashstash.command_line.described import entry_data
+from hashstash.command_line.described import entry_data, info_without_code
 from hashstash.command_line.keys import address_of
 from hashstash.command_line.looking import COMMANDS as LOOKING
 from hashstash.command_line.output import CommandFailed, Misused, confirm, entries, say, say_json, say_table
@@ -162,7 +162,7 @@ def _trust(arguments: Namespace) -> int:
 
 def _trust_entries(arguments: Namespace, stores: list[tuple[str, Store]]) -> int:
     found = [
-        ({"below": below, **entry_data(store, entry)}, store, address, content_digest(entry))
+        ({"below": below, **entry_data(info_without_code(store, entry))}, store, address, content_digest(entry))
         for below, store in stores
         for _, address, entry in untrusted(store)
     ]

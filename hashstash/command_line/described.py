@@ -8,10 +8,11 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from hashstash.codec import key_is_code
+from hashstash.entries import EntryInfo, describe
+from hashstash.entries.table import expiry_of, kind_of, tags_of
 from hashstash.errors import StashError
 from hashstash.listing import each
-from hashstash.metadata import read_notes
-from hashstash.policies.size_limit import entry_size
+from hashstash.upkeep import size_bytes
 from hashstash.wording import ago, duration, printable, shortened, size_text
 
 if TYPE_CHECKING:
@@ -24,52 +25,63 @@ if TYPE_CHECKING:
 _LONGEST_KEY = 1000
 _SHOWN_KEY = 60
 _SHOWN_ADDRESS = 8
-ENTRY_COLUMNS = ("address", "key", "size", "kind", "stored", "over in", "took", "version", "tags")
+ENTRY_COLUMNS = ("address", "key", "size", "kind", "stored", "expires", "took", "version", "tags")
 
 
-def entries_of(store: Store) -> Iterator[dict[str, Any]]:
+class _NotDecoded:
+    """What stands for a key of which nothing is decoded, and why."""
+
+    def __init__(self, why: str) -> None:
+        self._why = why
+
+    def __repr__(self) -> str:
+        return f"<key that {self._why}>"
+
+
+def infos_of(store: Store) -> Iterator[EntryInfo]:
     """Every entry that can be read; payloads are left in the storage where that is cheaper."""
-    return each(store, lambda entry: entry_data(store, entry), heads_only=True, every_context=True)
+    return each(store, lambda entry: info_without_code(store, entry), heads_only=True, every_context=True)
 
 
-def entry_data(store: Store, entry: Entry) -> dict[str, Any]:
-    """What is known of an entry."""
-    key, text = _key_of(store, entry)
-    notes = read_notes(entry.metadata)
+def info_without_code(store: Store, entry: Entry) -> EntryInfo:
+    """What is known of an entry; no code is decoded for it, not even the user's own."""
+    return describe(store, entry, key=_key_of(store, entry))
+
+
+def _key_of(store: Store, entry: Entry) -> Any:
+    if key_is_code(entry.key):
+        return _NotDecoded("needs code")
+    try:
+        return store.keys.decode(entry.key)
+    except StashError:  # damaged, or of a type whose package is not installed
+        return _NotDecoded("cannot be read")
+
+
+def entry_data(info: EntryInfo) -> dict[str, Any]:
+    """The entry as JSON has it."""
     return {
-        "address": entry.digest.hex(),
-        "key": key,
-        "repr": text,
-        "size": entry_size(entry),
-        "raw_size": entry.raw_size,
-        "codec": entry.label.decode("ascii", "replace"),
-        "created": _iso(entry.created_at),
-        "expires": _iso(entry.expires_at) if entry.expires_at else None,
-        "seconds": entry.seconds if math.isfinite(entry.seconds) else None,
-        "version": entry.version,
-        "is_code": entry.is_code or key_is_code(entry.key),
-        "signer": entry.signer.hex() or None,
-        "trusted": entry.is_trusted,
-        "foreign": store.is_foreign_key(entry),
-        "tags": list(notes.tags),
-        "meta": _plain(dict(notes.meta)),
+        "address": info.address.hex(),
+        "key": info.key if type(info.key) is str else None,
+        "repr": printable(shortened(info.key, _LONGEST_KEY)),
+        "size": info.size,
+        "raw_size": info.raw_size,
+        "codec": info.codec,
+        "created": _iso(info.created_at),
+        "expires": None if info.expires_at is None else _iso(info.expires_at),
+        "seconds": info.seconds if math.isfinite(info.seconds) else None,
+        "version": info.version,
+        "is_code": info.is_code,
+        "signer": info.signer,
+        "trusted": info.trusted,
+        "foreign": info.foreign,
+        "tags": list(info.tags),
+        "meta": _plain(dict(info.meta)),
     }
 
 
-def _key_of(store: Store, entry: Entry) -> tuple[Any, str]:
-    """The key, if it is text, and as Python writes it; a placeholder for one that only code could bring back."""
-    if key_is_code(entry.key):
-        return None, "<key that needs code>"
-    try:
-        key = store.keys.decode(entry.key)
-    except StashError:  # damaged, or of a type whose package is not installed
-        return None, "<key that cannot be read>"
-    return (key if type(key) is str else None), printable(shortened(key, _LONGEST_KEY))
-
-
-def _iso(moment: int) -> str:
+def _iso(moment: float) -> str:
     with contextlib.suppress(OverflowError, ValueError, OSError):
-        return dt.datetime.fromtimestamp(moment / 1e9, dt.UTC).isoformat()
+        return dt.datetime.fromtimestamp(moment, dt.UTC).isoformat()
     return ""  # an entry of somebody else may claim any time
 
 
@@ -86,21 +98,18 @@ def _plain(note: Any) -> Any:
     return shortened(note, _LONGEST_KEY)
 
 
-def entry_row(data: dict[str, Any], entry_key: int = _SHOWN_KEY) -> list[str]:
+def entry_row(info: EntryInfo) -> list[str]:
     """The line of a table."""
-    text = data["repr"]
-    created = dt.datetime.fromisoformat(data["created"]).timestamp() if data["created"] else None
-    expires = dt.datetime.fromisoformat(data["expires"]).timestamp() if data["expires"] else None
     return [
-        data["address"][:_SHOWN_ADDRESS],
-        text if len(text) <= entry_key else text[: entry_key - 1] + "…",
-        size_text(data["size"]),
-        "foreign" if data["foreign"] else "code" if data["is_code"] else "data",
-        ago(created) if created is not None else "",
-        duration(max(0.001, expires - dt.datetime.now(dt.UTC).timestamp())) if expires is not None else "",
-        duration(data["seconds"]) if data["seconds"] else "",
-        str(data["version"]) if data["version"] > 1 else "",
-        ", ".join(shortened(tag, _SHOWN_KEY)[1:-1] for tag in data["tags"])[:_SHOWN_KEY],
+        info.address.hex()[:_SHOWN_ADDRESS],
+        printable(shortened(info.key, _SHOWN_KEY)),
+        size_text(info.size),
+        kind_of(info),
+        ago(info.created_at),
+        expiry_of(info),
+        duration(info.seconds) if info.seconds else "",
+        str(info.version) if info.version > 1 else "",
+        tags_of(info, _SHOWN_KEY),
     ]
 
 
@@ -111,7 +120,7 @@ def stash_data(stash: HashStash, name: str, stores: list[tuple[str, Store]]) -> 
         "engine": stash.engine,
         "entries": stash.store.count(),
         "results": sum(store.count() for below, store in stores if below),
-        "size": sum(_size_of(store) for _, store in stores),
+        "size": sum(size_bytes(store) for _, store in stores),
         "root_dir": stash.root_dir,
         "dbname": stash.dbname,
         "serializer": stash.serializer,
@@ -119,9 +128,3 @@ def stash_data(stash: HashStash, name: str, stores: list[tuple[str, Store]]) -> 
         "b64": stash.b64,
         "path": stash.path,
     }
-
-
-def _size_of(store: Store) -> int:
-    from hashstash.upkeep import size_bytes
-
-    return size_bytes(store)

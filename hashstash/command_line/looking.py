@@ -10,7 +10,14 @@ import sys
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from hashstash.command_line.described import ENTRY_COLUMNS, entries_of, entry_data, entry_row, stash_data
+from hashstash.command_line.described import (
+    ENTRY_COLUMNS,
+    entry_data,
+    entry_row,
+    info_without_code,
+    infos_of,
+    stash_data,
+)
 from hashstash.command_line.keys import address_of
 from hashstash.command_line.output import CommandFailed, Misused, say, say_json, say_json_with, say_table
 from hashstash.command_line.places import every_stash, is_url, looking_at, settled_namespace, stores_of, the_stash
@@ -19,6 +26,7 @@ from hashstash.errors import BadEntry, MissingDependency, StashError, TamperedEn
 from hashstash.paths import shown
 from hashstash.policies.versions import HISTORY, history_address
 from hashstash.store import MISSING
+from hashstash.tabular import filled
 from hashstash.wording import counted, printable, size_text
 
 if TYPE_CHECKING:
@@ -73,13 +81,12 @@ def _ls_entries(arguments: Namespace) -> int:
     if not arguments.place:
         raise Misused("ls --entries needs a PLACE: whose entries are meant")
     with looking_at(the_stash(arguments, most=_MOST_FOR_A_LIST)) as stash:
-        entries = islice(entries_of(stash.store), arguments.limit)
+        infos = islice(infos_of(stash.store), arguments.limit)
         if arguments.json:
-            say_json_with({"path": stash.path, "engine": stash.engine}, "entries", entries)
+            say_json_with({"path": stash.path, "engine": stash.engine}, "entries", map(entry_data, infos))
             return 0
-        rows = [entry_row(data) for data in entries]
-        used = [number for number in range(len(ENTRY_COLUMNS)) if any(row[number] for row in rows)]
-        say_table([ENTRY_COLUMNS[number] for number in used], [[row[number] for number in used] for row in rows])
+        rows = list(map(entry_row, infos))
+        say_table(*filled(ENTRY_COLUMNS, rows))
         if not rows:
             say("no entries")
         return 0
@@ -88,7 +95,7 @@ def _ls_entries(arguments: Namespace) -> int:
 def _info(arguments: Namespace) -> int:
     with _opened_for(arguments) as stash:
         if arguments.key is not None:
-            data = entry_data(stash.store, _entry(stash.store, arguments.key, arguments))
+            data = entry_data(info_without_code(stash.store, _entry(stash.store, arguments.key, arguments)))
         else:
             with stores_of(stash) as stores:
                 data = _stash_info(stash, arguments.place, stores)

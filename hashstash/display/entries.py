@@ -9,6 +9,7 @@ from hashstash.display.card import Card, Column, Facts, Grid, Section
 from hashstash.display.html import rendered
 from hashstash.display.survey import in_time
 from hashstash.entries.table import cells, expiry_of, kind_of, shown_key
+from hashstash.tabular import filled
 from hashstash.wording import ago, counted, duration, shortened, size_text
 
 if TYPE_CHECKING:
@@ -84,8 +85,11 @@ def grid_of_entries(shown: Sequence[EntryInfo], *, without: frozenset[str] = fro
     """A row for each of *shown*; columns that are empty in all of them are left out, and those called *without*."""
     titles, rows = cells(shown)
     used = [number for number, title in enumerate(titles) if title not in without]
-    columns = [Column(titles[number], titles[number] in _NUMBERS, titles[number] in _CODE) for number in used]
-    return Grid(columns, [[row[number] for number in used] for row in rows])
+    return Grid(_columns([titles[number] for number in used]), [[row[number] for number in used] for row in rows])
+
+
+def _columns(titles: Sequence[str]) -> list[Column]:
+    return [Column(title, title in _NUMBERS, title in _CODE) for title in titles]
 
 
 def card_of_entry(info: EntryInfo) -> Card:
@@ -127,12 +131,10 @@ def card_of_versions(versions: Versions) -> Card:
         ]
         for one in shown
     ]
-    titles = ("version", "created", "size", "took", "tags", "meta")
-    used = [number for number, title in enumerate(titles) if title == "version" or any(row[number] for row in rows)]
-    columns = [Column(titles[number], titles[number] in _NUMBERS, titles[number] in _CODE) for number in used]
+    titles, cells_of_rows = filled(("version", "created", "size", "took", "tags", "meta"), rows, kept=1)
     facts = [counted(len(versions), "version"), size_text(sum(one.size for one in versions))]
     facts += [f"the latest {len(shown)}:"] if len(shown) < len(versions) else []
-    return Card("Versions", facts=facts, body=Grid(columns, [[row[number] for number in used] for row in rows]))
+    return Card("Versions", facts=facts, body=Grid(_columns(titles), cells_of_rows))
 
 
 html_of_entries = rendered(card_of_entries)

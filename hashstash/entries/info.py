@@ -9,12 +9,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from hashstash import trust as trusting
+from hashstash.codec import key_is_code
 from hashstash.entry import Entry, unpack
 from hashstash.errors import BadEntry, UntrustedEntry
 from hashstash.history import moment_of
 from hashstash.metadata import read_notes
 from hashstash.policies.size_limit import entry_size
 from hashstash.policies.time_to_live import parse_duration
+from hashstash.store import MISSING
 from hashstash.wording import parse_size
 
 if TYPE_CHECKING:
@@ -141,11 +143,11 @@ OPERANDS: dict[str, Callable[[Any], Any]] = {
 """What makes of an operand in a filter the thing that a field is compared with."""
 
 
-def describe(store: Store, entry: Entry) -> EntryInfo:
-    """The listing's line for *entry*."""
+def describe(store: Store, entry: Entry, *, key: Any = MISSING) -> EntryInfo:
+    """The listing's line for *entry*; *key* stands in it for a key that is not to be decoded."""
     notes = read_notes(entry.metadata)
     return EntryInfo(
-        key=store.key_of(entry),
+        key=store.key_of(entry) if key is MISSING else key,
         size=entry_size(entry),
         raw_size=entry.raw_size,
         codec=entry.label.decode("ascii", "replace"),
@@ -153,7 +155,7 @@ def describe(store: Store, entry: Entry) -> EntryInfo:
         expires_at=entry.expires_at / 1e9 if entry.expires_at else None,
         seconds=entry.seconds,
         version=entry.version,
-        is_code=entry.is_code,
+        is_code=entry.is_code or key_is_code(entry.key),
         signer=entry.signer.hex() or None,
         trusted=entry.is_trusted,
         foreign=store.is_foreign_key(entry),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from hashstash.entries.info import META
 from hashstash.store import Foreign
-from hashstash.tabular import text_lines
+from hashstash.tabular import filled, text_lines
 from hashstash.wording import duration, shortened, size_text
 
 if TYPE_CHECKING:
@@ -38,6 +38,11 @@ def kind_of(info: EntryInfo) -> str:
     return "foreign" if info.foreign else "code" if info.is_code else "data"
 
 
+def tags_of(info: EntryInfo, most: int) -> str:
+    """The tags on one line of at most *most* characters."""
+    return ", ".join(shortened(tag, most)[1:-1] for tag in info.tags)[:most]
+
+
 _COLUMNS: dict[str, Callable[[EntryInfo], str]] = {
     "key": shown_key,
     "size": lambda info: size_text(info.size),
@@ -49,17 +54,14 @@ _COLUMNS: dict[str, Callable[[EntryInfo], str]] = {
     "took": lambda info: duration(info.seconds) if info.seconds else "",
     "version": lambda info: str(info.version) if info.version > 1 else "",
     "signer": lambda info: (info.signer or "")[:8],
-    "tags": lambda info: ", ".join(shortened(tag, _WIDTH)[1:-1] for tag in info.tags)[:_WIDTH],
+    "tags": lambda info: tags_of(info, _WIDTH),
     "meta": lambda info: shortened(dict(info.meta), _WIDTH) if info.meta else "",
 }
 
 
 def cells(shown: Sequence[EntryInfo]) -> tuple[list[str], list[list[str]]]:
     """The columns that have anything in them, and the rows."""
-    rows = [[cell(info) for cell in _COLUMNS.values()] for info in shown]
-    used = [number for number in range(len(_COLUMNS)) if any(row[number] for row in rows)]
-    names = list(_COLUMNS)
-    return [names[number] for number in used], [[row[number] for number in used] for row in rows]
+    return filled(list(_COLUMNS), [[cell(info) for cell in _COLUMNS.values()] for info in shown])
 
 
 def text_table(shown: Sequence[EntryInfo], about: str) -> str:

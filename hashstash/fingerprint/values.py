@@ -12,12 +12,9 @@ import types
 import uuid
 import zoneinfo
 from collections import OrderedDict, deque
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hashstash.fingerprint.walker import ATOMS, BATCHED, Handler, Walker, atom_bytes
-
-if TYPE_CHECKING:
-    import enum
 
 
 def walk_list(walker: Walker, value: list[Any]) -> None:
@@ -177,12 +174,6 @@ def walk_path(walker: Walker, value: pathlib.PurePath) -> None:
 def walk_pattern(walker: Walker, value: re.Pattern[Any]) -> None:
     walker.mark("Pattern", value.flags)
     walker.walk(value.pattern)
-
-
-def walk_enum_member(walker: Walker, value: enum.Enum) -> None:
-    walker.walk(type(value))
-    walker.mark("member", value.name)
-    walker.step(".value", value.value)
 
 
 HANDLERS: dict[type, Handler] = {

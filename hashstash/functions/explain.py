@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from hashstash.entry import Entry, unpack
@@ -20,6 +19,7 @@ from hashstash.functions.contexts import Context, context_of, read_contexts
 from hashstash.functions.differences import Change, brief
 from hashstash.functions.kinds import name_of
 from hashstash.functions.nearest import NearCall, changed_arguments, nearest_call
+from hashstash.wording import ago, duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -139,21 +139,21 @@ def _at_address(memo: Memo, call: str, address: bytes) -> Explanation | None:
     except BadEntry as error:
         return _unreadable(call, error, entry)
     if failure is not None:
-        detail = f"{type(failure.error).__name__}({failure.error}), stored {_ago(failure.created_at)}"
+        detail = f"{type(failure.error).__name__}({failure.error}), stored {ago(failure.created_at)}"
         return Explanation(call, True, ERROR_STORED, detail=detail, stored_at=failure.created_at)
     if entry is None:
         return None
     ended = entry.expires_at / 1e9
     return Explanation(
-        call, False, EXPIRED, (), f"for {_span(time.time() - ended)}", entry.created_at / 1e9, entry.seconds
+        call, False, EXPIRED, (), f"for {duration(time.time() - ended)}", entry.created_at / 1e9, entry.seconds
     )
 
 
 def _stored(call: str, entry: Entry) -> Explanation:
     stored_at = entry.created_at / 1e9
-    detail = f"stored {_ago(stored_at)}, computed in {_span(entry.seconds)}"
+    detail = f"stored {ago(stored_at)}, computed in {duration(entry.seconds)}"
     if entry.expires_at:
-        detail += f", over in {_span(entry.expires_at / 1e9 - time.time())}"
+        detail += f", over in {duration(entry.expires_at / 1e9 - time.time())}"
     return Explanation(call, True, STORED, detail=detail, stored_at=stored_at, seconds=entry.seconds)
 
 
@@ -191,7 +191,7 @@ def _elsewhere(memo: Memo, call: str, given: tuple[Any, Any], bound: tuple[Any, 
 
 
 def _detail(reason: str, near: NearCall, changes: list[Change]) -> str:
-    words = f"stored {_ago(near.stored_at)}"
+    words = f"stored {ago(near.stored_at)}"
     if reason != ARGUMENTS and not near.has_same_arguments:
         words += " for other arguments"
     if not changes:
@@ -235,20 +235,3 @@ def _readable(part: str) -> str:
         if part.startswith(kind + " "):
             return words + part[len(kind) :]
     return part
-
-
-def _ago(moment: float) -> str:
-    seconds = time.time() - moment
-    if seconds < 86400:
-        return f"{_span(seconds)} ago"
-    return datetime.fromtimestamp(moment).astimezone().isoformat(" ", "minutes")
-
-
-def _span(seconds: float) -> str:
-    seconds = max(0.0, seconds)
-    if seconds < 0.9995:
-        return f"{seconds * 1000:.3g} ms"
-    for unit, size, limit in (("s", 1, 60), ("min", 60, 3600), ("h", 3600, 86400 * 2)):
-        if seconds < limit:
-            return f"{seconds / size:.3g} {unit}"
-    return f"{seconds / 86400:.3g} days"

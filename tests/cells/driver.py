@@ -31,6 +31,9 @@ from jupyter_client import BlockingKernelClient, write_connection_file
 from jupyter_client.manager import KernelManager
 
 PROJECT = Path(__file__).resolve().parents[2]
+COLAB = Path(os.environ.get("HASHSTASH_COLAB_PYTHON", PROJECT / ".venv-colab" / "bin" / "python"))
+PYTHONS = {"here": Path(sys.executable), "colab": COLAB}
+"""The interpreters whose kernels are tried."""
 sys.path.append(str(Path(__file__).parent))
 
 from nursery import Nursery  # noqa: E402

@@ -10,30 +10,23 @@ import json
 import os
 import queue
 import re
-import sys
 import time
-from importlib import util
-from pathlib import Path
 
 import pytest
 
 pytest.importorskip("jupyter_client")
 pytest.importorskip("ipykernel")
+
+import driver  # noqa: E402
+
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="kernels are forked"),
     pytest.mark.slow,
     pytest.mark.timeout(600),
 ]
 
-HERE = Path(__file__).parent
-_spec = util.spec_from_file_location("cell_driver", HERE / "driver.py")
-if "cell_driver" not in sys.modules:
-    sys.modules["cell_driver"] = util.module_from_spec(_spec)
-    _spec.loader.exec_module(sys.modules["cell_driver"])
-driver = sys.modules["cell_driver"]
 
-COLAB = Path(os.environ.get("HASHSTASH_COLAB_PYTHON", HERE.parents[1] / ".venv-colab" / "bin" / "python"))
-PYTHONS = {"here": Path(sys.executable), "colab": COLAB}
+PYTHONS = driver.PYTHONS
 SECONDS = 60.0
 SHOWN = ("display_data", "execute_result", "update_display_data")
 CHANGING = [

@@ -7,26 +7,21 @@ import random
 import signal
 import sys
 import time
-from importlib import util
-from pathlib import Path
 
 import pytest
 
 pytest.importorskip("jupyter_client")
 pytest.importorskip("ipykernel")
 pytest.importorskip("numpy")
+
+import driver  # noqa: E402
+
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="kernels are forked"),
     pytest.mark.slow,
     pytest.mark.timeout(900),
 ]
 
-HERE = Path(__file__).parent
-_spec = util.spec_from_file_location("cell_driver", HERE / "driver.py")
-if "cell_driver" not in sys.modules:
-    sys.modules["cell_driver"] = util.module_from_spec(_spec)
-    _spec.loader.exec_module(sys.modules["cell_driver"])
-driver = sys.modules["cell_driver"]
 
 SETUP = """
 import numpy as np

@@ -10,7 +10,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from importlib import util
 from pathlib import Path
 
 import pytest
@@ -18,19 +17,16 @@ import pytest
 pytest.importorskip("jupyter_client")
 pytest.importorskip("ipykernel")
 
+import driver  # noqa: E402
+
 HERE = Path(__file__).parent
-_spec = util.spec_from_file_location("cell_driver", HERE / "driver.py")
-driver = util.module_from_spec(_spec)
-sys.modules["cell_driver"] = driver
-_spec.loader.exec_module(driver)
 
 SCENARIOS = {
     scenario["id"]: scenario
     for name in ("samples", "own", "auto")
     for scenario in driver.load(HERE / "scenarios" / f"{name}.json")
 }
-COLAB = Path(os.environ.get("HASHSTASH_COLAB_PYTHON", HERE.parents[1] / ".venv-colab" / "bin" / "python"))
-PYTHONS = {"here": Path(sys.executable), "colab": COLAB}
+PYTHONS = driver.PYTHONS
 
 EVERYTHING = bool(os.environ.get("HASHSTASH_ALL_SCENARIOS"))
 SAMPLES = {scenario["id"] for scenario in driver.load(HERE / "scenarios" / "samples.json")}

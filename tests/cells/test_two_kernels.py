@@ -5,17 +5,15 @@ from __future__ import annotations
 import os
 import re
 import signal
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from importlib import util
-from pathlib import Path
 
 import pytest
 
 pytest.importorskip("jupyter_client")
 pytest.importorskip("ipykernel")
 
+import driver  # noqa: E402
 from jupyter_core.utils import ensure_event_loop  # noqa: E402 - what the client's own calls use
 
 pytestmark = [
@@ -24,15 +22,8 @@ pytestmark = [
     pytest.mark.timeout(300),
 ]
 
-HERE = Path(__file__).parent
-_spec = util.spec_from_file_location("cell_driver", HERE / "driver.py")
-driver = sys.modules["cell_driver"] if "cell_driver" in sys.modules else util.module_from_spec(_spec)
-if "cell_driver" not in sys.modules:
-    sys.modules["cell_driver"] = driver
-    _spec.loader.exec_module(driver)
 
-COLAB = Path(os.environ.get("HASHSTASH_COLAB_PYTHON", HERE.parents[1] / ".venv-colab" / "bin" / "python"))
-PYTHONS = {"here": Path(sys.executable), "colab": COLAB}
+PYTHONS = driver.PYTHONS
 SECONDS = 60.0
 SETUP = """
 %load_ext hashstash

@@ -4,25 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import threading
 import time
-from importlib import util
-from pathlib import Path
 
 import pytest
 
 pytest.importorskip("jupyter_client")
 pytest.importorskip("ipykernel")
 
-ROOT = Path(__file__).resolve().parents[2]
-_spec = util.spec_from_file_location("cell_driver", ROOT / "tests" / "cells" / "driver.py")
-driver = util.module_from_spec(_spec)
-sys.modules.setdefault("cell_driver", driver)
-_spec.loader.exec_module(driver)
+import driver  # noqa: E402
 
-COLAB = Path(os.environ.get("HASHSTASH_COLAB_PYTHON", ROOT / ".venv-colab" / "bin" / "python"))
-PYTHONS = {"here": Path(sys.executable), "colab": COLAB}
+PYTHONS = driver.PYTHONS
 PATIENCE = 60
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]

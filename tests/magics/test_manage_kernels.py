@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import keyword
-import os
-import sys
-from importlib import util
 from pathlib import Path
 
 import pytest
@@ -13,14 +10,9 @@ import pytest
 pytest.importorskip("jupyter_client")
 pytest.importorskip("ipykernel")
 
-TESTS = Path(__file__).parents[1]
-_spec = util.spec_from_file_location("cell_driver", TESTS / "cells" / "driver.py")
-driver = util.module_from_spec(_spec)
-sys.modules.setdefault("cell_driver", driver)
-_spec.loader.exec_module(driver)
+import driver  # noqa: E402
 
-COLAB = Path(os.environ.get("HASHSTASH_COLAB_PYTHON", TESTS.parent / ".venv-colab" / "bin" / "python"))
-PYTHONS = {"here": Path(sys.executable), "colab": COLAB}
+PYTHONS = driver.PYTHONS
 PATIENCE = 60.0
 DATA = "%%stash data\ny = [x, {'a': (2, 3)}]"
 

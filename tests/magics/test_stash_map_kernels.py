@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import threading
 import time
-from importlib import util
 from pathlib import Path
 
 import pytest
@@ -16,14 +14,9 @@ pytest.importorskip("jupyter_client")
 pytest.importorskip("ipykernel")
 pytest.importorskip("cloudpickle")
 
-TESTS = Path(__file__).parents[1]
-_spec = util.spec_from_file_location("cell_driver", TESTS / "cells" / "driver.py")
-driver = util.module_from_spec(_spec)
-sys.modules.setdefault("cell_driver", driver)
-_spec.loader.exec_module(driver)
+import driver  # noqa: E402
 
-COLAB = Path(os.environ.get("HASHSTASH_COLAB_PYTHON", TESTS.parent / ".venv-colab" / "bin" / "python"))
-PYTHONS = {"here": Path(sys.executable), "colab": COLAB}
+PYTHONS = driver.PYTHONS
 PATIENCE = 60.0
 LONG = 10
 """Items from this one on take five minutes, unless there is a file named ``fast``."""
