@@ -9,7 +9,7 @@ MAIN := not heavy
 # Of the other environments' tests: those that see neither values nor packages run once, in the main one.
 ONCE_ONLY := not heavy and not once
 
-.PHONY: demo test test-all test-main test-fast test-colab test-bare readme environments colab system-packages lab lint format bench clean help
+.PHONY: demo test test-all test-main test-fast test-colab test-bare readme environments colab system-packages torture soak lab lint format bench clean help
 
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
@@ -73,6 +73,14 @@ test-bare: $(BARE)/installed
 readme: $(VENV)/installed
 	$(BIN)/python scripts/check_readme.py
 
+## make torture: faults, kills, races, damaged bytes and hostile stores on every engine, a line for each (ARGS="--check kill9 --engine lmdb")
+torture: $(VENV)/installed
+	cd tests && ../$(BIN)/python -m torture $(ARGS)
+
+## make soak: ten minutes of work by four processes; nothing may grow or be left behind (ARGS="--minutes 3 --engine pairtree sqlite")
+soak: $(VENV)/installed
+	cd tests && ../$(BIN)/python -m torture.soak $(ARGS)
+
 ## make lab: open JupyterLab on the README
 lab: $(VENV)/lab
 	$(BIN)/python -m jupyterlab README.ipynb
@@ -87,13 +95,14 @@ format: $(VENV)/installed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-## make bench: speed against raw lmdb, diskcache, joblib and others, as ratios within one run; then maps, cells, serializers and engines
+## make bench: speed against raw lmdb, diskcache, joblib and others, as ratios within one run; then maps, cells, serializers, engines, checks
 bench: $(VENV)/installed
 	$(BIN)/python -m benchmarks
 	$(BIN)/python -m benchmarks.maps
 	$(BIN)/python -m benchmarks.cells
 	$(BIN)/python -m benchmarks.serializers
 	$(BIN)/python -m benchmarks.engines
+	$(BIN)/python -m benchmarks.safety
 
 ## make clean: remove environments and caches of the tools
 clean:

@@ -16,11 +16,12 @@ import stat
 import struct
 import time
 from hashlib import blake2b
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from hashstash.checksum import crc32
-from hashstash.errors import CorruptEntry, StashFull
+from hashstash.errors import CorruptEntry, UnsafeName
 from hashstash.paths import create_file, is_shared_mount, make_folder
+from hashstash.refusals import explain, locate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -32,7 +33,9 @@ YOUNGEST_ORPHAN = 3600.0
 """Seconds that a blob file without a row is left alone: its row may be about to be written."""
 
 _LARGE = 1 << 20
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+# A link could show any file of this user's, and opening a pipe would wait for ever.
+_READ = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+_NOT_A_FILE = (errno.ELOOP, errno.ENXIO)
 _REFERENCE = struct.Struct("<16sQI16s")
 _IOV_MAX = 512
 _SWEPT = "swept"
@@ -80,30 +83,30 @@ class BlobStore:
         """Where the blob called *name* lies."""
         return os.path.join(self.folder, name[:2], name)
 
+    def _own_path(self, name: str) -> str:
+        """The path of the blob called *name* for whoever writes or removes it: UnsafeName where its folder is a link."""
+        path = self.path(name)
+        if os.path.islink(os.path.dirname(path)):
+            raise UnsafeName(f"{os.path.dirname(path)} is a symbolic link, and may lead anywhere; remove it")
+        return path
+
     def write(self, pieces: Sequence[Buffer], *, durable: bool = False, digest: bool = False) -> Reference:
         """A new file with *pieces* in order; nobody sees it until a row points at it."""
         name = os.urandom(16).hex()
-        path = self.path(name)
+        path = self._own_path(name)
         views = [memoryview(piece).cast("B") for piece in pieces]
+        descriptor = -1
         try:
-            descriptor = create_file(path)
-        except FileNotFoundError:
-            make_folder(os.path.dirname(path))
-            descriptor = create_file(path)
-        try:
+            descriptor = _new_file(path)
             size = _write_all(descriptor, views)
             if durable:
                 os.fsync(descriptor)
-        except OSError as error:
-            os.unlink(path)
-            if error.errno in NO_ROOM:
-                raise self._full(error, sum(map(len, views))) from error
-            raise
-        except BaseException:
-            os.unlink(path)
+        except BaseException as error:
+            self._give_up(path, error, sum(map(len, views)))
             raise
         finally:
-            os.close(descriptor)
+            if descriptor >= 0:
+                os.close(descriptor)
         return Reference(name, size, _checksum(views), _digest(views) if digest else bytes(16))
 
     def receive(self, reference: Reference, pieces: Iterable[Buffer], *, durable: bool = False) -> Reference:
@@ -112,12 +115,12 @@ class BlobStore:
         CorruptEntry, and nothing is left, if *pieces* are something else.
         """
         name = reference.name
-        make_folder(os.path.dirname(self.path(name)))
+        make_folder(os.path.dirname(self._own_path(name)))
         try:
             descriptor = create_file(self.path(name))
         except FileExistsError:  # the file of another row, which is removed with that
             name = os.urandom(16).hex()
-            make_folder(os.path.dirname(self.path(name)))
+            make_folder(os.path.dirname(self._own_path(name)))
             descriptor = create_file(self.path(name))
         size, checksum, state = 0, 0, blake2b(digest_size=16)
         is_signed = any(reference.digest)
@@ -136,16 +139,18 @@ class BlobStore:
             if durable:
                 os.fsync(descriptor)
         except BaseException as error:
-            os.unlink(self.path(name))
-            if isinstance(error, OSError) and error.errno in NO_ROOM:
-                raise self._full(error, reference.size) from error
+            self._give_up(self.path(name), error, reference.size)
             raise
         finally:
             os.close(descriptor)
         return reference._replace(name=name)
 
-    def _full(self, error: OSError, size: int) -> StashFull:
-        return StashFull(error.errno, f"no room for {size:,} bytes in {self.folder}; free some, or clear a stash")
+    def _give_up(self, path: str, error: BaseException, size: int) -> None:
+        """Remove what was begun, and let *error* say what a user needs to know."""
+        with contextlib.suppress(OSError):  # it was not even begun, or is swept later
+            os.unlink(path)
+        if isinstance(error, OSError):
+            explain(error, path, self.folder, size)
 
     def with_digest(self, reference: Reference, *, is_needed: bool) -> Reference:
         """*reference* as the row of a file needs it that another process has written: with a digest if it is to be signed."""
@@ -153,13 +158,29 @@ class BlobStore:
             return reference
         return reference._replace(digest=_digest([self.map(reference, is_signed=False)]))
 
+    def opened(self, name: str) -> BinaryIO:
+        """The blob called *name* as a file to read; CorruptEntry where there is none."""
+        return os.fdopen(self._open(name), "rb")
+
+    def _open(self, name: str) -> int:
+        path = self.path(name)
+        try:
+            descriptor = os.open(path, _READ)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise BlobMissing(f"the entry's blob file {name} is gone") from error
+        except OSError as error:
+            if error.errno not in _NOT_A_FILE:
+                raise
+            raise CorruptEntry(f"{path} is not a file, but a link or a socket; delete the entry") from error
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise CorruptEntry(f"{path} is not a file; delete the entry")
+        return descriptor
+
     def map(self, reference: Reference, *, is_signed: bool) -> memoryview:
         """The blob's bytes, mapped copy-on-write; verified once per process, CorruptEntry where they differ."""
         path = self.path(reference.name)
-        try:
-            descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
-        except FileNotFoundError as error:
-            raise BlobMissing(f"the entry's blob file {reference.name} is gone") from error
+        descriptor = self._open(reference.name)
         try:
             status = os.fstat(descriptor)
             if status.st_size != reference.size:
@@ -172,6 +193,9 @@ class BlobStore:
                 _verify(view, reference, path, is_signed=is_signed)
                 return view
             view = memoryview(mmap.mmap(descriptor, reference.size, access=mmap.ACCESS_COPY))
+        except OSError as error:
+            locate(error, path)
+            raise
         finally:
             os.close(descriptor)
         # The time of the last change of the inode, since everybody may set back the one of the content.
@@ -183,15 +207,18 @@ class BlobStore:
 
     def remove(self, name: str) -> None:
         """Delete the blob; processes that have it mapped keep their view."""
-        path = self.path(name)
+        path = self._own_path(name)
         try:
-            descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+            descriptor = os.open(path, _READ)
         except OSError:
             descriptor = -1
         try:
             os.unlink(path)
         except FileNotFoundError:
             pass
+        except OSError:
+            if not os.path.isdir(path):
+                raise  # else it is none of ours, and no blob file
         finally:
             if descriptor >= 0:
                 _close_aside(descriptor)
@@ -232,6 +259,14 @@ class BlobStore:
             with contextlib.suppress(FileNotFoundError):
                 total += os.path.getsize(self.path(name))
         return total
+
+
+def _new_file(path: str) -> int:
+    try:
+        return create_file(path)
+    except FileNotFoundError:
+        make_folder(os.path.dirname(path))
+        return create_file(path)
 
 
 _closing: list[None] = []

@@ -51,6 +51,7 @@ _LARGEST_FOREIGN = 1024 * _MIB
 _LARGEST_FOREIGN_BOMB = 64 * _MIB
 _BOMB_RATIO = 200
 _NO_FLAGS = Flag(0)
+_CODE_BIT, _PARTS_BIT, _B64_BIT = int(Flag.CODE), int(Flag.PARTS), int(Flag.B64)
 
 
 class Encoded(NamedTuple):
@@ -306,18 +307,19 @@ def plain_writer(serializer: Serializer) -> Callable[[Any], bytes | None]:
 
 def unfilter(label: bytes, stored: Buffer, raw_size: int, flags: Flag, *, is_trusted: bool) -> Encoded:
     """The encoded value in an entry's payload; sizes beyond what a stranger may ask for are refused before any is allocated."""
-    check_size(len(stored), raw_size, is_trusted=is_trusted)
-    decoder = decoder_of(label)
+    if raw_size > _LARGEST_FOREIGN_BOMB:  # everybody may claim as much as that
+        check_size(len(stored), raw_size, is_trusted=is_trusted)
+    decoder, bits = decoder_of(label), flags.value  # an ``&`` of flags takes longer than the rest of this
     data = stored
-    if flags & Flag.B64:
+    if bits & _B64_BIT:
         packed_size = raw_size if decoder.compressor is None else _size_of_text(data)
         data = FILTERS.load("b64").decode(data, packed_size)
     if decoder.compressor is not None:
         data = decoder.compressor.decode(data, raw_size)
     if len(data) != raw_size:
         raise CorruptEntry(f"the payload has {len(data)} bytes where its header says {raw_size}")
-    is_code = bool(flags & Flag.CODE)
-    return take_apart(data, is_code=is_code) if flags & Flag.PARTS else Encoded(data, (), is_code)
+    is_code = bool(bits & _CODE_BIT)
+    return take_apart(data, is_code=is_code) if bits & _PARTS_BIT else Encoded(data, (), is_code)
 
 
 def _size_of_text(text: Buffer) -> int:

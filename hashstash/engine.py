@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 from urllib.parse import unquote, urlsplit
 
 from hashstash.locks import KeyLock
+from hashstash.paths import refuse_links
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -199,6 +200,14 @@ class Engine(ABC):
         """What is wrong with the storage as a whole, one sentence each; rows are not looked into."""
         return []
 
+    def rebuild(self, place_of: Callable[[bytes], bytes | None]) -> bool:
+        """Write a storage that is damaged anew, with the rows that can be found in it, and keep the damaged files beside it.
+
+        *place_of* gives the address at which a blob belongs if it is sound, else ``None``. Nobody else should have the storage
+        open. ``False`` if nothing was done, as where rows are files or lie on a server.
+        """
+        return False
+
     def sync(self) -> None:  # noqa: B027
         """Make what was written so far survive a power loss, as far as the storage can."""
 
@@ -210,6 +219,7 @@ class FolderEngine(Engine):
     """An engine whose rows, sections, locks and blob files lie in one local folder."""
 
     def __init__(self, folder: str) -> None:
+        refuse_links(folder)
         self._folder = folder
         self._sections = SectionTable(lambda name: self._make_section(section_folder(folder, name)))
 
@@ -331,6 +341,9 @@ class EngineWrapper(Engine):
 
     def check(self) -> list[str]:
         return self.inner.check()
+
+    def rebuild(self, place_of: Callable[[bytes], bytes | None]) -> bool:
+        return self.inner.rebuild(place_of)
 
     def sync(self) -> None:
         self.inner.sync()

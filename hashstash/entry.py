@@ -63,9 +63,21 @@ class Flag(IntFlag):
 
 _BLOB_BIT = int(Flag.BLOB)
 _CODE_BIT = int(Flag.CODE)
+_SIGNED_BIT = int(Flag.SIGNED)
 
 
 NO_FLAGS = Flag(0)
+
+
+class _FlagOf(dict[int, Flag]):
+    """Flags by the byte in the header: making one takes as long as reading the header."""
+
+    def __missing__(self, bits: int) -> Flag:
+        self[bits] = Flag(bits)
+        return self[bits]
+
+
+_flag_of = _FlagOf()
 
 
 @dataclass(slots=True)
@@ -142,12 +154,14 @@ def unpack_plain(blob: bytes, digest: bytes) -> tuple[bytes, bytes, float] | Non
 
     The checksum and the key digest are checked here as there.
     """
-    if not blob.startswith(_START) or len(blob) < _SHORTEST or crc32(blob) != _RESIDUE:
+    if not blob.startswith(_START) or len(blob) < _SHORTEST:
         return None
     key_size, meta_size, stored, raw_size, expires, seconds, found = _HOT_READ(blob)
     begin = HEADER_SIZE + blob[_LABEL_SIZE]
     document = begin + key_size + meta_size
     if expires or found != digest or stored != raw_size or document + stored + 4 != len(blob):
+        return None
+    if crc32(blob) != _RESIDUE:  # last, so that it is not computed twice for rows that take the long way
         return None
     return blob[HEADER_SIZE:begin], blob[document:-4], seconds
 
@@ -187,20 +201,22 @@ def _unpack_checked(blob: bytes, fields: tuple[Any, ...], digest: bytes | None) 
     created, expires, seconds, found = fields[12:]
     if reserved or reserved_too:  # the one part of a row that a signature would not cover
         raise CorruptEntry("the entry's header has something where nothing belongs")
-    ends = list(itertools.accumulate((label_size, key_size, meta_size, stored), initial=HEADER_SIZE))
-    signature = SIGNATURE_SIZE if flags & Flag.SIGNED else 0
-    if ends[-1] + signature + 4 != len(blob):
+    label_end = HEADER_SIZE + label_size
+    key_end = label_end + key_size
+    begin = key_end + meta_size
+    end = begin + stored
+    signature = SIGNATURE_SIZE if flags & _SIGNED_BIT else 0
+    if end + signature + 4 != len(blob):
         raise CorruptEntry("the sizes in the entry's header do not add up to its length")
     if digest is not None and found != digest:
         raise CorruptEntry("the row holds the entry of another key; it was copied there")
-    label, key, metadata = (blob[begin:end] for begin, end in itertools.pairwise(ends[:4]))
-    payload = memoryview(blob)[ends[3] : ends[4]]
-    signer, tag = blob[ends[4] : ends[4] + 8], blob[ends[4] + 8 : ends[4] + signature]
-    return Entry(
-        *(found, label, key, payload, raw_size, Flag(flags), write_id, version, created, expires, seconds, metadata),
-        signer=signer if signature else b"",
-        tag=tag if signature else b"",
+    entry = Entry(
+        *(found, blob[HEADER_SIZE:label_end], blob[label_end:key_end], memoryview(blob)[begin:end], raw_size),
+        *(_flag_of[flags], write_id, version, created, expires, seconds, blob[key_end:begin]),
     )
+    if signature:
+        entry.signer, entry.tag = blob[end : end + 8], blob[end + 8 : end + signature]
+    return entry
 
 
 def unpack_head(head: bytes, digest: bytes) -> Entry | None:

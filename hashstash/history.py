@@ -8,8 +8,9 @@ import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from hashstash.blobs import BlobMissing
 from hashstash.entry import Entry, unpack
-from hashstash.errors import BadEntry, NoSuchVersion, PolicyError
+from hashstash.errors import BadEntry, CorruptEntry, NoSuchVersion, PolicyError
 from hashstash.metadata import read_notes
 from hashstash.policies import versions
 from hashstash.policies.size_limit import entry_size
@@ -91,9 +92,42 @@ def entries_of(store: Store, key: Any) -> Iterator[Entry]:
     """All versions at *key* that are not over, oldest first; one that cannot be read raises."""
     address = store.keys.address(key)
     for row in _rows(store, key):
-        entry = store.open_row(address, row.blob, key)
+        entry = _opened(store, address, row, key)
         if entry is not None:
             yield entry
+
+
+def values_of(store: Store, key: Any) -> tuple[list[Entry], list[Any]]:
+    """:func:`entries_of`, and their values."""
+    entries = list(entries_of(store, key))
+    while True:
+        written = [entry.write_id for entry in entries]
+        try:
+            values = [store.value_of(entry, key) for entry in entries]
+            # An entry whose file is gone takes over what is there in its place now, which is not that version.
+            if [entry.write_id for entry in entries] == written:
+                return entries, values
+            entries = list(entries_of(store, key))
+        except BlobMissing:
+            entries = list(entries_of(store, key))
+            if set(written) <= {entry.write_id for entry in entries}:
+                raise  # else some of them were removed while we were reading them, and their files with them
+            store.seen_bad.discard(store.keys.address(key))
+
+
+def _opened(store: Store, address: bytes, row: _Row, key: Any) -> Entry | None:
+    try:
+        _unpacked(row, address)
+    except BadEntry as error:
+        raise store.explained(error, key, address) from error
+    return store.open_row(address, row.blob, key)
+
+
+def _unpacked(row: _Row, address: bytes) -> Entry:
+    entry = unpack(row.blob, address)
+    if entry.version != row.version:
+        raise CorruptEntry(f"version {entry.version} lies where version {row.version} should; it was copied there")
+    return entry
 
 
 def infos(store: Store, key: Any) -> Versions:
@@ -103,7 +137,7 @@ def infos(store: Store, key: Any) -> Versions:
     address = store.keys.address(key)
     for row in _rows(store, key):
         try:
-            entry = unpack(row.blob, address)
+            entry = _unpacked(row, address)
             if not entry.is_expired():
                 found.append(_described(entry, row.version))
         except BadEntry as error:
@@ -134,7 +168,7 @@ def find(store: Store, key: Any, *, version: int | None = None, time: Any = None
     if (version is None) == (time is None):
         raise TypeError("which version is meant: give version=, or time=")
     wanted = _at(store, key, moment_of(time)) if version is None else _numbered(store, key, version)
-    entry = store.open_row(store.keys.address(key), wanted.blob, key)
+    entry = _opened(store, store.keys.address(key), wanted, key)
     if entry is None:
         raise NoSuchVersion(
             f"version {wanted.version} of {shortened(key, _SHOWN_KEY)} is over: its time to live has passed"
@@ -160,7 +194,7 @@ def _at(store: Store, key: Any, moment: float) -> _Row:
     address = store.keys.address(key)
     for row in reversed(rows):
         try:
-            created = unpack(row.blob, address).created_at / 1e9
+            created = _unpacked(row, address).created_at / 1e9
         except BadEntry as error:
             raise store.explained(error, key, address) from error
         if created <= moment:

@@ -17,13 +17,14 @@ from hashstash import trust as trusting
 from hashstash.blobs import YOUNGEST_ORPHAN, Reference
 from hashstash.checksum import crc32
 from hashstash.codec import decoder_of
+from hashstash.engine import Capability
 from hashstash.entry import Entry, Flag, unpack
 from hashstash.errors import BadEntry, CorruptEntry, MissingDependency, NewerFormat, TamperedEntry, UntrustedEntry
 from hashstash.paths import shown
 from hashstash.policies import versions
 from hashstash.policies.versions import HISTORY
-from hashstash.upkeep import orphans
-from hashstash.writing import BAD
+from hashstash.upkeep import orphans, sweep
+from hashstash.writing import BAD, MOST_ASIDE, MOST_ASIDE_BYTES
 
 if TYPE_CHECKING:
     from hashstash.blobs import BlobStore
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
 
 MOST_LISTED = 1000
 """How many problems a report lists; further ones are only counted."""
-MOST_ASIDE = 100
-MOST_ASIDE_BYTES = 64 << 20
 _PIECE = 1 << 20
 _BATCH = 100
 _UNREADABLE = (BadEntry, OSError)
@@ -130,10 +129,13 @@ class Repairs:
     """Blob files that no row pointed at, and that are gone."""
     left: tuple[Problem, ...] = ()
     """What is still wrong."""
+    rebuilt: tuple[str, ...] = ()
+    """Storages that were damaged as a whole and were written anew; what was damaged lies there in the folder ``damaged``."""
 
     def __repr__(self) -> str:
         done = [f"moved {len(self.moved)} bad row{'s' * (len(self.moved) != 1)} aside"] if self.moved else []
         done += [f"restored {self.restored} from older versions"] if self.restored else []
+        done += [f"wrote {place} anew, the damaged files lie in {place}/damaged" for place in self.rebuilt]
         done += (
             [f"removed {self.swept} blob file{'s' * (self.swept != 1)} that nothing pointed at"] if self.swept else []
         )
@@ -148,7 +150,11 @@ class Repairs:
     def __add__(self, other: Repairs) -> Repairs:
         """Both as one."""
         return Repairs(
-            self.moved + other.moved, self.restored + other.restored, self.swept + other.swept, self.left + other.left
+            self.moved + other.moved,
+            self.restored + other.restored,
+            self.swept + other.swept,
+            self.left + other.left,
+            self.rebuilt + other.rebuilt,
         )
 
 
@@ -157,27 +163,29 @@ def check(store: Store) -> Report:
     rows, unlisted = 0, 0
     found: list[Problem] = []
     for section, engine in _sections(store):
-        for address, blob in _rows(store, section, engine, found):
+        for address, blob in _rows(section, engine, found):
             rows += 1
             problem = _problem_of(store, section, engine, address, blob)
             if problem is not None and len(found) < MOST_LISTED:
                 found.append(problem)
             else:
                 unlisted += problem is not None
+    for section, engine in _other_sections(store):
+        _storage_problems(section, engine, found)
     found += _abandoned(store)
-    aside = store.engine.section(BAD).count() if BAD in store.engine.section_names() else 0
-    return Report(shown(store.engine.location()), rows, tuple(found), unlisted, aside)
+    return Report(shown(store.engine.location()), rows, tuple(found), unlisted, _count_aside(store))
 
 
 def repair(store: Store) -> Repairs:
-    """Move bad rows aside, bring back older versions in their place, and remove blob files that nothing points at."""
+    """Write damaged storages anew, move bad rows aside and bring back older versions, remove blob files without rows."""
     store.engine.ensure_writable()
+    rebuilt = tuple(_rebuild(store))
     moved: list[Problem] = []
     left: list[Problem] = []
     restored = 0
     room = _Aside(store.engine)
     for section, engine in _sections(store):
-        for address, blob in _rows(store, section, engine, left):
+        for address, blob in _rows(section, engine, left):
             problem = _problem_of(store, section, engine, address, blob)
             if problem is None:
                 continue
@@ -186,14 +194,52 @@ def repair(store: Store) -> Repairs:
                 continue
             moved.append(problem)
             restored += not section and _bring_back(store, address)
+    for section, engine in _other_sections(store):
+        _storage_problems(section, engine, left)
     if any(problem.kind == _STORAGE for problem in left):
         left = [problem for problem in left if problem.kind != _STORAGE] + _mend_storage(store)
-    swept = 0
-    if store.blobs is not None:
-        for name in orphans(store, store.blobs, older_than=YOUNGEST_ORPHAN):
-            store.blobs.remove(name)
-            swept += 1
-    return Repairs(tuple(moved), restored, swept, tuple(left))
+    swept = sweep(store)
+    return Repairs(tuple(moved), restored, swept, tuple(left), rebuilt)
+
+
+def _rebuild(store: Store) -> Iterator[str]:
+    """Write storages anew that cannot give all of their rows; yields where they lie."""
+    if Capability.REMOTE in store.engine.capabilities:
+        return  # there is nothing that could be written anew, and each row costs its way
+    for section, engine in [*_sections(store), *_other_sections(store)]:
+        found: list[Problem] = []
+        _storage_problems(section, engine, found)
+        if found and engine.rebuild(lambda blob, section=section: _place_of(section, blob)):  # type: ignore[misc]
+            yield shown(engine.location())
+
+
+def _storage_problems(section: str, engine: Engine, found: list[Problem]) -> None:
+    """Add to *found* what is wrong with the storage of a section, and not with single rows."""
+    for _ in _rows(section, engine, found):
+        pass
+
+
+def _place_of(section: str, blob: bytes) -> bytes | None:
+    """The address at which a row belongs that is sound as far as its checksum goes."""
+    if section not in ("", HISTORY):
+        return None
+    try:
+        entry = unpack(blob)
+    except BadEntry:
+        return None
+    return versions.history_address(entry.digest, entry.version) if section else entry.digest
+
+
+def _count_aside(store: Store) -> int:
+    with contextlib.suppress(*_UNREADABLE):  # which is among the problems already
+        return store.engine.section(BAD).count() if BAD in store.engine.section_names() else 0
+    return 0
+
+
+def _other_sections(store: Store) -> list[tuple[str, Engine]]:
+    """What the stash keeps beside its entries."""
+    names = [name for name in store.engine.section_names() if name != HISTORY]
+    return [(name, store.engine.section(name)) for name in names]
 
 
 def _sections(store: Store) -> list[tuple[str, Engine]]:
@@ -204,13 +250,13 @@ def _sections(store: Store) -> list[tuple[str, Engine]]:
     return found
 
 
-def _rows(store: Store, section: str, engine: Engine, found: list[Problem]) -> Iterator[tuple[bytes, bytes]]:
+def _rows(section: str, engine: Engine, found: list[Problem]) -> Iterator[tuple[bytes, bytes]]:
     """Every row that the storage can give; what it cannot is added to *found*."""
 
     def note(what: object, address: bytes = b"") -> None:
         if isinstance(what, (ConnectionError, TimeoutError)):
             raise what  # a server that is away says nothing about what it stores
-        problem = Problem(str(what), _STORAGE, shown(store.engine.location()), section, address)
+        problem = Problem(str(what), _STORAGE, shown(engine.location()), section, address)
         if len(found) < MOST_LISTED and problem not in found:
             found.append(problem)
 
@@ -219,9 +265,10 @@ def _rows(store: Store, section: str, engine: Engine, found: list[Problem]) -> I
             note(what)
     except _UNREADABLE as error:
         note(error)
-    addresses = engine.scan()
+    addresses: Iterator[bytes] | None = None
     while True:
         try:
+            addresses = engine.scan() if addresses is None else addresses
             batch = list(islice(addresses, _BATCH))
         except _UNREADABLE as error:
             note(error)
@@ -234,6 +281,8 @@ def _rows(store: Store, section: str, engine: Engine, found: list[Problem]) -> I
                 done += 1
                 if blob is not None:
                     yield address, blob
+                elif _is_listed(engine, address):
+                    note("the storage lists the row and does not find it", address)
         except _UNREADABLE:
             for address in batch[done:]:
                 try:
@@ -243,6 +292,11 @@ def _rows(store: Store, section: str, engine: Engine, found: list[Problem]) -> I
                 else:
                     if alone is not None:
                         yield address, alone
+
+
+def _is_listed(engine: Engine, address: bytes) -> bool:
+    """Whether there is still said to be a row, and none can be had."""
+    return any(found == address for found in engine.scan(address)) and engine.get(address) is None
 
 
 def _problem_of(store: Store, section: str, engine: Engine, address: bytes, blob: bytes) -> Problem | None:
@@ -286,14 +340,12 @@ def _check_blob(blobs: BlobStore | None, entry: Entry) -> None:
     checksum, size, state = 0, 0, blake2b(digest_size=16)
     is_signed = bool(entry.flags & Flag.SIGNED)
     try:
-        with open(path, "rb") as file:
+        with blobs.opened(reference.name) as file:
             while piece := file.read(_PIECE):
                 checksum = crc32(piece, checksum)
                 size += len(piece)
                 if is_signed:
                     state.update(piece)
-    except FileNotFoundError as error:
-        raise CorruptEntry(f"its blob file {path} is gone") from error
     except OSError as error:
         raise CorruptEntry(f"its blob file {path} cannot be read: {error.strerror}") from error
     if size != reference.size:
@@ -358,9 +410,8 @@ def _bring_back(store: Store, address: bytes) -> bool:
 def _mend_storage(store: Store) -> list[Problem]:
     """What is wrong with the storage after it was written anew, where it can be."""
     left: list[Problem] = []
-    for section, engine in _sections(store):
+    for section, engine in [*_sections(store), *_other_sections(store)]:
         with contextlib.suppress(*_UNREADABLE):
             engine.compact()
-        for _ in _rows(store, section, engine, left):
-            pass
+        _storage_problems(section, engine, left)
     return left

@@ -10,21 +10,18 @@ whole. Within a process a :class:`~hashstash.locks.KeyLock` comes first, so that
 from __future__ import annotations
 
 import contextlib
-import functools
 import logging
 import os
 import socket
 import struct
 import threading
 import time
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import Protocol
 
 from hashstash.engine import WRITE_ID
 from hashstash.errors import StashError
-from hashstash.locks import KeyLock
-
-if TYPE_CHECKING:
-    from types import TracebackType
+from hashstash.locks import KeyLock, Lock
+from hashstash.processes import started, system
 
 logger = logging.getLogger(__name__)
 
@@ -138,7 +135,7 @@ class _Lease:
                     logger.warning("%s: the lease of %r was lost", self.rows.location(), self.address)
 
     def release(self) -> None:
-        """Let the next one have it. Where the server cannot be told, the lease simply ends."""
+        """Let the next one have it. Where the server cannot be told, the lease simply ends; after an interrupt, call it again."""
         with self.guard:
             row = _row(_FREE, self.seconds)
             moment = time.time_ns() + _RELEASED_ROWS_STAY * 10**9
@@ -148,12 +145,11 @@ class _Lease:
                     self.rows.expire(self.address, moment, row[WRITE_ID])
             except (StashError, OSError) as error:
                 logger.debug("%s: a lease was not given back: %s", self.rows.location(), error)
-            finally:
-                self.ours = []
+            self.ours = []
 
 
 def _row(state: int, seconds: float) -> bytes:
-    holder = f"{os.getpid()}@{socket.gethostname()} {_started(os.getpid())} {_system()}"
+    holder = f"{os.getpid()}@{socket.gethostname()} {started(os.getpid())} {system()}"
     return _ROW.pack(_MAGIC, state, os.urandom(8), seconds) + holder.encode("utf-8", "surrogateescape")
 
 
@@ -172,46 +168,30 @@ def _holder_of(row: bytes) -> str:
     return row[_ROW.size :].decode("utf-8", "replace")
 
 
-@functools.cache
-def _system() -> str:
-    """What only processes share whose numbers mean the same: one boot of one kernel, and one space of process numbers."""
-    try:
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-            return f"{file.read().strip()}:{os.readlink('/proc/self/ns/pid')}"
-    except OSError:
-        return ""  # a system that does not say it
-
-
-def _started(process: int) -> str:
-    """When a process of this system was started, in ticks since the boot; empty if there is none, or if it is dead."""
-    try:
-        with open(f"/proc/{process}/stat", "rb") as file:
-            fields = file.read().rpartition(b")")[2].split()
-        return "" if fields[0] in (b"Z", b"X") else fields[19].decode()
-    except (OSError, IndexError):
-        return ""
-
-
 def _is_gone(row: bytes) -> bool:
     """Whether the holder is a process of this very system that has ended; ``False`` where that cannot be told."""
     words = _holder_of(row).split()
-    if len(words) != 3 or not _system() or words[2] != _system():
+    if len(words) != 3 or not system() or words[2] != system():
         return False
     number = words[0].partition("@")[0]
-    return number.isdecimal() and words[1] != _started(int(number))
+    return number.isdecimal() and words[1] != started(int(number))
+
+
+_Key = tuple[str, str]
 
 
 class _Heart:
     """The thread that gives signs of life for every lease that this process holds."""
 
     def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._leases: dict[tuple[str, str], _Lease] = {}
+        self._lock = threading.RLock()  # entered and left by C code: an interrupt finds it held or free
+        self._changed = threading.Condition(self._lock)
+        self._leases: dict[_Key, _Lease] = {}
         self._thread: threading.Thread | None = None
 
-    def add(self, key: tuple[str, str], lease: _Lease) -> None:
+    def add(self, key: _Key, lease: _Lease) -> None:
         """Keep *lease* alive from now on."""
-        with self._changed:
+        with self._lock:
             self._leases[key] = lease
             if self._thread is None:
                 thread = threading.Thread(target=self._beat, name="hashstash-leases", daemon=True)
@@ -220,14 +200,18 @@ class _Heart:
                     self._thread = thread
             self._changed.notify()
 
-    def remove(self, key: tuple[str, str]) -> _Lease | None:
+    def get(self, key: _Key) -> _Lease | None:
+        """The lease that is kept alive under that key."""
+        return self._leases.get(key)
+
+    def remove(self, key: _Key) -> None:
         """Stop keeping it alive."""
-        with self._changed:
-            return self._leases.pop(key, None)
+        with self._lock:
+            self._leases.pop(key, None)
 
     def _beat(self) -> None:
         while True:
-            with self._changed:
+            with self._lock:
                 leases = [lease for lease in self._leases.values() if lease.ours]
                 wait = min((lease.due for lease in leases), default=None)
                 if wait is None or wait > time.monotonic():
@@ -249,64 +233,49 @@ class _Heart:
 _heart = _Heart()
 
 
-class LeaseLock:
-    """A context manager like :class:`~hashstash.locks.KeyLock`, over the rows of an engine that many machines share.
+class LeaseLock(Lock):
+    """Like :class:`~hashstash.locks.KeyLock`, over the rows of an engine that many machines share.
 
-    *lease*: seconds without a sign of life after which a holder is taken for dead. The thread that holds the lock may enter
-    again; a forked child holds nothing.
+    *lease*: seconds without a sign of life after which a holder is taken for dead. Many short tries to acquire it through one
+    object find out as well as a long one that the holder is dead.
     """
 
-    __slots__ = ("_key", "_lease", "_local", "_rows", "_sight", "name")
+    __slots__ = ("_key", "_lease", "_local", "_rows", "_sight", "_taken", "name")
 
     def __init__(self, rows: Rows, name: str, lease: float = LEASE) -> None:
+        super().__init__()
         self.name = name
         self._rows = rows
         self._lease = lease
         self._key = (rows.location(), name)
         self._local = KeyLock(None, "\0".join(self._key))
         self._sight = _Sight()
+        self._taken: _Lease | None = None
+        """The lease that this object has asked for last; that of whoever holds the lock is in the heart."""
 
-    def acquire(self, timeout: float | None = None) -> bool:
-        """Wait at most *timeout* seconds (``None``: for ever) for the lock; return whether it is now held.
-
-        Many short tries through one object find out as well as a long one that the holder is dead.
-        """
+    def take(self, hold: object, timeout: float | None) -> bool:
         deadline = None if timeout is None else time.monotonic() + timeout
-        if not self._local.acquire(timeout):
+        if not self._local.take(hold, timeout):
             return False
-        if self._local.depth > 1:
-            return True
-        lease = _Lease(self._rows, self.name, self._lease, self._sight)
-        try:
-            if lease.acquire(deadline):
-                _heart.add(self._key, lease)
-                return True
-        except BaseException:
-            _heart.remove(self._key)
-            lease.release()
-            self._local.release()
-            raise
-        self._local.release()
-        return False
+        if not self._local.is_last(hold):
+            return True  # this thread has entered before
+        self._taken = _Lease(self._rows, self.name, self._lease, self._sight)
+        if not self._taken.acquire(deadline):
+            return False
+        _heart.add(self._key, self._taken)
+        return True
 
-    def release(self) -> None:
-        """Give the lock back."""
+    def let_go(self, hold: object) -> None:
         try:
-            if self._local.depth == 1:
-                lease = _heart.remove(self._key)
+            if self._local.is_last(hold):
+                lease = _heart.get(self._key) or self._taken
                 if lease is not None:
                     lease.release()
-        finally:
-            self._local.release()
-
-    def __enter__(self) -> Self:
-        self.acquire()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.release()
+                    _heart.remove(self._key)
+        except Exception:
+            self._local.let_go(hold)
+            raise
+        self._local.let_go(hold)
 
 
 def _forget_in_child() -> None:

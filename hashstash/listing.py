@@ -34,6 +34,9 @@ class Foreign:
 
     entry: Entry
 
+    def __hash__(self) -> int:
+        return hash(self.entry.digest)  # so that dict(stash.items()) can hold it
+
     def __repr__(self) -> str:
         signer = f"signed by {self.entry.signer.hex()}" if self.entry.signer else "not signed"
         return f"<foreign entry {self.entry.digest.hex()[:8]}, {signer}; stash.trust() decodes it>"
@@ -81,7 +84,10 @@ def each(
             result = view(entry)
         except BadEntry as error:
             logger.debug("%s: %s", address.hex(), error)
-            bad += _is_still(store, address, blob)  # else it was deleted while we were reading it
+            if _is_still(store, address, blob):  # else it was deleted while we were reading it
+                bad += 1
+            else:
+                store.seen_bad.discard(address)
             continue
         yield result
     if bad and warns:

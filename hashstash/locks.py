@@ -3,203 +3,322 @@
 No stripes: two names never share a lock, so functions that call each other under their own locks cannot deadlock unless they
 recurse for ever. A lock is a ``flock`` on a small file, which the system frees when its holder dies, and a mutex before it
 for the threads of this process.
+
+An interrupt (KeyboardInterrupt) may come between any two steps of ours, and no lock may stay held after it. So every hold has a
+token, and giving it back is a step that may be repeated, and is where an interrupt came in between.
 """
 
 from __future__ import annotations
 
-import contextlib
+import io
+import logging
 import os
 import threading
 import time
+from abc import ABC, abstractmethod
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from hashstash.paths import create_file, make_folder
+from hashstash.refusals import locate
 
 if TYPE_CHECKING:
-    from types import TracebackType
+    from collections.abc import Callable, Iterator
 
 try:
     import fcntl
 except ImportError:  # no flock on this system: locks reach as far as the process
     fcntl = None  # type: ignore[assignment]
 
+logger = logging.getLogger(__name__)
+
 _FIRST_PAUSE = 0.001
 _LONGEST_PAUSE = 0.05
+_ENDING = ".lock"
+
+
+# ---- what every lock does ----------------------------------------------------------------------------------------------
+
+
+class _Closing(io.IOBase):
+    """Its ``__exit__`` is C code that calls ``close``; if that is C code too, no interrupt comes before its first step.
+
+    The first instruction of a Python function is a place for interrupts, and so an ``__exit__`` that is one may do nothing.
+    """
+
+    __slots__ = ("close",)
+    close: Callable[[], None]
+
+    def __init__(self) -> None:
+        self.close = _nothing
+
+
+_nothing: Any = bool
+"""Does nothing when it is called, in C."""
+
+
+class _SafeExit:
+    """The ``__exit__`` of locks, whose instance is asked for before ``__enter__`` is called."""
+
+    def __get__(self, lock: Lock | None, kind: type) -> Callable[..., None]:
+        return _leave if lock is None else lock._closing.__exit__  # noqa: SLF001
+
+
+def _leave(lock: Lock, *_exception: object) -> None:
+    """``__exit__`` for those who ask the class for it, such as ExitStack."""
+    lock._closing.__exit__(None, None, None)  # noqa: SLF001
+
+
+class Lock(ABC):
+    """A context manager that keeps others out. The thread that holds it may enter again; a forked child holds nothing."""
+
+    __slots__ = ("_closing", "_holds", "may_fail")
+    __exit__: ClassVar[_SafeExit] = _SafeExit()
+
+    def __init__(self) -> None:
+        self._closing = _Closing()
+        self._holds: list[object] = []
+        """A token for each time that :meth:`acquire` was successful and nothing was given back yet."""
+        self.may_fail: tuple[type[Exception], ...] = ()
+        """With these errors the ``with`` block runs all the same, and nobody is kept out."""
+
+    @abstractmethod
+    def take(self, hold: object, timeout: float | None) -> bool:
+        """Whether the lock is held now under that token. Whatever happens, :meth:`let_go` comes afterwards."""
+
+    @abstractmethod
+    def let_go(self, hold: object) -> None:
+        """Give back what is held under that token, be it nothing, a part or all of the lock. Doing it twice changes nothing."""
+
+    def acquire(self, timeout: float | None = None) -> bool:
+        """Wait at most *timeout* seconds (``None``: for ever) for the lock; return whether it is now held."""
+        hold = object()
+        try:
+            if self.take(hold, timeout):
+                self._holds.append(hold)
+                return True
+        except BaseException:
+            self._give_back(hold)
+            raise
+        self._give_back(hold)
+        return False
+
+    def release(self) -> None:
+        """Give the lock back; the waiting thread or process that comes first gets it. After an interrupt, call it again."""
+        if self._holds:
+            self._give_back(self._holds[-1])
+
+    def _give_back(self, hold: object) -> None:
+        self.let_go(hold)
+        if hold in self._holds:
+            self._holds.remove(hold)
+
+    def __enter__(self) -> Self:
+        hold = object()
+        holding = self._until_closed(hold, self._closing.close)
+        next(holding)
+        self._closing.close = holding.close  # type: ignore[attr-defined]
+        try:
+            self.take(hold, None)
+            return self
+        except self.may_fail:
+            self.let_go(hold)
+            return self
+        except BaseException:
+            holding.close()  # type: ignore[attr-defined]
+            raise
+
+    def _until_closed(self, hold: object, close_before: Callable[[], None]) -> Iterator[None]:
+        try:
+            try:
+                yield
+            finally:
+                self._closing.close = close_before
+                self.let_go(hold)
+        finally:  # an interrupt may have come in between
+            self._closing.close = close_before
+            self.let_go(hold)
+
+
+# ---- threads and processes of one machine -------------------------------------------------------------------------------
+
+
+_Key = tuple[str | None, str]
 
 
 class _Mutex:
     """The part of a lock that lives in this process; kept while anybody holds it or waits for it."""
 
-    __slots__ = ("depth", "descriptor", "path", "thread_lock", "users")
+    __slots__ = ("file", "holds", "path", "thread_lock", "users")
 
     def __init__(self, path: str | None) -> None:
         self.path = path
-        self.thread_lock = threading.RLock()
-        self.users = 0
-        self.depth = 0
-        self.descriptor = -1
+        self.thread_lock: Any = threading.RLock()
+        """Taken once by the thread that holds the lock, however often that has entered."""
+        self.users: set[object] = set()
+        self.holds: set[object] = set()
+        self.file: io.FileIO | None = None
 
 
-_mutexes: dict[tuple[str | None, str], _Mutex] = {}
-_table_lock = threading.Lock()
+_mutexes: dict[_Key, _Mutex] = {}
+_table_lock = threading.RLock()
 _fork_gate = threading.RLock()
 """Held while a lock file is opened or closed: a process forked meanwhile would keep a descriptor that it does not know of, and
 with it the lock of a parent that is killed. Reentrant, for signal handlers that fork."""
 
 
-class KeyLock:
-    """A context manager: inside of it, no other thread or process is inside of the same folder's lock of that name.
+class KeyLock(Lock):
+    """Inside of it, no other thread or process is inside of the same folder's lock of that name.
 
-    The thread that holds it may enter again. A forked child holds nothing. ``folder=None`` locks within this process.
+    ``folder=None`` locks within this process.
     """
 
-    __slots__ = ("_mutex", "folder", "name")
+    __slots__ = ("folder", "name")
 
     def __init__(self, folder: str | None, name: str) -> None:
+        super().__init__()
         self.folder = folder
         self.name = name
-        self._mutex: _Mutex | None = None
 
-    @property
-    def depth(self) -> int:
-        """How often the thread that holds it through this object has entered; 0 if nobody does."""
-        mutex = self._mutex
-        return mutex.depth if mutex is not None and _mutexes.get((self.folder, self.name)) is mutex else 0
+    def is_last(self, hold: object) -> bool:
+        """Whether this thread holds the lock, and only under that token."""
+        mutex = _mutexes.get((self.folder, self.name))
+        return mutex is not None and _is_ours(mutex) and mutex.holds == {hold}
 
-    def acquire(self, timeout: float | None = None) -> bool:
-        """Wait at most *timeout* seconds (``None``: for ever) for the lock; return whether it is now held."""
+    def take(self, hold: object, timeout: float | None) -> bool:
         deadline = None if timeout is None else time.monotonic() + timeout
-        mutex = _enter(self.folder, self.name)
-        taken = False
-        try:
-            taken = mutex.thread_lock.acquire(timeout=-1 if timeout is None else timeout)
-            if not taken:
-                return False
-            if mutex.depth == 0 and mutex.path is not None and not _lock_file(mutex, deadline):
-                mutex.thread_lock.release()
-                taken = False
-                return False
-            mutex.depth += 1
-            self._mutex = mutex
-            return True
-        except BaseException:
-            if taken:
-                mutex.thread_lock.release()
-            taken = False
-            raise
-        finally:
-            if not taken:
-                _leave(self.folder, self.name, mutex)
+        mutex = _enter((self.folder, self.name), hold)
+        if not _is_ours(mutex) and not mutex.thread_lock.acquire(timeout=-1 if timeout is None else timeout):
+            return False
+        mutex.holds.add(hold)
+        return mutex.path is None or _lock_file(mutex, mutex.path, deadline)
 
-    def release(self) -> None:
-        """Give the lock back; the waiting thread or process that comes first gets it."""
-        mutex = self._mutex
-        if mutex is None or _mutexes.get((self.folder, self.name)) is not mutex:
-            return  # a forked child holds nothing
-        mutex.depth -= 1
-        if mutex.depth == 0 and mutex.descriptor >= 0:
-            _unlock_file(mutex)
-        mutex.thread_lock.release()
-        _leave(self.folder, self.name, mutex)
-
-    def __enter__(self) -> Self:
-        self.acquire()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.release()
-
-
-def _enter(folder: str | None, name: str) -> _Mutex:
-    with _table_lock:
-        mutex = _mutexes.get((folder, name))
+    def let_go(self, hold: object) -> None:
+        key = self.folder, self.name
+        mutex = _mutexes.get(key)
         if mutex is None:
-            mutex = _mutexes[folder, name] = _Mutex(_lock_path(folder, name))
-        mutex.users += 1
-        return mutex
+            return  # all was done, or this is a forked child, which holds nothing
+        if _is_ours(mutex):
+            mutex.holds.discard(hold)
+            if not mutex.holds:
+                _unlock_file(mutex)
+                mutex.thread_lock.release()
+        elif hold in mutex.holds:
+            raise RuntimeError(f"the lock {self.name!r} is given back by a thread that does not hold it")
+        with _table_lock:
+            mutex.users.discard(hold)
+            if not mutex.users and _mutexes.get(key) is mutex:
+                del _mutexes[key]
 
 
-def _leave(folder: str | None, name: str, mutex: _Mutex) -> None:
+def _is_ours(mutex: _Mutex) -> bool:
+    return bool(mutex.thread_lock._is_owned())  # noqa: SLF001 - what threading.Condition asks of a lock
+
+
+def _enter(key: _Key, user: object) -> _Mutex:
     with _table_lock:
-        mutex.users -= 1
-        if mutex.users == 0:
-            _mutexes.pop((folder, name), None)
+        mutex = _mutexes.get(key)
+        if mutex is None:
+            mutex = _mutexes[key] = _Mutex(_lock_path(*key))
+        mutex.users.add(user)
+        return mutex
 
 
 def _lock_path(folder: str | None, name: str) -> str | None:
     if folder is None or fcntl is None:
         return None
-    return os.path.join(folder, blake2b(name.encode(), digest_size=16).hexdigest() + ".lock")
+    return os.path.join(folder, blake2b(name.encode(), digest_size=16).hexdigest() + _ENDING)
 
 
-def _lock_file(mutex: _Mutex, deadline: float | None) -> bool:
+def _lock_file(mutex: _Mutex, path: str, deadline: float | None) -> bool:
     pause = _FIRST_PAUSE
-    while True:
+    while mutex.file is None:
         with _fork_gate:
-            is_held = _try_file(mutex)
-        if is_held:
-            return True
-        if is_held is None:
-            continue
-        if deadline is not None and time.monotonic() >= deadline:
-            return False
-        time.sleep(pause)
-        pause = min(2 * pause, _LONGEST_PAUSE)
-
-
-def _try_file(mutex: _Mutex) -> bool | None:
-    """Whether the file is locked by us now; ``None`` if its holder has just removed it, so that another one is to be tried."""
-    path = mutex.path or ""
-    descriptor = _open(path)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        is_current = _is_current(
-            descriptor, path
-        )  # else the holder before us unlinked it between our open and our flock
-    except BlockingIOError:
-        os.close(descriptor)
-        return False
-    except BaseException:
-        os.close(descriptor)
-        raise
-    if not is_current:
-        os.close(descriptor)
-        return None
-    mutex.descriptor = descriptor
+            mutex.file = _locked(path)
+        if mutex.file is None:
+            if deadline is not None and time.monotonic() >= deadline:
+                return False
+            time.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
     return True
 
 
-def _open(path: str) -> int:
+def _locked(path: str) -> io.FileIO | None:
+    """The file, locked by us; ``None`` if somebody else has locked it."""
+    while True:
+        # No bare descriptor, which an interrupt could leave open: an object closes it when it is forgotten.
+        file = io.FileIO(path, "r+", opener=_open)
+        try:
+            fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _is_current(file, path):  # else the holder before us unlinked it between our open and our flock
+                return file
+            file.close()
+        except BlockingIOError:
+            file.close()
+            return None
+        except BaseException as error:
+            file.close()
+            if isinstance(error, OSError):
+                locate(error, path)
+            raise
+
+
+def _open(path: str, _flags: int) -> int:
     while True:
         try:
             return create_file(path)
         except FileExistsError:
-            with contextlib.suppress(FileNotFoundError):  # its holder has just removed it
+            try:
                 return os.open(path, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))
+            except FileNotFoundError:  # its holder has just removed it
+                continue
         except FileNotFoundError:
             make_folder(os.path.dirname(path))
 
 
-def _is_current(descriptor: int, path: str) -> bool:
+def _is_current(file: io.FileIO, path: str) -> bool:
     try:
-        return os.fstat(descriptor).st_ino == os.stat(path).st_ino
+        return os.fstat(file.fileno()).st_ino == os.stat(path).st_ino
     except FileNotFoundError:
         return False
 
 
 def _unlock_file(mutex: _Mutex) -> None:
     with _fork_gate:
-        descriptor, mutex.descriptor = mutex.descriptor, -1
+        file = mutex.file
+        if file is None:
+            return
         try:
-            # While it is held: whoever waits on this inode will see that the path is gone, and opens a new file.
-            os.unlink(mutex.path or "")
-        except FileNotFoundError:
-            pass  # the stash's folder was removed meanwhile
+            # While it is held: whoever waits on this inode will see that the path is gone, and opens a new file. That must not
+            # be removed, if it is there already since an interrupt came after our first try.
+            if not file.closed and _is_current(file, mutex.path or ""):
+                os.unlink(mutex.path or "")
+        except OSError as error:
+            # The folder was removed meanwhile; or the file stays, which whoever comes next locks, or a sweep removes.
+            logger.debug("%s stays: %s", mutex.path, error)
         finally:
-            os.close(descriptor)
+            try:
+                file.close()
+            finally:
+                mutex.file = None
+
+
+def sweep(folder: str) -> int:
+    """Remove the lock files in *folder* that nobody holds, as processes leave them that are killed; return how many."""
+    removed = 0
+    try:
+        names = [name for name in os.listdir(folder) if name.endswith(_ENDING)] if fcntl is not None else []
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
+    for name in names:
+        path = os.path.join(folder, name)
+        with _fork_gate:
+            file = _locked(path)
+            if file is not None:
+                with file:
+                    os.unlink(path)  # while it is held, as in _unlock_file
+                removed += 1
+    return removed
 
 
 def _close_gate() -> None:
@@ -213,10 +332,10 @@ def _open_gate() -> None:
 def _forget_in_child() -> None:
     global _fork_gate, _table_lock
     _fork_gate = threading.RLock()
-    _table_lock = threading.Lock()
+    _table_lock = threading.RLock()
     for mutex in _mutexes.values():
-        if mutex.descriptor >= 0:
-            os.close(mutex.descriptor)  # else the parent's lock would live as long as this child
+        if mutex.file is not None:
+            mutex.file.close()  # else the parent's lock would live as long as this child
     _mutexes.clear()
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import errno
-import importlib.util
 import os
 import warnings
 from dataclasses import dataclass, field, replace
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from hashstash.codec import Codec
 from hashstash.engine import Capability, Engine
 from hashstash.errors import UnknownPlugin
+from hashstash.imports import is_installed
 from hashstash.key_codec import KeyCodec, PlainKeyCodec, StashFacts
 from hashstash.paths import is_foreign, make_folder, original_name, resolve_root, safe_parts, shared_mount, shown
 from hashstash.policies.size_limit import SizeLimit
@@ -220,7 +220,7 @@ def compressor_name(name: str | bool | None) -> str:
 
 
 def _is_importable(package: str) -> bool:
-    return importlib.util.find_spec(package) is not None
+    return is_installed(package)
 
 
 def _trust(name: str) -> Trust:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import re
@@ -14,6 +15,7 @@ from hashstash.errors import UnsafeName
 PRIVATE_FOLDER = 0o700
 PRIVATE_FILE = 0o600
 _LONGEST_NAME = 120
+_MOST_TRIES = 20
 _PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
 _TYPED = ("/", "~", "./", "../")
 _MOUNTS = "/proc/self/mountinfo"
@@ -89,6 +91,13 @@ def _percent(char: str) -> str:
 
 def make_folder(path: str) -> None:
     """Create *path* and what is missing above it, each readable by its owner only, under any umask."""
+    for _ in range(_MOST_TRIES):
+        with contextlib.suppress(FileNotFoundError):  # another process has removed one that was empty
+            return _make_folder(path)
+    return _make_folder(path)
+
+
+def _make_folder(path: str) -> None:
     missing = []
     while not os.path.isdir(path):
         missing.append(path)
@@ -109,8 +118,38 @@ def make_folder(path: str) -> None:
 def create_file(path: str) -> int:
     """The descriptor of a new file for writing, readable by its owner only; FileExistsError if there is one."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), PRIVATE_FILE)
-    os.fchmod(descriptor, PRIVATE_FILE)  # the umask may have taken the owner's own rights
+    try:
+        os.fchmod(descriptor, PRIVATE_FILE)  # the umask may have taken the owner's own rights
+    except BaseException as error:
+        os.close(descriptor)
+        os.unlink(path)
+        if isinstance(error, OSError):
+            error.filename = path
+        raise
     return descriptor
+
+
+def refuse_links(folder: str) -> None:
+    """Raise UnsafeName if *folder* is a link, or holds one, or a pipe, a socket or a device: they may lead anywhere.
+
+    Whoever made the folder chose what lies in it; what is opened, swept or written there must be that and nothing else.
+    """
+    if os.path.islink(folder):
+        raise _leads_away(folder)
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if not (entry.is_dir(follow_symlinks=False) or entry.is_file(follow_symlinks=False)):
+                    raise _leads_away(entry.path)
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        pass  # nothing is there yet, or whoever reads it will be told
+
+
+def _leads_away(path: str) -> UnsafeName:
+    what = "a symbolic link" if os.path.islink(path) else "neither a file nor a folder"
+    return UnsafeName(
+        f"{path} is {what}, and may lead anywhere; remove it, or put what belongs there itself in its place"
+    )
 
 
 def is_there(path: str) -> bool:

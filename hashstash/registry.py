@@ -14,6 +14,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from hashstash.errors import UnknownPlugin
+from hashstash.imports import installed_only, installed_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,11 +56,13 @@ class Registry:
 
     def _import(self, name: str) -> Any:
         if _SAFE_NAME.fullmatch(name):
-            if importlib.util.find_spec(f"{self.package}.{name}") is not None:
-                return importlib.import_module(f"{self.package}.{name}").PLUGIN
-            entry_point = self._entry_points().get(name)
-            if entry_point is not None:
-                return entry_point.load()
+            # The name may come from a stored entry, and what it needs from the folder in which that lies.
+            with installed_only():
+                if importlib.util.find_spec(f"{self.package}.{name}") is not None:
+                    return importlib.import_module(f"{self.package}.{name}").PLUGIN
+                entry_point = self._entry_points().get(name)
+                if entry_point is not None:
+                    return entry_point.load()
         raise UnknownPlugin(self._unknown(name))
 
     def _unknown(self, name: object) -> str:
@@ -69,9 +72,14 @@ class Registry:
         return f"no {self.kind} named {name!r}; {hint}known: {', '.join(sorted(known))}"
 
     def _entry_points(self) -> dict[str, Any]:
-        from importlib.metadata import entry_points
+        from importlib.metadata import distributions
 
-        return {point.name: point for point in entry_points(group=self.package)}
+        points: dict[str, Any] = {}
+        for distribution in distributions(path=installed_path()):
+            for point in distribution.entry_points:
+                if point.group == self.package:
+                    points.setdefault(point.name, point)  # of one that is installed twice, the first is the one in use
+        return points
 
 
 def _is_plugin(entry: os.DirEntry[str]) -> bool:

@@ -168,8 +168,10 @@ class HashStash(Looking, Keeping, Computing, Encodes, MutableMapping[Any, Any]):
 
     def close(self) -> None:
         """Release handles; the stash opens again when it is used."""
-        self.store.settle()
-        self.store.engine.close()
+        try:
+            self.store.settle()
+        finally:
+            self.store.engine.close()
 
     def sync(self) -> None:
         """Make everything written so far survive a power loss."""

@@ -204,8 +204,8 @@ def _add(engine: Engine, counts: Counts) -> bool:
     """Add *counts* to the sums; ``False`` where they cannot be written."""
     if engine.keeps_files and not os.path.exists(engine.location()):
         return False  # somebody has removed the folder, and will not want it back for this
-    section = engine.section("meta")
     try:
+        section = engine.section("meta")
         engine.ensure_writable()
         for _ in range(_MOST_RETRIES):
             row = section.get(_ADDRESS)

@@ -7,6 +7,7 @@ own key or one that the user listed. The key never lies in a cache folder, and i
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hmac
 import os
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING
 from hashstash.entry import Entry, Flag
 from hashstash.errors import StashError, TamperedEntry, UntrustedEntry
 from hashstash.paths import create_file, make_folder, state_root
+from hashstash.refusals import locate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,7 +31,12 @@ KEY_SIZE = 32
 SIGNER_SIZE = 8
 TAG_SIZE = 16
 _KEY_FILE = "key"
+_MOST_TRIES = 10
+_SIGNED_BIT = int(Flag.SIGNED)
 _LONGEST_LIST = 1 << 20
+_ABANDONED = 3600.0
+_PASSING = (errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE)
+"""Why a key that is there may not be read just now: no reason to take what it has signed for a stranger's."""
 
 
 class Trust(Enum):
@@ -63,7 +70,7 @@ class Keyring:
 
     def verifies(self, entry: Entry, namespace: str) -> bool:
         """Whether a key of this ring signed *entry*; raises TamperedEntry if it claims so and the tag does not fit."""
-        if not entry.flags & Flag.SIGNED:
+        if not entry.flags.value & _SIGNED_BIT:
             return False
         key = self.by_signer.get(entry.signer)
         if key is None:
@@ -76,10 +83,15 @@ class Keyring:
         return True
 
 
-def check(entry: Entry, namespace: str, trust: Trust) -> None:
-    """Set ``entry.is_trusted``; raise UntrustedEntry if a stash of this *trust* must not decode it."""
-    is_signed = bool(entry.flags & Flag.SIGNED)  # only then is a key needed: reading data must work without a home
-    entry.is_trusted = trust is Trust.ALL or (is_signed and _verifying_keyring().verifies(entry, namespace))
+def check(entry: Entry, namespace: str, trust: Trust, *, row: bytes | None = None) -> None:
+    """Set ``entry.is_trusted``; raise UntrustedEntry if a stash of this *trust* must not decode it.
+
+    *row* is what *entry* was just unpacked from: a signature over the very same bytes is verified once per process.
+    """
+    is_signed = bool(
+        entry.flags.value & _SIGNED_BIT
+    )  # only then is a key needed: reading data must work without a home
+    entry.is_trusted = trust is Trust.ALL or (is_signed and _is_by_trusted(entry, namespace, row))
     if entry.is_trusted or (trust is Trust.MINE and not entry.is_code):
         return
     signer = f"signed by {entry.signer.hex()}" if entry.signer else "not signed"
@@ -87,6 +99,32 @@ def check(entry: Entry, namespace: str, trust: Trust) -> None:
         f"the entry needs code to be decoded and is {signer}, which is no key that you trust;"
         " if you trust whoever wrote it, call stash.trust(), or %stash trust in a notebook"
     )
+
+
+def _is_by_trusted(entry: Entry, namespace: str, row: bytes | None) -> bool:
+    ring = _verifying_keyring()
+    proof = (ring.by_signer.get(entry.signer), namespace, row)
+    if row is not None and _verified.get(entry.tag) == proof:  # bytes are compared ten times as fast as they are hashed
+        return True
+    is_verified = ring.verifies(entry, namespace)
+    if is_verified and row is not None and len(row) <= _LARGEST_KEPT:
+        _remember(entry.tag, proof, len(row))
+    return is_verified
+
+
+_verified: dict[bytes, tuple[bytes | None, str, bytes | None]] = {}
+"""By tag, the key, the namespace and the row for which it was verified."""
+_kept = [0]
+_LARGEST_KEPT = 1 << 20
+_MOST_KEPT = 8 << 20
+
+
+def _remember(tag: bytes, proof: tuple[bytes | None, str, bytes | None], size: int) -> None:
+    _kept[0] += size
+    if _kept[0] > _MOST_KEPT:
+        _verified.clear()
+        _kept[0] = size
+    _verified[tag] = proof
 
 
 def signer_of(key: bytes) -> bytes:
@@ -122,7 +160,9 @@ def _verifying_keyring() -> Keyring:
     """The keys that verify: without one of this user's own where his home cannot be written, so that none was ever made."""
     try:
         return keyring()
-    except OSError:
+    except OSError as error:
+        if error.errno in _PASSING:
+            raise
         return Keyring(tuple(_others(os.environ.get("HASHSTASH_TRUSTED_KEYS", ""), state_root())))
 
 
@@ -146,7 +186,7 @@ def _parse(text: str, where: str) -> bytes:
 def own_key(folder: str) -> bytes:
     """The 32 bytes in *folder*/key, made at first use; processes that race for it get the same one."""
     path = os.path.join(folder, _KEY_FILE)
-    for _ in range(100):
+    for _ in range(_MOST_TRIES):
         try:
             return _read_key(path)
         except FileNotFoundError:
@@ -172,16 +212,22 @@ def _read_key(path: str) -> bytes:
 def _read_own_file(path: str, size: int, *, forbidden: int) -> bytes:
     """At most *size* bytes of a file that belongs to this user and has none of the *forbidden* permissions."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+        # Opening a pipe that somebody has put there would wait for ever.
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
     except OSError as error:
         if error.errno != errno.ELOOP:
             raise
         raise StashError(f"{path} is a symbolic link, which may lead anywhere; put the file itself there") from error
     try:
         status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise StashError(f"{path} is no file with a key; remove it, and a new key is made")
         if status.st_uid != os.getuid() or stat.S_IMODE(status.st_mode) & forbidden:
             raise StashError(f"{path} can be read or replaced by others; remove it, or run: chmod 600 {path}")
         return os.read(descriptor, size)
+    except OSError as error:
+        locate(error, path)
+        raise
     finally:
         os.close(descriptor)
 
@@ -190,19 +236,34 @@ def _make_key(folder: str, path: str) -> None:
     make_folder(folder)
     if stat.S_IMODE(os.stat(folder).st_mode) & 0o022:
         raise StashError(f"{folder} can be written by others, so no signing key is kept there; run: chmod 700 {folder}")
+    _remove_drafts(folder)
     draft = f"{path}.{os.getpid()}.{os.urandom(4).hex()}"
     descriptor = create_file(draft)
     try:
-        os.write(descriptor, os.urandom(KEY_SIZE))
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    try:
+        try:
+            key = os.urandom(KEY_SIZE)
+            if os.write(descriptor, key) < KEY_SIZE:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            os.fsync(descriptor)
+        except OSError as error:
+            locate(error, draft)
+            raise
+        finally:
+            os.close(descriptor)
         os.link(draft, path)  # fails where another process was first: then its key is the key
     except FileExistsError:
         pass
     finally:
-        os.unlink(draft)
+        with contextlib.suppress(OSError):  # what is left is removed by whoever makes a key later
+            os.unlink(draft)
+
+
+def _remove_drafts(folder: str) -> None:
+    """Remove what is left of processes that could not finish making a key: an hour is longer than that takes."""
+    for entry in os.scandir(folder):
+        with contextlib.suppress(OSError):
+            if entry.name.startswith(f"{_KEY_FILE}.") and time.time() - entry.stat().st_mtime > _ABANDONED:
+                os.unlink(entry.path)
 
 
 def _listed(folder: str) -> list[bytes]:

@@ -7,6 +7,7 @@ import time
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
+from hashstash import locks
 from hashstash import trust as trusting
 from hashstash.blobs import YOUNGEST_ORPHAN, BlobStore, Reference
 from hashstash.codec import key_is_code
@@ -39,7 +40,15 @@ def clear(store: Store) -> None:
 
 
 def sweep(store: Store, *, older_than: float = YOUNGEST_ORPHAN) -> int:
-    """Remove blob files that no row points at and that are older than any write can be; return how many."""
+    """Remove blob files that no row points at and that are older than any write can be; return how many.
+
+    The lock files that killed processes have left go too.
+    """
+    for engine in (store.engine, *map(store.engine.section, store.engine.section_names())):
+        folder = engine.lock_folder()
+        if folder is not None:
+            with contextlib.suppress(OSError):  # what cannot be removed, or locked, harms nobody
+                locks.sweep(folder)
     if store.blobs is None:
         return 0
     names = orphans(store, store.blobs, older_than=older_than)

@@ -14,6 +14,12 @@ _SHORT_TIMES = ((0.0000995, "\u00b5s", 0.000001), (0.0995, "ms", 0.001), (59.95,
 _LONG_TIMES = (("d", 86400, "h", 3600), ("h", 3600, "min", 60), ("min", 60, "s", 1))
 _WHOLE_DAYS = 10
 _MANY_DAYS = 1e6
+_KEPT = "mKA"
+"""Colours, and the two that progress bars need: clear the rest of the line, one line up."""
+_COMMANDS = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[PX^_][^\x1b]*(?:\x1b\\)?|\x1b"
+    r"|[\x00-\x07\x0b\x0c\x0e-\x1a\x1c-\x1f\x7f-\x9f]"
+)
 _MANY = 50
 _VECTOR = 8
 _brief = reprlib.Repr()
@@ -137,3 +143,11 @@ def _repr(value: Any, most: int) -> str:
 
 def _is_large(value: Any) -> bool:
     return type(value) in (list, tuple, dict, set, frozenset, str, bytes) and len(value) > _MANY
+
+
+def without_commands(text: str) -> str:
+    """*text* of a stranger as a terminal may get it: colours stay, commands to the terminal do not.
+
+    Terminals take orders from text: to set the clipboard or a title, to clear what was written, to answer as if typed.
+    """
+    return _COMMANDS.sub(lambda found: found[0] if found[0][:2] == "\x1b[" and found[0][-1] in _KEPT else "", text)

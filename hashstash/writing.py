@@ -34,6 +34,8 @@ logger = logging.getLogger(__name__)
 
 BAD = "bad"
 """The section for rows that could not be read, before they were overwritten or repaired."""
+MOST_ASIDE = 100
+MOST_ASIDE_BYTES = 64 << 20
 EXPIRING = b"expiring"
 """The row in the section ``meta`` that says that some entries have a time to live."""
 _MOST_RETRIES = 50
@@ -70,8 +72,9 @@ def write(store: Store, key: EncodedKey, payload: Payload, options: WriteOptions
             for policy in store.policies:
                 policy.after_write(store, key.address)
     except Exception:  # an interrupt may come when the row is there already: then the daily sweep removes the blob
-        if blob_name and store.blobs is not None and not _is_stored(store, entry):
-            store.blobs.remove(blob_name)
+        with contextlib.suppress(OSError):  # it also removes what cannot be removed, or asked for, now
+            if blob_name and store.blobs is not None and not _is_stored(store, entry):
+                store.blobs.remove(blob_name)
         raise
     store.counts.sets += 1
     store.counts.bytes_written += payload.size
@@ -191,9 +194,9 @@ def keep_bad_rows(store: Store, addresses: Iterable[bytes]) -> None:
     """Copy aside what could not be read, before it is overwritten; only what this object has seen to be bad."""
     for address in store.seen_bad.intersection(addresses) if store.seen_bad else ():
         store.seen_bad.discard(address)
-        row = store.engine.get(address)
-        if row is not None:
-            store.engine.section(BAD).put(address, row)
+        row, aside = store.engine.get(address), store.engine.section(BAD)
+        if row is not None and aside.count() < MOST_ASIDE and aside.size_bytes() + len(row) <= MOST_ASIDE_BYTES:
+            aside.put(address, row)
 
 
 def note_expiring(store: Store) -> None:
@@ -288,7 +291,10 @@ def remove_blob(store: Store, row: bytes) -> None:
 
 def _remove_blob_of(store: Store, entry: Entry) -> None:
     if entry.flags & Flag.BLOB and store.blobs is not None:
-        store.blobs.remove(Reference.unpack(entry.payload).name)
+        try:
+            store.blobs.remove(Reference.unpack(entry.payload).name)
+        except OSError as error:  # its row is gone, which is what counts: the file is swept later
+            logger.debug("a blob file stays: %s", error)
 
 
 def _is_over(blob: bytes) -> bool:

@@ -22,7 +22,10 @@ from benchmarks import original as first_release  # noqa: E402
 from benchmarks.encoders import ENCODERS, Encoder, Unsupported  # noqa: E402
 from benchmarks.mappers import LruCache, Mapper  # noqa: E402
 from benchmarks.serializers_worker import TooLong, judge, limited  # noqa: E402
+from benchmarks.unchecked import unchecked  # noqa: E402
 from benchmarks.values import KINDS, Sample  # noqa: E402
+from hashstash import HashStash  # noqa: E402
+from hashstash.errors import CorruptEntry  # noqa: E402
 
 OPERATIONS = ["get", "miss", "set again", "set new"]
 EXACT = [name for name, kind in KINDS.items() if kind.is_usable()]
@@ -364,3 +367,25 @@ def test_what_takes_too_long_ends():
 
 def test_every_serializer_has_a_name_of_its_own():
     assert len(ENCODERS) == len({encoder.name for encoder in ENCODERS.values()}) == 10
+
+
+@pytest.mark.slow
+def test_the_price_of_the_checks_is_printed_with_a_verdict():
+    done = run("benchmarks.safety", "--rounds", "2", "--engines", "memory", "--kinds", "records", "--sizes", "1000")
+    assert done.returncode == 0, done.stderr
+    rows = [line for line in done.stdout.splitlines() if line.startswith("memory ")]
+    assert [row.split(" B  ")[1].split()[0] for row in rows] == ["first", "repeated"]
+    assert all("reached" in row or "MISSED" in row for row in rows)
+
+
+@pytest.mark.parametrize("serializer", ["hashstash", "pickle"])
+def test_nothing_is_checked_while_the_price_is_measured_and_everything_afterwards(serializer, tmp_path):
+    with HashStash(tmp_path, engine="pairtree", serializer=serializer, compress="raw") as stash:
+        stash["key"] = "value"
+        address = stash.store.keys.address("key")
+        row = stash.store.engine.get(address)
+        stash.store.engine.put(address, row.replace(b"value", b"velue"))
+        with unchecked():
+            assert stash["key"] == "velue"
+        with pytest.raises(CorruptEntry):
+            stash["key"]

@@ -13,7 +13,7 @@ import pytest
 
 from hashstash import HashStash, blobs, upkeep
 from hashstash.blobs import SMALLEST_BLOB, BlobMissing, BlobStore, Reference
-from hashstash.errors import CorruptEntry, StashFull
+from hashstash.errors import CorruptEntry, StashFull, UnsafeName
 
 np = pytest.importorskip("numpy")
 
@@ -142,8 +142,27 @@ def test_a_link_in_the_place_of_a_file_is_not_followed(store, tmp_path):
     path = store.path(reference.name)
     os.rename(path, tmp_path / "elsewhere")
     os.symlink(tmp_path / "elsewhere", path)
-    with pytest.raises(OSError):
+    with pytest.raises(CorruptEntry, match="is not a file, but a link"):
         store.map(reference, is_signed=False)
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_a_pipe_or_a_folder_in_the_place_of_a_file_is_damage_and_nothing_waits(store, make):
+    reference = store.write([b"content"])
+    os.unlink(store.path(reference.name))
+    make(store.path(reference.name))
+    with pytest.raises(CorruptEntry, match="is not a file"):
+        store.map(reference, is_signed=False)
+
+
+def test_nothing_is_removed_behind_a_link(store, tmp_path):
+    reference = store.write([b"content"])
+    folder = os.path.dirname(store.path(reference.name))
+    os.rename(folder, tmp_path / "elsewhere")
+    os.symlink(tmp_path / "elsewhere", folder)
+    with pytest.raises(UnsafeName, match="is a symbolic link"):
+        store.remove(reference.name)
+    assert (tmp_path / "elsewhere" / reference.name).exists()
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])

@@ -1,5 +1,6 @@
 """Large values through whole stashes: how they lie in memory, who sees what is written into them, and what they cost."""
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -343,3 +344,19 @@ def test_reading_80_mb_takes_next_to_no_memory_of_its_own(stash_with_files):
     done = in_child(stash_with_files, OWN_MEMORY)
     assert done.stderr == ""
     assert int(done.stdout) < 4096
+
+
+@pytest.mark.parametrize("serializer", ["hashstash", "pickle"])
+@pytest.mark.parametrize("engine", ENGINES)
+def test_an_array_gives_its_memory_back_as_soon_as_it_is_forgotten(engine, serializer, tmp_path):
+    """Without waiting for the garbage collector: a mapped file, or a copy, would stay for each read until then."""
+    with HashStash(tmp_path, engine=engine, serializer=serializer) as stash:
+        stash["a"] = numbers(1)
+        stash["a"]
+        gc.collect()
+        gc.disable()
+        try:
+            stash["a"]
+            assert gc.collect() == 0
+        finally:
+            gc.enable()

@@ -13,7 +13,19 @@ import hashstash
 ROOT = pathlib.Path(hashstash.__file__).parent
 
 LAYERS = {
-    0: ["errors", "registry", "paths", "settings", "checksum", "credentials", "wording", "tabular"],
+    0: [
+        "imports",
+        "errors",
+        "registry",
+        "paths",
+        "settings",
+        "checksum",
+        "credentials",
+        "wording",
+        "tabular",
+        "refusals",
+        "processes",
+    ],
     1: ["keys", "entry", "codec", "engine", "trust", "blobs", "locks", "leases", "policy"],
     2: ["engines", "wrappers", "serializers", "compressors", "filters", "policies", "fingerprint"],
     3: [

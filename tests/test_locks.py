@@ -1,3 +1,5 @@
+import dis
+import itertools
 import multiprocessing
 import os
 import signal
@@ -6,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import ExitStack
 
 import pytest
 
@@ -89,7 +92,7 @@ def test_a_waiting_thread_gets_it(folder):
 
 
 def test_nothing_is_kept_afterwards(folder):
-    before = set(locks._mutexes)  # an interrupted acquire of another test may have left one
+    before = set(locks._mutexes)
     with KeyLock(folder, "a"):
         assert set(locks._mutexes) - before
     assert set(locks._mutexes) <= before
@@ -215,6 +218,95 @@ def test_a_child_that_lives_on_does_not_keep_its_parents_lock(tmp_path):
         child.join(30)
 
 
+class Interrupting:
+    """A profiler that raises KeyboardInterrupt at the n-th place in hashstash/locks.py where a signal would be heard."""
+
+    def __init__(self, left):
+        self.left = left
+
+    def __call__(self, frame, event, argument):
+        is_begun = event == "call" and frame.f_code.co_code[max(frame.f_lasti, 0)] == dis.opmap["RESUME"]
+        if frame.f_code.co_filename == locks.__file__ and (is_begun or event == "c_return"):
+            self.left -= 1
+            if self.left == 0:
+                sys.setprofile(None)
+                raise KeyboardInterrupt
+
+
+def enter(lock):
+    with lock:
+        pass
+
+
+def enter_twice(lock):
+    with lock, lock:
+        pass
+
+
+def take_and_give_back(lock):
+    try:
+        lock.acquire()
+        lock.release()
+    except KeyboardInterrupt:
+        lock.release()
+        raise
+
+
+@pytest.mark.parametrize("work", [enter, enter_twice, take_and_give_back])
+def test_an_interrupt_at_any_place_leaves_no_lock_held(folder, work):
+    interrupts = 0
+    for place in itertools.count(1):
+        lock = KeyLock(folder, "a")
+        profiler = Interrupting(place)
+        sys.setprofile(profiler)
+        try:
+            work(lock)
+        except KeyboardInterrupt:
+            interrupts += 1
+        finally:
+            sys.setprofile(None)
+        assert elsewhere(KeyLock(folder, "a"), 5), place
+        if profiler.left > 0:
+            break
+    assert interrupts > 10
+    assert (folder, "a") not in locks._mutexes
+
+
+def test_a_lock_may_be_entered_twice_through_one_object(folder):
+    lock = KeyLock(folder, "a")
+    with lock:
+        with lock:
+            pass
+        assert not elsewhere(KeyLock(folder, "a"))
+    assert elsewhere(KeyLock(folder, "a"))
+
+
+def test_a_stack_of_contexts_takes_and_gives_back(folder):
+    with ExitStack() as stack:
+        stack.enter_context(KeyLock(folder, "a"))
+        assert not elsewhere(KeyLock(folder, "a"))
+    assert elsewhere(KeyLock(folder, "a"))
+
+
+def test_another_thread_cannot_give_it_back(folder):
+    lock = KeyLock(folder, "a")
+    lock.acquire()
+    errors = []
+
+    def give_back():
+        try:
+            lock.release()
+        except RuntimeError as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=give_back)
+    thread.start()
+    thread.join(30)
+    assert errors
+    lock.release()
+    assert elsewhere(KeyLock(folder, "a"))
+
+
 def test_locks_in_another_order_under_each_other_are_free_of_deadlock_with_a_timeout(tmp_path):
     """Two names never share a lock: holding many at once only waits for those names."""
     held = [KeyLock(str(tmp_path), str(number)) for number in range(300)]
@@ -223,3 +315,22 @@ def test_locks_in_another_order_under_each_other_are_free_of_deadlock_with_a_tim
     assert elsewhere(KeyLock(str(tmp_path), "free"))
     for lock in held:
         lock.release()
+
+
+def test_a_sweep_removes_what_killed_holders_have_left_and_nothing_that_is_held(tmp_path):
+    folder = str(tmp_path / "locks")
+    code = (
+        "import os, signal; from hashstash.locks import KeyLock\n"
+        f"KeyLock({folder!r}, 'left').acquire(); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=False, timeout=60)
+    with KeyLock(folder, "held"):
+        assert len(os.listdir(folder)) == 2
+        assert locks.sweep(folder) == 1
+        assert len(os.listdir(folder)) == 1
+        assert not elsewhere(KeyLock(folder, "held"))
+    assert elsewhere(KeyLock(folder, "left"))
+
+
+def test_a_sweep_of_no_folder_removes_nothing(tmp_path):
+    assert locks.sweep(str(tmp_path / "none")) == 0

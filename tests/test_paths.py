@@ -5,6 +5,7 @@ import stat
 import subprocess
 import sys
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -189,6 +190,46 @@ def test_a_folder_that_everybody_may_write_is_foreign(tmp_path, mode, expected):
 
 def test_a_folder_that_does_not_exist_is_not_foreign(tmp_path):
     assert not paths.is_foreign(str(tmp_path / "none"))
+
+
+def test_a_folder_of_files_and_folders_leads_nowhere(tmp_path):
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "folder").mkdir()
+    paths.refuse_links(str(tmp_path))
+    paths.refuse_links(str(tmp_path / "absent"))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [lambda path: path.symlink_to("elsewhere"), lambda path: path.symlink_to(path.parent.parent), os.mkfifo],
+    ids=["dangling link", "link", "pipe"],
+)
+def test_what_may_lead_anywhere_is_refused_with_its_name(tmp_path, make):
+    make(tmp_path / "away")
+    with pytest.raises(UnsafeName, match="away is .* may lead anywhere"):
+        paths.refuse_links(str(tmp_path))
+
+
+def test_a_linked_folder_is_refused_itself(tmp_path):
+    (tmp_path / "away").symlink_to(tmp_path)
+    with pytest.raises(UnsafeName, match="away is a symbolic link"):
+        paths.refuse_links(str(tmp_path / "away"))
+
+
+@pytest.mark.parametrize("place", ["tmp", "@meta/tmp", "blobs", "locks", "ab"])
+def test_nothing_is_swept_or_written_behind_a_link_in_a_stash(tmp_path, place):
+    """Drafts and blobs that look abandoned are removed at opening: those of a stash, and nobody's letters."""
+    letters = tmp_path / "letters"
+    letters.mkdir()
+    (letters / "old").write_text("dear")
+    os.utime(letters / "old", (1, 1))
+    stash = HashStash(tmp_path / "stash", engine="pairtree")
+    folder = Path(stash.path)
+    (folder / place).parent.mkdir(exist_ok=True)
+    (folder / place).symlink_to(letters)
+    with pytest.raises(UnsafeName):
+        HashStash(tmp_path / "stash", engine="pairtree").store.engine.section("meta").get(b"stash")
+    assert [path.name for path in letters.iterdir()] == ["old"]
 
 
 def test_the_home_is_shown_as_a_tilde(monkeypatch, tmp_path):

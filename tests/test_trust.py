@@ -355,6 +355,12 @@ def test_listings_show_a_placeholder(foreign):
     assert "stash.trust()" in repr(placeholder)
 
 
+def test_a_dict_can_hold_the_placeholder_of_a_key(foreign):
+    held = dict(foreign.items())
+    assert held["data"] == {"a": [1, 2.5, "x"]}
+    assert sorted(type(key).__name__ for key in held) == ["Foreign", "str"]
+
+
 def test_popitem_leaves_foreign_code_alone(foreign, trap):
     assert foreign.popitem() == ("data", {"a": [1, 2.5, "x"]})
     with pytest.raises(KeyError):
@@ -694,3 +700,47 @@ def test_a_frame_is_no_row_of_a_stash(opened, trap):
     stash.store.engine.put(address, frame)
     with pytest.raises(CorruptEntry):
         stash["k"]
+
+
+class TestRowsThatWereVerifiedBefore:
+    """A signature is computed once for the same row, and never believed for another one."""
+
+    @pytest.fixture
+    def row(self, monkeypatch):
+        monkeypatch.setattr(trust, "keyring", lambda: Keyring((KEY,)))
+        row = signed("place").pack()
+        trust.check(unpack(row), "place", Trust.MINE, row=row)
+        return row
+
+    def test_they_are_trusted_without_computing_it_again(self, row, monkeypatch):
+        monkeypatch.setattr(trust, "_tag", lambda *_: pytest.fail("computed again"))
+        entry = unpack(row)
+        trust.check(entry, "place", Trust.MINE, row=bytes(bytearray(row)))
+        assert entry.is_trusted
+
+    def test_another_row_with_the_same_tag_is_tampered_with(self, row):
+        entry = unpack(row)
+        entry.seconds += 1
+        changed = entry.pack()
+        with pytest.raises(TamperedEntry):
+            trust.check(unpack(changed), "place", Trust.MINE, row=changed)
+
+    def test_the_same_row_in_another_place_is_tampered_with(self, row):
+        with pytest.raises(TamperedEntry):
+            trust.check(unpack(row), "elsewhere", Trust.MINE, row=row)
+
+    def test_whoever_does_not_trust_its_signer_does_not_trust_it(self, row, monkeypatch):
+        monkeypatch.setattr(trust, "keyring", lambda: Keyring((bytes(32),)))
+        with pytest.raises(UntrustedEntry):
+            trust.check(unpack(row), "place", Trust.MINE, row=row)
+
+    def test_they_take_a_bounded_room(self, monkeypatch):
+        monkeypatch.setattr(trust, "keyring", lambda: Keyring((KEY,)))
+        monkeypatch.setattr(trust, "_MOST_KEPT", 1000)
+        for number in range(50):
+            entry = signed()
+            entry.version = number
+            Keyring((KEY,)).sign(entry, "")
+            row = entry.pack()
+            trust.check(unpack(row), "", Trust.MINE, row=row)
+        assert sum(len(kept[2]) for kept in trust._verified.values()) <= 1000

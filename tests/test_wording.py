@@ -1,6 +1,6 @@
 import pytest
 
-from hashstash.wording import duration, parse_size, shortened, size_text
+from hashstash.wording import duration, parse_size, shortened, size_text, without_commands
 
 
 @pytest.mark.parametrize(
@@ -135,3 +135,19 @@ def test_a_large_value_is_not_looked_at_as_a_whole():
 
     assert len(shortened([Counted()] * 100_000, 40)) <= 40
     assert Counted.seen < 100
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("\x1b[31mred\x1b[0m and 5%\r\x1b[K6%\n\x1b[A\t\b", "\x1b[31mred\x1b[0m and 5%\r\x1b[K6%\n\x1b[A\t\b"),
+        ("a\x1b]52;c;enEK\x07b\x1b]0;title\x1b\\c", "abc"),
+        ("a\x1b[2Jb\x1b[6nc\x1b[?1049hd", "abcd"),
+        ("a\x1bP+q544e\x1b\\b\x1b_x\x1b\\c\x1bcd", "abccd"),
+        ("a\x07\x00\x9b5n\x7fb", "a5nb"),
+        ("a\x1b", "a"),
+        ("\x1b]52;c;never ended", ""),
+    ],
+)
+def test_a_strangers_text_keeps_its_colours_and_gives_a_terminal_no_orders(text, kept):
+    assert without_commands(text) == kept

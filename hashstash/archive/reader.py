@@ -11,6 +11,7 @@ import errno
 import io
 import json
 import os
+import stat
 import struct
 import zipfile
 import zlib
@@ -74,7 +75,7 @@ class Archive:
 
     def __init__(self, file: str | os.PathLike[str]) -> None:
         self.path = shown(os.path.abspath(os.path.expanduser(os.fspath(file))))
-        self._file = open(os.path.expanduser(file), "rb")  # noqa: SIM115 - closed with this object
+        self._file = _open_file(os.path.expanduser(file), self.path)
         try:
             with self._reading():
                 self._zip = _open_zip(self._file)
@@ -286,6 +287,18 @@ class _Reader:
             raise BadArchive("it is cut off")
         self._left -= len(piece)
         return piece
+
+
+def _open_file(file: str | os.PathLike[str], shown_path: str) -> IO[bytes]:
+    """The file for reading, if it is one: a pipe would be waited for, and a device may have no end."""
+    descriptor = os.open(file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(descriptor)
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(file))
+        raise BadArchive(f"{shown_path} is not a file, and no archive of hashstash")
+    return os.fdopen(descriptor, "rb")
 
 
 def _open_zip(file: IO[bytes]) -> zipfile.ZipFile:

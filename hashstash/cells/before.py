@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from hashstash.cells import settings
 from hashstash.cells.capture import mime_bundle
 from hashstash.cells.facts import EXISTS, environment_digest
 from hashstash.cells.modules import user_modules
 from hashstash.cells.names import CellNames, Read, analyse
 from hashstash.cells.scopes import identifiers
-from hashstash.cells.shell import is_users_own
+from hashstash.cells.shell import own_variables
 from hashstash.cells.summaries import summarise_all
 from hashstash.cells.surroundings import Surroundings
 from hashstash.cells.watch import stat_of
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from hashstash.cells.cell import Cell
     from hashstash.cells.inputs import Callees, Inputs, Seen
     from hashstash.cells.options import CellOptions
+    from hashstash.cells.settings import Settings
     from hashstash.fingerprint import Walk
 
 _TEXT_READERS = frozenset({"query", "eval", "sql", "evaluate", "execute"})
@@ -58,6 +60,7 @@ class Before:
     environment: dict[str, bytes | None]
     mentioned_files: dict[str, tuple[int, int] | None]
     surroundings: Surroundings
+    settings: Settings
     module_digests: dict[str, bytes]
     loaded_modules: set[str] = field(default_factory=lambda: set(sys.modules))
     summaries: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -79,19 +82,17 @@ class Before:
             roots=roots,
             callees=callees,
             seen=inputs.objects(roots),
-            variables=_variables(inputs),
+            variables=own_variables(inputs.shell),
             environment={name: environment_digest(name) for name in sorted(wanted)},
             mentioned_files=_mentioned_files(names, callees, roots) if options.watches_files else {},
             surroundings=Surroundings.look(),
-            module_digests={
-                name: inputs.fingerprinter.walk(module, name).digest
-                for name, module in user_modules(names.modules).items()
-            },
+            settings=settings.look(),
+            module_digests={name: inputs.module_digest(module) for name, module in user_modules(names.modules).items()},
         )
 
     def summarise(self) -> None:
         """Keep a few words' worth of each input, as long as it is what it is."""
-        self.summaries = summarise_all({name: root.value for name, root in self.roots.items()})
+        self.summaries = summarise_all({name: (root.value, root.walk.digest) for name, root in self.roots.items()})
 
     def volatile(self) -> tuple[str, ...]:
         """Why the inputs cannot be told apart from others, if so."""
@@ -99,15 +100,11 @@ class Before:
 
     def current_variables(self) -> dict[str, Any]:
         """The user's variables now."""
-        return _variables(self.inputs)
+        return own_variables(self.inputs.shell)
 
     def looks(self, value: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         """How the shell shows the value."""
         return mime_bundle(self.inputs.shell, value)
-
-
-def _variables(inputs: Inputs) -> dict[str, Any]:
-    return {name: value for name, value in list(inputs.namespace.items()) if is_users_own(inputs.shell, name)}
 
 
 def _names_of(cell: Cell, options: CellOptions, inputs: Inputs) -> CellNames:
@@ -145,6 +142,8 @@ def _read_named_in_texts(names: CellNames, inputs: Inputs, existing: frozenset[s
 
 def _roots(names: CellNames, options: CellOptions, inputs: Inputs) -> Iterator[tuple[str, Root]]:
     for name, read in sorted(names.reads.items()):
+        if inputs.namespace.get(name) is os.environ:
+            continue  # what is asked of it is heard
         walk = inputs.walk(name) if read.by_value and name not in options.ignore else None
         if walk is not None:
             yield name, Root(inputs.namespace[name], walk)

@@ -5,10 +5,15 @@ Nothing is guessed where the time is over: the cell runs as if it were not stash
 
 from __future__ import annotations
 
+import math
 import time
+from typing import TYPE_CHECKING
 
 from hashstash.errors import StashError
 from hashstash.wording import duration
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class OutOfTime(StashError):
@@ -39,6 +44,11 @@ class Budget:
         if self._started is not None:
             self.used = time.monotonic() - self._started[0]
             self._started = None
+
+    @property
+    def checker(self) -> Callable[[], None] | None:
+        """:meth:`check`, or ``None`` where there is no end of the time to look for."""
+        return None if math.isinf(self.seconds) else self.check
 
     def check(self) -> None:
         """Raise :class:`OutOfTime` once the time is over."""

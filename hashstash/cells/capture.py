@@ -21,7 +21,7 @@ from hashstash.cells.pipes import Pipe
 from hashstash.cells.widgets import WIDGET_VIEW, is_live, last_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
     from hashstash.cells.shell import Shell
@@ -30,6 +30,8 @@ Event = list[Any]
 SAFE_MIMES = frozenset({"text/plain", "image/png", "image/jpeg", "image/gif", "image/webp", "image/bmp"})
 """What may be shown of a record that a stranger wrote: text and raster images."""
 
+_FORMATTING = "formatting"
+"""An event of which a record knows nothing: from here to the next result a value is asked how it looks."""
 _PAYLOADS = frozenset({"page", "set_next_input"})
 
 
@@ -46,6 +48,19 @@ class StoredResult:
     def _repr_mimebundle_(self, **_wanted: object) -> tuple[dict[str, Any], dict[str, Any]]:
         return self.data, self.metadata
 
+    @contextmanager
+    def hidden(self) -> Iterator[None]:
+        """Within: it shows nothing when it is displayed, since what it showed has been shown."""
+        self._ipython_display_ = _show_nothing
+        try:
+            yield
+        finally:
+            del self._ipython_display_
+
+
+def _show_nothing() -> None:
+    pass
+
 
 class Recorder:
     """Records the events of a cell between ``with`` and its end; ``events`` grows while the cell runs."""
@@ -58,6 +73,7 @@ class Recorder:
         """What could not be listened to, so that the recording would lack it."""
         self._undo: list[Callable[[], None]] = []
         self._pipes: list[Pipe] = []
+        self._ends_with_value = False
         self._paused = threading.local()  # a bar publishes in a thread of its own while the cell prints
 
     def __enter__(self) -> Self:
@@ -84,7 +100,7 @@ class Recorder:
         for pipe in self._pipes:
             pipe.drain()
         for event in self.events:
-            if event[0] == "display" and WIDGET_VIEW in event[1]:
+            if event[0] == "display" and WIDGET_VIEW in event[1] and "text/html" not in event[1]:
                 event[1]["text/plain"] = last_text(event[1])
         inline = sys.modules.get("matplotlib_inline.backend_inline")
         if inline is not None and inline.flush_figures in self.shell.events.callbacks["post_execute"]:
@@ -141,10 +157,13 @@ class Recorder:
             self.events.append([*event[:2], [event[2]]] if event[0] == "stream" else event)
         self._bounds.grew(event)
 
-    def recorded(self) -> list[Event]:
-        """The events so far, as plain data."""
+    def recorded(self, *, is_value_kept: bool = True) -> list[Event]:
+        """The events so far, as plain data; the last value itself will be there again, or only how it looked."""
         found: list[Event] = []
-        for event in self._bounds.noted():
+        events = self._bounds.noted()
+        for event in _with_value(events, is_kept=is_value_kept) if self._ends_with_value else events:
+            if event[0] == _FORMATTING:
+                continue
             if event[0] != "stream":
                 found.append(event)
             elif found and found[-1][:2] == event[:2]:
@@ -207,6 +226,7 @@ class Recorder:
 
         def tee(value: Any) -> Any:
             with self._set_paused(False):
+                self._add([_FORMATTING])
                 data, metadata = compute(value)
                 self._add(["result", static_data(data), metadata])
             return data, metadata
@@ -230,15 +250,32 @@ class Recorder:
         return tee
 
     def mark_value(self) -> None:
-        """What was displayed last is the cell's own value: it will be there as itself, not only as it looked."""
-        for place in reversed(range(len(self.events))):
-            if self.events[place][0] == "result":
-                self.events[place] = ["value"]
-                return
+        """What was displayed last is the cell's own value."""
+        self._ends_with_value = True
+
+    def shows_images(self) -> bool:
+        """Whether an image was displayed."""
+        shown = (event[1] for event in self.events if event[0] in ("display", "result"))
+        return any(mime.startswith("image/") for data in shown for mime in data)
 
     def shows_live_widgets(self) -> bool:
         """Whether a widget was displayed that is more than a progress bar: shown again, it would be dead."""
         return any(event[0] == "display" and is_live(event[1]) for event in self.events)
+
+
+def _with_value(events: list[Event], *, is_kept: bool) -> list[Event]:
+    """The events with a mark where the last value was displayed.
+
+    What it showed while it was asked how it looks (a ``repr`` that prints) it shows again if it is there itself.
+    """
+    place = next((place for place in reversed(range(len(events))) if events[place][0] == "result"), None)
+    if place is None:
+        return events
+    if not is_kept:
+        showed_itself = not events[place][1]
+        return [*events[:place], ["value", True] if showed_itself else ["value"], *events[place + 1 :]]
+    asked = next((before for before in reversed(range(place)) if events[before][0] == _FORMATTING), place)
+    return [*events[:asked], ["value"], *events[place + 1 :]]
 
 
 def mime_bundle(shell: Shell, value: Any) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -272,64 +309,7 @@ def static_data(data: dict[str, Any]) -> dict[str, Any]:
     return {mime: content for mime, content in data.items() if mime != WIDGET_VIEW}
 
 
-def replay(
-    shell: Shell, events: Iterable[Event], *, is_trusted: bool, show_value: Callable[[], None] | None = None
-) -> int:
-    """Show recorded events again, in order; return how many displays were left out because nobody trusts them.
-
-    ``show_value()`` displays the last value, if that is not left to the caller: at its place, else at the end.
-    """
-    hidden = 0
-    last = ""
-    for kind, *content in events:
-        if kind == "stream":
-            name, text = content
-            if last not in ("", name):
-                flush_streams()  # at each change, as when they were written; displays flush by themselves
-            last = name
-            (sys.stdout if name == "stdout" else sys.stderr).write(text)
-        elif kind == "display":
-            data, metadata, transient, is_update = content
-            shown = showable(data, is_trusted=is_trusted)
-            hidden += len(shown) < len(static_data(data))
-            if shown:
-                _publish(shell, shown, metadata, transient, is_update=is_update)
-        elif kind == "clear":
-            shell.display_pub.clear_output(wait=content[0])
-        elif kind == "payload":
-            payload = content[0] if is_trusted else _safe_page(content[0])
-            hidden += payload != content[0]
-            if payload:
-                shell.payload_manager.write_payload(payload)
-        elif kind == "result":
-            sys.displayhook(StoredResult(showable(content[0], is_trusted=is_trusted), content[1]))
-        elif kind == "value" and show_value is not None:
-            show_value()
-            show_value = None
-    if show_value is not None:
-        show_value()
-    return hidden
-
-
 def flush_streams() -> None:
     """Send what was written so far."""
     sys.stdout.flush()
     sys.stderr.flush()
-
-
-def _publish(shell: Shell, data: Any, metadata: Any, transient: dict[str, Any], *, is_update: bool) -> None:
-    extras: dict[str, Any] = {"transient": transient} if transient else {}
-    if is_update:
-        extras["update"] = True
-    shell.display_pub.publish(data, metadata, **extras)
-
-
-def _safe_page(payload: dict[str, Any]) -> dict[str, Any]:
-    """What a stranger may show in the pager; nothing of his goes into a cell."""
-    data = showable(payload.get("data") or {}, is_trusted=False)
-    return {"source": "page", "data": data, "start": 0} if payload.get("source") == "page" and data else {}
-
-
-def showable(data: dict[str, Any], *, is_trusted: bool) -> dict[str, Any]:
-    data = static_data(data)
-    return data if is_trusted else {mime: content for mime, content in data.items() if mime in SAFE_MIMES}

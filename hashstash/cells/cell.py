@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from hashstash.cells.shell import Shell
 
 _PERSON = b"hashstash cell 1"
+_KNOWN_TRANSFORMERS = ("IPython.", "hashstash.")
+_CELLS_KEPT = 32
+_transformed: dict[tuple[str, tuple[Any, ...]], str] = {}
+_codes: dict[tuple[str, int], tuple[ast.Module, blake2b]] = {}
 _TOP_LEVEL_AWAIT = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
 _IGNORED_TOKENS = frozenset({tokenize.NL, tokenize.NEWLINE, tokenize.COMMENT, tokenize.ENDMARKER, tokenize.DEDENT})
 
@@ -40,15 +44,14 @@ class Cell:
     @classmethod
     def parse(cls, shell: Shell, text: str) -> Cell:
         """Parse the text below ``%%stash``; a ``SyntaxError`` is the user's."""
-        source = shell.transform_cell(text)
-        tree = parse(shell, source)
+        source = transformed(shell, text)
+        tree, hasher = _code_of(shell, source)
         cell = cls(shell, text, source, tree, ends_with_semicolon(source))
-        cell.digest = cell._digest()
+        cell.digest = cell._digest(hasher)
         return cell
 
-    def _digest(self) -> bytes:
+    def _digest(self, hasher: blake2b) -> bytes:
         """The identity of the code: comments and formatting do not count, options of the compiler do."""
-        hasher = blake2b(canonical_ast(self.tree), digest_size=16, person=_PERSON)
         hasher.update(repr((self.is_quiet, self.shell.ast_node_interactivity, _future_flags(self.shell))).encode())
         return hasher.digest()
 
@@ -94,6 +97,49 @@ class Cell:
         return code if rename is None else rename(code)
 
 
+def transformed(shell: Shell, text: str) -> str:
+    """The text with magics and shell lines as Python: ``shell.transform_cell``, not asked again about the last cells.
+
+    Where others have a say in it, or the variables (as in a cell of one line, by automatic calls), it is asked each time.
+    """
+    ways = None if "%%" in text else _ways_to_transform(shell)
+    known = _transformed.get((text, ways)) if ways else None
+    if known is not None:
+        return known
+    source = shell.transform_cell(text)
+    if ways and len(source.splitlines()) > 1:
+        _keep(_transformed, (text, ways), source)
+    return source
+
+
+def _ways_to_transform(shell: Any) -> tuple[Any, ...] | None:
+    """The transformers of the shell if all are its own or ours, which look at nothing but the text; else ``None``."""
+    manager = getattr(shell, "input_transformer_manager", None)
+    if manager is None or "transform_cell" in vars(shell):
+        return None
+    kinds = (manager.cleanup_transforms, manager.line_transforms, manager.token_transformers)
+    ways = tuple(way for kind in kinds for way in kind)
+    modules = {str(getattr(way, "__module__", "")) for way in (type(shell).transform_cell, *ways)}
+    return ways if all(module.startswith(_KNOWN_TRANSFORMERS) for module in modules) else None
+
+
+def _code_of(shell: Shell, source: str) -> tuple[ast.Module, blake2b]:
+    """The tree, which nobody may change, and a hasher that has taken it in; kept, since most cells run again as they are."""
+    key = source, int(shell.compile.flags)
+    known = _codes.get(key)
+    if known is None:
+        tree = parse(shell, source)
+        known = tree, blake2b(canonical_ast(tree), digest_size=16, person=_PERSON)
+        _keep(_codes, key, known)
+    return known[0], known[1].copy()
+
+
+def _keep(table: dict[Any, Any], key: Any, value: Any) -> None:
+    while len(table) >= _CELLS_KEPT:
+        del table[next(iter(table))]
+    table[key] = value
+
+
 async def _awaitable(coroutine: Awaitable[Any]) -> Any:
     return await coroutine
 
@@ -108,9 +154,9 @@ def parse(shell: Shell, source: str) -> ast.Module:
 def kind_of(shell: Shell, text: str) -> Literal["plain", "awaits", "broken"]:
     """Whether the cell is no valid Python, or can only run inside an event loop, or neither."""
     try:
-        source = shell.transform_cell(text)
+        tree, _ = _code_of(shell, transformed(shell, text))
         with shell.compile.extra_flags(_TOP_LEVEL_AWAIT):
-            code: CodeType = shell.compile(parse(shell, source), "<cell>", "exec")
+            code: CodeType = shell.compile(tree, "<cell>", "exec")
     except (SyntaxError, ValueError, OverflowError):
         return "broken"
     return "awaits" if code.co_flags & inspect.CO_COROUTINE else "plain"

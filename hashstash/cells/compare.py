@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from hashstash.fingerprint.packages import Origin, origin_of_name
 
 if TYPE_CHECKING:
-    from hashstash.fingerprint import Fingerprinter
+    from hashstash.fingerprint import Fingerprinter, Walk
 
 _PICKLING = ("__reduce_ex__", "__reduce__", "__getstate__", "__setstate__")
 
@@ -19,9 +19,9 @@ class Comparison:
         self.fingerprinter = fingerprinter
         self._met: set[tuple[int, int]] = set()
 
-    def is_same(self, original: Any, again: Any) -> bool:
-        """Whether both have the same fingerprint; what has none cannot be told apart."""
-        walk = self.fingerprinter.walk(original)
+    def is_same(self, original: Any, again: Any, known: Walk | None = None) -> bool:
+        """Whether both have the same fingerprint; what has none cannot be told apart. *known*: that of the original."""
+        walk = known or self.fingerprinter.walk(original)
         return bool(walk.volatile) or walk.digest == self.fingerprinter.walk(again).digest
 
     def is_as_promised(self, original: Any, again: Any) -> bool:

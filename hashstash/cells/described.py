@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from hashstash.cells.facts import WHOLE
 from hashstash.cells.looking import (
     MOST_ROWS,
     RECORD_FIELDS,
@@ -169,8 +170,9 @@ def _lines(record: Record, rows: Rows) -> Iterator[tuple[str, str]]:
     yield "changes objects", "in place" if record.changes_objects else ""
     yield "shows", _outputs(record, rows)
     yield "reads", ", ".join(reads_of(record)) + (" and any other variable" if facts.everything else "")
-    yield "environment", ", ".join(map(str, facts.environment))
+    yield "environment", ", ".join("all of it" if name == WHOLE else str(name) for name in facts.environment)
     yield "files read", ", ".join(shown(str(fact.path)) for fact in facts.files)
+    yield "looked for", ", ".join(map(shown, map(str, facts.asked)))
     yield "folders listed", ", ".join(map(shown, map(str, facts.folders)))
     yield "files written", ", ".join(map(shown, written_by(record)))
     yield "working directory", facts.working_directory or ""

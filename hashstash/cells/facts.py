@@ -12,8 +12,9 @@ from dataclasses import astuple, dataclass, field
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from hashstash.cells.surroundings import Surroundings, digest_text, working_directory
-from hashstash.cells.watch import folder_names
+from hashstash.cells import settings
+from hashstash.cells.surroundings import Surroundings, digest_text, environment_text, working_directory
+from hashstash.cells.watch import answer, folder_names
 from hashstash.fingerprint import FileFact, alias_signature
 from hashstash.fingerprint.packages import Origin, origin_of_module, package_version, pinned
 from hashstash.wording import ago, size_text
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
     from hashstash.cells.options import CellOptions
 
 EXISTS = b""
+WHOLE = "*"
+"""Stands for the name of a variable if a cell asks for all of the environment."""
+_SAID = {"absent": "it was not there", "file": "it was a file", "folder": "it was a folder"}
+_NOW = {"absent": ", and is gone", "file": ", and is a file now", "folder": ", and is a folder now"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +44,7 @@ class ModuleFact:
         """Whether importing the module means the same code: the loaded one if it is loaded, else its file."""
         module = sys.modules.get(self.name)
         if isinstance(module, ModuleType):
-            return inputs.fingerprinter.walk(module, self.name).digest == self.loaded
+            return inputs.module_digest(module) == self.loaded
         return self.file.still_holds()
 
 
@@ -56,6 +61,8 @@ class Facts:
     environment: dict[str, bytes | None] = field(default_factory=dict)
     files: tuple[FileFact, ...] = ()
     folders: dict[str, bytes] = field(default_factory=dict)
+    asked: dict[str, str] = field(default_factory=dict)
+    """Paths that the cell looked for without reading them -> what it was told."""
     written: tuple[str, ...] = ()
     """Files that the cell added to; only that they exist counts."""
     made: tuple[FileFact, ...] = ()
@@ -64,6 +71,10 @@ class Facts:
     modules: tuple[ModuleFact, ...] = ()
     packages: dict[str, str] = field(default_factory=dict)
     random: dict[str, bytes] | None = None
+    settings: dict[str, dict[str, str | None]] = field(default_factory=dict)
+    """Library that the cell uses -> setting -> value, as text, of what was not as it is by default; ``None`` if that does not
+    matter.
+    """
 
     def to_data(self) -> dict[str, Any]:
         """As plain data."""
@@ -91,6 +102,8 @@ class Facts:
                 f"`{name}` is new, and the cell may read any variable" for name in sorted(inputs.names() - known)
             )
         yield from self._process_differences()
+        for library, then in self.settings.items():
+            yield from settings.differences(library, then)
         yield from self._file_differences()
         yield from (
             f"module {fact.name} changed{file_change(fact.file)}"
@@ -134,7 +147,8 @@ class Facts:
     def _process_differences(self) -> Iterator[str]:
         for name, then in self.environment.items():
             if environment_digest(name) != then:
-                yield f"the environment variable {name} {_since(then, os.environ.get(name))}"
+                what = "the environment" if name == WHOLE else f"the environment variable {name}"
+                yield f"{what} {_since(then, WHOLE if name == WHOLE else os.environ.get(name))}"
         if self.working_directory is not None and self.working_directory != working_directory():
             yield f"the working directory is no longer {self.working_directory}, but {working_directory()}"
         for package, version in self.packages.items():
@@ -149,12 +163,25 @@ class Facts:
         for folder, then in self.folders.items():
             if names_digest(folder_names(folder)) != then:
                 yield f"the folder {folder} holds other files"
+        for path, told in self.asked.items():
+            now = answer(path, is_whole=told[:1].isdigit())
+            if now != told:
+                yield f"the path {path} was looked for: {_SAID.get(told, 'it changed')}{_NOW.get(now, '')}"
         for path in self.written:
             if not os.path.exists(path):
                 yield f"the file {path}, which the cell wrote, is gone"
         for fact in self.made:
             if not fact.still_holds():
                 yield f"the file {fact.path} is no longer as the cell wrote it{file_change(fact)}"
+
+
+def surely_differ(data: dict[str, Any], inputs: Inputs, options: CellOptions) -> bool:
+    """Whether an input has another value than in these facts, which are plain data; ``False`` may mean anything."""
+    for name, then in data["names"].items():
+        counts = name not in options.ignore and (options.inputs is None or name in options.inputs)
+        if then and counts and inputs.has(name) and inputs.digest(name) != then:
+            return True
+    return False
 
 
 def changed(name: str) -> str:
@@ -197,9 +224,11 @@ def _since(then: bytes | None, now: str | None) -> str:
     return "changed: it is no longer set" if now is None else "changed"
 
 
-def environment_digest(name: str) -> bytes | None:
-    """A digest of the variable's value: the value itself may be a secret."""
-    value = os.environ.get(name)
+def environment_digest(name: str, variables: dict[str, str] | None = None) -> bytes | None:
+    """A digest of the variable's value, now or in *variables*: it may be a secret. :data:`WHOLE` stands for all of them."""
+    if name == WHOLE:
+        return digest_text(environment_text(Surroundings.look().variables if variables is None else variables))
+    value = (os.environ if variables is None else variables).get(name)
     return None if value is None else digest_text(value)
 
 

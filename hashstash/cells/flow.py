@@ -152,17 +152,19 @@ class Flow(ast.NodeVisitor):
         self.load_global(name, read, is_called=is_called)
 
     def load_global(self, name: str, read: Read, *, is_called: bool = False) -> None:
-        sure = self.sure or frozenset()
-        read = read.joined(Read(by_value=False, is_guarded=self.guards > 0))
-        if not self.is_news((name, read, is_called), sure):
-            return
-        if name not in sure:
-            self.names.reads[name] = read.joined(self.names.reads.get(name, read))
-        for node in self.bodies.get(name, ()):
-            self.run_body(node, is_guarded=read.is_guarded or not is_called)
-        if name not in sure and read.by_value:
-            for further in self.reached(name):
-                self.load_global(further, Read(is_guarded=True))
+        waiting = [(name, read, is_called)]
+        while waiting:  # no recursion: functions may lead from one to the next for long
+            name, read, is_called = waiting.pop()
+            sure = self.sure or frozenset()
+            read = read.joined(Read(by_value=False, is_guarded=self.guards > 0))
+            if not self.is_news((name, read, is_called), sure):
+                continue
+            if name not in sure:
+                self.names.reads[name] = read.joined(self.names.reads.get(name, read))
+            for node in self.bodies.get(name, ()):
+                self.run_body(node, is_guarded=read.is_guarded or not is_called)
+            if name not in sure and read.by_value:
+                waiting += ((further, Read(is_guarded=True), False) for further in self.reached(name))
 
     def is_news(self, what: object, sure: frozenset[str]) -> bool:
         """Whether *what* was not yet looked at with the same functions defined and as little bound."""

@@ -10,14 +10,15 @@ from __future__ import annotations
 import builtins
 import dis
 from dataclasses import dataclass, field
-from types import CodeType, FunctionType
+from types import CodeType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from hashstash.cells import objects
 from hashstash.cells.scopes import constant_names
-from hashstash.cells.shell import SYSTEM_NAMES, is_users_own
+from hashstash.cells.shell import SYSTEM_NAMES, own_variables
 from hashstash.cells.views import WINDOW, open_window
 from hashstash.fingerprint import Fingerprinter
+from hashstash.fingerprint.source import PerCode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -50,6 +51,13 @@ class Callees:
     calls: set[str] = field(default_factory=set)
     strings: set[str] = field(default_factory=set)
 
+    def add(self, other: Callees) -> None:
+        """Take in what others do."""
+        self.environment |= other.environment
+        self.binds |= other.binds
+        self.calls |= other.calls
+        self.strings |= other.strings
+
 
 class Inputs:
     """The variables of a shell, looked at before a cell runs."""
@@ -59,10 +67,14 @@ class Inputs:
         self.namespace = shell.user_ns
         self.fingerprinter = Fingerprinter(namespace=shell.user_ns, check=check)
         self._walks: dict[str, Walk | None] = {}
+        self._names: frozenset[str] | None = None
+        self._modules: dict[int, bytes] = {}
 
     def names(self) -> frozenset[str]:
         """The user's own variables."""
-        return frozenset(name for name in list(self.namespace) if is_users_own(self.shell, name))
+        if self._names is None:
+            self._names = frozenset(own_variables(self.shell))
+        return self._names
 
     def has(self, name: str) -> bool:
         """Whether the name has a value of the user's; what the shell put there counts as built in."""
@@ -78,8 +90,18 @@ class Inputs:
     def walk(self, name: str) -> Walk | None:
         """The fingerprint of the variable, or ``None`` if there is none of that name."""
         if name not in self._walks:
-            self._walks[name] = self.fingerprinter.walk(self.namespace[name], name) if self.has(name) else None
+            value = self.namespace[name] if self.has(name) else None
+            walk = self._walks[name] = self.fingerprinter.walk(value, name) if self.has(name) else None
+            if isinstance(value, ModuleType) and walk is not None:
+                self._modules[id(value)] = walk.digest
         return self._walks[name]
+
+    def module_digest(self, module: ModuleType) -> bytes:
+        """The digest of a loaded module, which is looked at once, also if a variable is bound to it."""
+        known = self._modules.get(id(module))
+        if known is None:
+            known = self._modules[id(module)] = self.fingerprinter.walk(module, module.__name__).digest
+        return known
 
     def digest(self, name: str) -> bytes | None:
         """The digest of the variable, or ``None`` if there is none of that name."""
@@ -97,8 +119,7 @@ class Inputs:
         """What the user's functions do that can be reached through these names."""
         found = Callees()
         for function in self._functions(names):
-            for code in _nested(function.__code__):
-                _look_into(code, found)
+            found.add(_callees_of(function.__code__))
         return found
 
     def _functions(self, names: Iterable[str]) -> Iterator[FunctionType]:
@@ -118,9 +139,14 @@ class Inputs:
                 if known is not None:
                     known.roots.append(name)
                     continue
-                digest = self.fingerprinter.walk(value).digest if objects.is_opaque(value) else None
+                digest = self._digest_of(value, name) if objects.is_opaque(value) else None
                 found[id(value)] = Seen(value, (name, position), [name], objects.look(value), digest)
         return list(found.values())
+
+    def _digest_of(self, value: Any, root: str) -> bytes | None:
+        """The object's own fingerprint, which is known if it is what the variable that leads to it is bound to."""
+        is_bound = value is self.namespace.get(root)
+        return self.digest(root) if is_bound else self.fingerprinter.walk(value).digest
 
     def resolve(self, token: Any) -> Any:
         """The live object that a token means, or a window into it."""
@@ -134,6 +160,17 @@ class Inputs:
 
 
 _ENVIRONMENT = frozenset({"environ", "getenv", "environb"})
+_known_callees = PerCode[Callees]()
+
+
+def _callees_of(code: CodeType) -> Callees:
+    known = _known_callees.get(code)
+    if known is None:
+        known = Callees()
+        for inner in _nested(code):
+            _look_into(inner, known)
+        _known_callees.put(code, known)
+    return known
 
 
 def _nested(code: CodeType) -> Iterator[CodeType]:

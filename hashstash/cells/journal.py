@@ -6,11 +6,12 @@ import logging
 import sys
 from typing import TYPE_CHECKING, Any
 
-from hashstash.cells import objects, surroundings
+from hashstash.cells import objects, settings, surroundings
 from hashstash.cells.surroundings import Surroundings
 
 if TYPE_CHECKING:
     from hashstash.cells.objects import State
+    from hashstash.cells.settings import Settings
 
 logger = logging.getLogger(__name__)
 
@@ -20,11 +21,13 @@ class Journal:
 
     def __init__(self) -> None:
         self._surroundings: Surroundings | None = None
+        self._settings: Settings = {}
         self._objects: list[tuple[Any, State, dict[str, Any]]] = []
 
     def keep_surroundings(self, changes: dict[str, Any]) -> None:
         """Remember random state, environment and so on, if these *changes* are about to be made."""
         self._surroundings = Surroundings.look() if changes else None
+        self._settings = settings.current(changes.get("settings", {}))
 
     def keep(self, value: Any, changed: dict[str, Any]) -> None:
         """Remember an object to which :func:`hashstash.cells.objects.apply` is about to do this."""
@@ -40,6 +43,7 @@ class Journal:
         if self._surroundings is not None:
             now = Surroundings.look()
             surroundings.repeat(self._surroundings.changes_since(now, is_seeded=True))
+            settings.repeat(self._settings)
 
 
 def _inner_state(value: Any, changed: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Everything that is listened to while a cell runs: what it shows, which files it opens, which maps it starts."""
+"""Everything that is listened to while a cell runs: what it shows, what it opens and asks for, which maps it starts."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from hashstash.cells.capture import Recorder
 from hashstash.cells.interrupts import HeldBack
 from hashstash.cells.maps import StartedMaps
+from hashstash.cells.questions import hearing_questions
 from hashstash.cells.readers import hearing_readers
 from hashstash.cells.watch import Watch
 
@@ -22,13 +23,14 @@ class Listening:
         self.recorder = Recorder(shell, max_output)
         self.watch = Watch(own_folders)
         self._readers = hearing_readers(shell.user_ns)
+        self._questions = hearing_questions(shell)
         self._maps = StartedMaps()
         self._stack = ExitStack()
 
     def start(self) -> None:
         """Whoever calls this calls :meth:`stop` too, even if it is interrupted."""
         with HeldBack():
-            for part in (self.recorder, self.watch, self._readers):
+            for part in (self.recorder, self.watch, self._readers, self._questions):
                 self._stack.enter_context(part)
 
     def finish(self) -> None:

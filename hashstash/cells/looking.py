@@ -7,9 +7,9 @@ printed.
 from __future__ import annotations
 
 import datetime as dt
-import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from hashstash.cells.rows import is_sound
 from hashstash.errors import BadEntry
 from hashstash.open import function_stashes
 from hashstash.stash import HashStash
@@ -57,45 +57,9 @@ def records_of(rows: Rows) -> Records:
         ):  # bytes that changed, or what a stranger made up
             unreadable += 1
             continue
-        found += filter(_is_sound, records)
-        unreadable += not all(map(_is_sound, records))
+        found += filter(is_sound, records)
+        unreadable += not all(map(is_sound, records))
     return Records(sorted(found, key=lambda record: (-record.created_at, record.id)), unreadable)
-
-
-def _is_sound(record: Record) -> bool:
-    """Whether everything in it is of the type that it must be."""
-    facts = record.facts
-    numbers = [
-        record.seconds,
-        record.size,
-        record.created_at,
-        *([] if record.expires_at is None else [record.expires_at]),
-    ]
-    mappings = (record.variables, facts.names, facts.environment, facts.folders, facts.packages)
-    files = [fact.path for fact in (*facts.files, *facts.made)]
-    texts = [
-        record.code,
-        record.id,
-        record.result,
-        *record.variables,
-        *record.deleted,
-        *record.missing,
-        *record.imports,
-    ]
-    texts += [
-        *facts.names,
-        *facts.environment,
-        *facts.folders,
-        *files,
-        *facts.written,
-        *(one.name for one in facts.modules),
-    ]
-    return (
-        all(type(number) in (int, float) and math.isfinite(number) for number in numbers)
-        and all(type(mapping) is dict for mapping in mappings)
-        and all(type(text) is str for text in texts)
-        and type(facts.working_directory) in (str, type(None))
-    )
 
 
 # ---- all stashes -----------------------------------------------------------------------------------------------------

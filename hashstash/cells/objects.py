@@ -69,6 +69,8 @@ def content_of(value: Any) -> Content | None:
 
 
 def _content_of_type(kind: type) -> Content | None:
+    if kind is FunctionType:
+        return None  # as most that are looked at
     exact = _EXACT_CONTENTS.get(kind)
     return exact or next((content for base, content in _CONTENTS if issubclass(kind, base)), None)
 

@@ -13,10 +13,12 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hashstash.cells import leftovers, objects
+from hashstash.cells import leftovers, objects, settings
 from hashstash.cells.compare import Comparison
 from hashstash.cells.facts import (
+    WHOLE,
     Facts,
+    environment_digest,
     installed_packages,
     module_fact,
     names_digest,
@@ -25,9 +27,10 @@ from hashstash.cells.maps import what_is_missing
 from hashstash.cells.modules import user_modules
 from hashstash.cells.objects import CannotRestore
 from hashstash.cells.rows import Outputs, Record
-from hashstash.cells.surroundings import SEEDING, Surroundings
+from hashstash.cells.surroundings import SEEDING, Surroundings, describes_terminal
+from hashstash.cells.used_settings import used_settings
 from hashstash.cells.views import window_of
-from hashstash.cells.watch import stat_of
+from hashstash.cells.watch import answer, stat_of
 from hashstash.errors import BadEntry, UnsupportedValue
 from hashstash.fingerprint import FileFact, Fingerprinter, alias_signature
 from hashstash.serializers.hashstash.graph import dump_roots, load_roots
@@ -38,6 +41,7 @@ if TYPE_CHECKING:
     from hashstash.cells.before import Before
     from hashstash.cells.capture import Recorder
     from hashstash.cells.inputs import Seen
+    from hashstash.cells.settings import Settings
     from hashstash.cells.watch import Watch
     from hashstash.codec import Encoded
     from hashstash.fingerprint import Walk
@@ -91,11 +95,14 @@ class Run:
         missing = what_is_missing({**effects.bound, RESULT: self.value})
         if missing is not None:
             raise NotStored(missing)
-        facts = _facts(self, effects)
+        changed = self._changed_settings()
+        facts = _facts(self, effects, changed)
         surroundings = Surroundings.look().changes_since(self.before.surroundings, is_seeded=self._is_seeded())
+        if changed:
+            surroundings["settings"] = changed
         result = _where(self.value, effects)
         encoded, inexact, shown = self._encode(effects, result)
-        walks = _walks(effects.bound, effects.fingerprinter)
+        walks = effects.walks
         options = self.before.options
         record = Record(
             code=self.before.cell.text,
@@ -113,7 +120,17 @@ class Run:
             imports=tuple(sorted(name for name in self.before.names.modules if "." in name and name in sys.modules)),
             expires_at=None if options.ttl is None else time.time() + options.ttl,
         )
-        return Made(record, Outputs(self.recorder.recorded(), surroundings, shown, self.before.summaries), encoded)
+        return Made(
+            record,
+            Outputs(self.recorder.recorded(is_value_kept=not shown), surroundings, shown, self.before.summaries),
+            encoded,
+        )
+
+    def _changed_settings(self) -> Settings:
+        try:
+            return settings.changes(self.before.settings, settings.look())
+        except settings.Unsettable as error:
+            raise NotStored(f"it sets {error} to something that cannot be set again on a hit") from error
 
     def _is_seeded(self) -> bool:
         return not SEEDING.isdisjoint(self.before.names.attributes | self.before.callees.calls)
@@ -135,6 +152,7 @@ class Run:
 
     def _encoded(self, roots: dict[str, Any], effects: Effects) -> tuple[Encoded, set[str]]:
         encoded = effects.dump(roots)
+        effects.walk_bound()  # now, since pickling may change what it pickles
         return encoded, _verify(encoded, roots, effects, self.before)
 
 
@@ -157,6 +175,8 @@ class Effects:
         self.deleted = tuple(name for name in gone if options.keeps(name))
         self.missing = tuple(name for name in (*names, *gone) if not options.keeps(name))
         self.changes: dict[str, Any] = {}
+        self.walks: dict[str, Walk] = {}
+        """The fingerprints of what was bound, when it was encoded."""
         self._find_changes()
 
     def _touched_names(self) -> Iterator[str]:
@@ -199,6 +219,10 @@ class Effects:
         except CannotRestore as error:
             raise NotStored(f"`{seen.roots[0]}` {error}") from error
 
+    def walk_bound(self) -> None:
+        """Look at what was bound, as it is now."""
+        self.walks = {name: self.fingerprinter.walk(value, name) for name, value in self.bound.items()}
+
     def dump(self, roots: dict[str, Any]) -> Encoded:
         """The roots as one graph, in which objects that existed before the run are tokens."""
         return dump_roots(roots, external=self._token_of, namespace=self.before.inputs.namespace)
@@ -212,10 +236,6 @@ def joint_sharing(inputs: dict[str, Walk], bound: dict[str, Walk]) -> bytes:
     """Which objects the bound variables share with one another and with the inputs."""
     before = {"before " + name: walk for name, walk in inputs.items()}
     return alias_signature({**before, **{"after " + name: walk for name, walk in bound.items()}})
-
-
-def _walks(variables: dict[str, Any], fingerprinter: Fingerprinter) -> dict[str, Walk]:
-    return {name: fingerprinter.walk(value, name) for name, value in variables.items()}
 
 
 def _digests(walks: dict[str, Walk], inexact: set[str]) -> dict[str, bytes | None]:
@@ -245,7 +265,7 @@ def _verify(encoded: Encoded, roots: dict[str, Any], effects: Effects, before: B
     comparison = Comparison(effects.fingerprinter)
     inexact = set()
     for name, value in loaded.items():
-        if not comparison.is_same(roots[name], value):
+        if not comparison.is_same(roots[name], value, effects.walks.get(name)):
             inexact.add(name)
             if not comparison.is_as_promised(roots[name], value):
                 raise NotEqual(name)
@@ -263,7 +283,7 @@ def _advice(error: Exception) -> str:
 # -- the facts
 
 
-def _facts(run: Run, effects: Effects) -> Facts:
+def _facts(run: Run, effects: Effects, changed: Settings) -> Facts:
     before, options = run.before, run.before.options
     names, walks = dict(before.facts), {name: root.walk for name, root in before.roots.items()}
     for name in effects.perhaps_bound() if options.inputs is None else ():
@@ -276,8 +296,9 @@ def _facts(run: Run, effects: Effects) -> Facts:
         names=names,
         sharing=alias_signature(walks),
         everything=before.names.reads_everything,
-        environment=before.environment,
+        environment=_environment_facts(run),
         files=files.facts() if files else (),
+        asked=files.asked() if files else {},
         folders=files.folders() if files else {},
         written=files.written() if files else (),
         made=files.made() if files else (),
@@ -285,7 +306,17 @@ def _facts(run: Run, effects: Effects) -> Facts:
         modules=tuple(_module_facts(before)),
         packages=installed_packages(before.names.modules),
         random=before.surroundings.random_digests if options.rng else None,
+        settings=used_settings(run, effects.bound.values(), changed),
     )
+
+
+def _environment_facts(run: Run) -> dict[str, bytes | None]:
+    """The variables of the environment that the cell names or has asked for, as they were before it ran."""
+    then = run.before.surroundings.variables
+    heard = {WHOLE if name is None else name for name in run.watch.variables}
+    facts = {name: environment_digest(name, then) for name in sorted(heard) if not describes_terminal(name)}
+    own = run.watch.own_variables - run.before.options.environment
+    return {**facts, **{name: digest for name, digest in run.before.environment.items() if name not in own}}
 
 
 def _module_facts(before: Before) -> Iterator[Any]:
@@ -307,8 +338,16 @@ class _Files:
         self.mentioned = {path: found for path, found in run.before.mentioned_files.items() if self.watch.counts(path)}
 
     def facts(self) -> tuple[FileFact, ...]:
-        paths = {**self.watch.read, **{p: s for p, s in self.mentioned.items() if self._is_input(p)}}
+        given = {path: seen for path, seen in self.watch.given.items() if seen == stat_of(path)}
+        mentioned = {path: seen for path, seen in self.mentioned.items() if self._is_input(path)}
+        paths = {**given, **self.watch.read, **mentioned}
         return tuple(self._fact(path, seen) for path, seen in sorted(paths.items()))
+
+    def asked(self) -> dict[str, str]:
+        """What the cell was told of paths that it neither read nor made afterwards."""
+        known = {*self.watch.read, *self.watch.written}
+        asked = {path: told for path, told in sorted(self.watch.asked.items()) if path not in known}
+        return {path: told for path, told in asked.items() if answer(path, is_whole=told[0].isdigit()) == told}
 
     def _is_input(self, path: str) -> bool:
         return path not in self.watch.written or path in self.watch.read

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import importlib
 import sys
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hashstash.cells import leftovers, objects, surroundings
-from hashstash.cells.capture import StoredResult, replay, showable
+from hashstash.cells import leftovers, objects, settings, surroundings
+from hashstash.cells.capture import StoredResult
 from hashstash.cells.interrupts import HeldBack
 from hashstash.cells.journal import Journal
 from hashstash.cells.names import analyse
 from hashstash.cells.objects import CannotRestore
 from hashstash.cells.record import RESULT, joint_sharing
+from hashstash.cells.replay import replay, showable
 from hashstash.errors import BadEntry, StashError, UnsupportedValue
 from hashstash.serializers.hashstash.graph import load_roots
 
@@ -92,17 +94,22 @@ class Restorer:
         except Exception as error:  # noqa: BLE001 - streams and displays are the user's; the variables are back already
             restored.warning = f"not all outputs could be shown again: {type(error).__name__}: {error}"
 
-    def _shower(self, value: Any) -> Callable[[], None] | None:
+    def _shower(self, value: Any) -> Callable[[bool], None] | None:
         """What displays the last value at its place, unless the magic gives it to the shell."""
         if value is None or not self.options.shows_value:
             return None
-        return lambda: sys.displayhook(value)
+
+        def show(is_shown: bool, /) -> None:
+            with value.hidden() if is_shown and isinstance(value, StoredResult) else nullcontext():
+                sys.displayhook(value)
+
+        return show
 
     def _outputs(self) -> tuple[Outputs, bool]:
         found = self._read(self.rows.outputs)
         outputs, is_trusted = found[0], found[1] and self.record.is_trusted
         if outputs.surroundings and not is_trusted:
-            raise Unusable(f"the record changes environment, import path or random state, {_NOT_SIGNED}")
+            raise Unusable(f"the record changes environment, import path, settings or random state, {_NOT_SIGNED}")
         return outputs, is_trusted
 
     def _check_foreign(self) -> None:
@@ -177,6 +184,7 @@ class Restorer:
             try:
                 journal.keep_surroundings(outputs.surroundings)
                 surroundings.repeat(outputs.surroundings)
+                settings.repeat(outputs.surroundings.get("settings", {}))
                 for target, change in targets:
                     journal.keep(target, change)
                     objects.apply(target, change)

@@ -11,13 +11,14 @@ he signs the whole: a stranger's record stays usable as data, and never passes f
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 import uuid
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hashstash.cells.facts import Facts
+from hashstash.cells.facts import Facts, surely_differ
 from hashstash.cells.interrupts import HeldBack
 from hashstash.errors import BadEntry, StashError
 from hashstash.registry import SERIALIZERS
@@ -26,6 +27,8 @@ from hashstash.upkeep import trust_all
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
+    from hashstash.cells.inputs import Inputs
+    from hashstash.cells.options import CellOptions
     from hashstash.codec import Encoded
     from hashstash.entry import Entry
     from hashstash.stash import HashStash
@@ -91,6 +94,58 @@ class Record:
         return self.expires_at is not None and time.time() >= self.expires_at
 
 
+class Row(NamedTuple):
+    """A record as it lies in the list of its cell."""
+
+    data: dict[str, Any]
+
+    def record(self) -> Record:
+        """The record."""
+        return Record.from_data(self.data, is_trusted=not self.data.get(_FOREIGN))
+
+    def surely_differs(self, inputs: Inputs, options: CellOptions) -> bool:
+        """Whether one of its facts is seen not to hold at a glance."""
+        return surely_differ(self.data["facts"], inputs, options)
+
+
+def is_sound(record: Record) -> bool:
+    """Whether everything in it is of the type that it must be."""
+    facts = record.facts
+    numbers = [
+        record.seconds,
+        record.size,
+        record.created_at,
+        *([] if record.expires_at is None else [record.expires_at]),
+    ]
+    mappings = (record.variables, facts.names, facts.environment, facts.folders, facts.asked, facts.packages)
+    files = [fact.path for fact in (*facts.files, *facts.made)]
+    texts = [
+        record.code,
+        record.id,
+        record.result,
+        *record.variables,
+        *record.deleted,
+        *record.missing,
+        *record.imports,
+    ]
+    texts += [
+        *facts.names,
+        *facts.environment,
+        *facts.folders,
+        *facts.asked,
+        *facts.asked.values(),
+        *files,
+        *facts.written,
+        *(one.name for one in facts.modules),
+    ]
+    return (
+        all(type(number) in (int, float) and math.isfinite(number) for number in numbers)
+        and all(type(mapping) is dict for mapping in mappings)
+        and all(type(text) is str for text in texts)
+        and type(facts.working_directory) in (str, type(None))
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Outputs:
     """What a run showed, and what it changed around its variables."""
@@ -101,6 +156,14 @@ class Outputs:
     """How the last value looked, where the value itself could not be stored."""
     inputs: dict[str, Any] = field(default_factory=dict)
     """A summary of each input, from which it can be told what differs; whoever wrote the record made it up."""
+
+
+def _is_row(row: dict[str, Any]) -> bool:
+    """Whether a record can be made of it, although nobody this user trusts has."""
+    try:
+        return type(row["id"]) is str and (row["format"] != FORMAT or is_sound(Record.from_data(row, is_trusted=False)))
+    except (AttributeError, LookupError, TypeError, ValueError):
+        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,36 +193,58 @@ class RecordList:
         return blake2b(b"".join((encoded.document, *encoded.buffers)), digest_size=16).digest()
 
 
+class _ReadList(NamedTuple):
+    write_id: bytes
+    is_trusted: bool
+    rows: list[dict[str, Any]]
+
+
 class Rows:
     """The records in one stash."""
 
     def __init__(self, stash: HashStash) -> None:
         self.stash = stash
-        self._write_ids: dict[bytes, bytes] = {}
-        """Of the lists as they were when they were last read."""
+        self._read: dict[bytes, _ReadList] = {}
+        """The lists as they were when they were last read."""
 
     def of_code(self, digest: bytes) -> list[Record]:
         """The records of a cell, newest first; a stored list that cannot be read raises a ``BadEntry``."""
-        rows = [row for row in reversed(self._list(digest)) if row["format"] == FORMAT]
-        return [Record.from_data(row, is_trusted=not row.get(_FOREIGN)) for row in rows]
+        return [row.record() for row in self.rows_of_code(digest)]
+
+    def rows_of_code(self, digest: bytes) -> list[Row]:
+        """The same without making records of them: a hit needs one, and most of the others can be told by a look."""
+        return [Row(row) for row in reversed(self._list(digest)) if row["format"] == FORMAT]
 
     def _list(self, digest: bytes) -> list[dict[str, Any]]:
         """The stored list of a cell's records; those that nobody this user trusts made are marked."""
-        found = self.stash.get_encoded(("code", digest))
-        self._write_ids.pop(digest, None)
-        if found is None:
+        entry = self.stash.store.find(("code", digest))
+        known = self._read.pop(digest, None)
+        if entry is None:
             return []
-        self._write_ids[digest] = found[0].write_id
-        return self._marked(*found)
+        if known is None or (known.write_id, known.is_trusted) != (entry.write_id, entry.is_trusted):
+            known = _ReadList(entry.write_id, entry.is_trusted, self._own_list(entry))
+        self._read[digest] = known
+        return list(known.rows)
 
     def has_news(self, digest: bytes) -> bool:
         """Whether the list of a cell's records was written since :meth:`of_code` read it."""
         entry = self.stash.store.find(("code", digest))
-        return (None if entry is None else entry.write_id) != self._write_ids.get(digest)
+        known = self._read.get(digest)
+        return (None if entry is None else entry.write_id) != (None if known is None else known.write_id)
 
     def _marked(self, entry: Entry, encoded: Encoded) -> list[dict[str, Any]]:
         rows = self._decoded(entry, encoded)
         return list(rows) if entry.is_trusted else [{**row, _FOREIGN: True} for row in rows]
+
+    def _own_list(self, entry: Entry) -> list[dict[str, Any]]:
+        """What is one's own, or sound although it is somebody else's: a list that a stranger has made up is no list."""
+        encoded = self.stash.store.encoded_of(entry)
+        if entry.is_trusted:
+            return self._marked(entry, encoded)
+        try:
+            return list(filter(_is_row, self._marked(entry, encoded)))
+        except (TypeError, ValueError):
+            return []
 
     def _put_list(self, digest: bytes, rows: list[dict[str, Any]]) -> None:
         self.stash.put_encoded(("code", digest), self.stash.store.codec.serializer.dumps(rows), sign=True)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from hashstash.cells.options import CellOptions
-    from hashstash.cells.rows import Record, Rows
+    from hashstash.cells.rows import Record, Row, Rows
     from hashstash.cells.shell import Shell
 
 logger = logging.getLogger(__name__)
@@ -144,7 +144,7 @@ class CellRun:
         """Look the cell up; on a hit bring everything back and return true, with the last value in ``value``."""
         started = time.perf_counter()
         try:
-            self._rows, self._inputs = self._open_rows(), Inputs(self.shell, check=self.budget.check)
+            self._rows, self._inputs = self._open_rows(), Inputs(self.shell, check=self.budget.checker)
             self.budget.start()
             record = None if self.options.force else self._find(started)
         except OutOfTime as error:
@@ -169,7 +169,10 @@ class CellRun:
         assert self._rows is not None
         assert self._inputs is not None
         misses: list[tuple[list[str], Record]] = []
-        for record in self._records():
+        for row in self._rows_of_code():
+            if len(misses) == _MOST_COMPARED and row.surely_differs(self._inputs, self.options):
+                continue
+            record = row.record()
             differences = self._differences(record)
             first = next(differences, None)
             if first is None and self._use(record, started):
@@ -185,10 +188,10 @@ class CellRun:
             self.report.evidence = Evidence(self._rows)
         return None
 
-    def _records(self) -> list[Record]:
+    def _rows_of_code(self) -> list[Row]:
         assert self._rows is not None
         try:
-            return self._rows.of_code(self.cell.digest)
+            return self._rows.rows_of_code(self.cell.digest)
         except BadEntry as error:
             self._warn(str(error))
             return []

@@ -43,8 +43,15 @@ def cell_number(shell: Shell) -> int:
     return max(1, len(shell.history_manager.input_hist_parsed) - 1)
 
 
-def is_users_own(shell: Shell, name: str) -> bool:
-    """Whether the variable is the user's, and not the shell's."""
-    if name in SYSTEM_NAMES or (name.startswith("_") and name.lstrip("_i").isdigit()):
-        return False
-    return name not in shell.user_ns_hidden or shell.user_ns.get(name) is not shell.user_ns_hidden[name]
+def own_variables(shell: Shell) -> dict[str, Any]:
+    """The user's variables as they are now, without what the shell put there."""
+    hidden = shell.user_ns_hidden
+    return {
+        name: value
+        for name, value in list(shell.user_ns.items())
+        if not (
+            (name in hidden and value is hidden[name])
+            or name in SYSTEM_NAMES
+            or (name[:1] == "_" and name.lstrip("_i").isdigit())
+        )
+    }

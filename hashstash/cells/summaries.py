@@ -11,11 +11,12 @@ import inspect
 import linecache
 import time
 from hashlib import blake2b
-from types import FunctionType, ModuleType
+from types import CodeType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from hashstash.fingerprint import Fingerprinter
 from hashstash.fingerprint.packages import Origin, origin_of_module
+from hashstash.fingerprint.source import PerCode
 from hashstash.wording import shortened
 
 if TYPE_CHECKING:
@@ -42,6 +43,10 @@ _SMALL_ITEMS = 2 * WHOLE_ELEMENTS
 _SMALL_BYTES = 1 << 18
 _SAMPLED = 500
 """Of a long column the first, the last, and as many between."""
+_MOST_KNOWN = 256
+_known: dict[bytes, dict[str, Any]] = {}
+_hurried: set[bytes] = set()
+_sources = PerCode[str]()
 _NUMBERS = (bool, int, float, complex, type(None))
 
 
@@ -49,15 +54,40 @@ class _OutOfTime(Exception):
     """There is no more time for this value."""
 
 
-def summarise_all(values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """A summary of each, as plain data, as long as time allows."""
+def summarise_all(values: Mapping[str, tuple[Any, bytes]]) -> dict[str, dict[str, Any]]:
+    """A summary of each value, as plain data, as long as time allows; beside each value its fingerprint.
+
+    Those of the last arrays, frames and texts are kept: of several inputs, few change from one run to the next.
+    """
     deadline = time.thread_time() + _SECONDS_FOR_ALL
     found: dict[str, dict[str, Any]] = {}
-    for name, value in values.items():
-        if len(found) == _MOST_NAMES or time.thread_time() > deadline:
+    for name, (value, digest) in values.items():
+        started = time.thread_time()
+        if len(found) == _MOST_NAMES or started > deadline:
             break
-        found[name] = summarise(value)
+        found[name] = _known.get(digest) or summarise(value)
+        if _is_told_by_digest(type(value)):
+            _keep(digest, found[name], is_whole=time.thread_time() < started + _SECONDS)
     return found
+
+
+def _is_told_by_digest(kind: type) -> bool:
+    """Whether values of one fingerprint have one summary; of others it may hold the text of code, or what code reads."""
+    return kind in (str, bytes) or kind.__module__.partition(".")[0] in ("numpy", "pandas")
+
+
+def _keep(digest: bytes, summary: dict[str, Any], *, is_whole: bool) -> None:
+    """Remember a summary; one that may lack something for want of time only if a second attempt has no more of it."""
+    if not is_whole and digest not in _hurried:
+        _hurried.add(digest)
+        return
+    _hurried.discard(digest)
+    _known.pop(digest, None)
+    _known[digest] = summary
+    while len(_known) > _MOST_KNOWN:
+        del _known[next(iter(_known))]
+    if len(_hurried) > _MOST_KNOWN:
+        _hurried.clear()
 
 
 def summarise_now(value: Any) -> dict[str, Any]:
@@ -234,9 +264,14 @@ def _own_variables(module: ModuleType) -> dict[str, Any]:
 
 
 def _source(function: FunctionType) -> str:
+    known = _sources.get(function.__code__)
+    return _sources.put(function.__code__, _read_source(function.__code__)) if known is None else known
+
+
+def _read_source(code: CodeType) -> str:
     # inspect.getsource looks for the module first, and asks all that are loaded for their files.
-    lines = linecache.getlines(function.__code__.co_filename)
+    lines = linecache.getlines(code.co_filename)
     try:
-        return "".join(inspect.getblock(lines[function.__code__.co_firstlineno - 1 :]))[:LONGEST_SOURCE]
+        return "".join(inspect.getblock(lines[code.co_firstlineno - 1 :]))[:LONGEST_SOURCE]
     except (SyntaxError, IndentationError):
         return ""

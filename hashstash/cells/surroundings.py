@@ -9,6 +9,11 @@ from hashlib import blake2b
 from typing import Any
 
 _NOT_OURS = frozenset({"COLUMNS", "LINES", "PWD", "OLDPWD", "SHLVL", "_", "PYTEST_CURRENT_TEST"})
+_OF_A_SESSION = (
+    *("JPY_", "KERNEL_", "COLAB_", "VSCODE_", "PYDEVD_", "HASHSTASH_", "MPLBACKEND", "SSH_", "DBUS_", "XDG_SESSION"),
+    *("GNOME_", "TERM_", "TMUX", "STY", "WINDOWID", "SESSION_MANAGER", "INVOCATION_ID", "JOURNAL_STREAM", "SYSTEMD_"),
+)
+"""How variables begin that are others in each session, and say nothing of what a cell computes."""
 SEEDING = frozenset({"seed", "set_state", "setstate", "manual_seed", "default_rng", "set_seed", "seed_everything"})
 """Calls after which random state no longer depends on what it was."""
 
@@ -18,15 +23,20 @@ class Surroundings:
     """A look at the process."""
 
     random: dict[str, Any]
-    environment: dict[str, str]
+    environment: dict[Any, Any]
+    """As the process keeps it, most of it to be compared only: :func:`_decoded` makes text of it."""
     working_directory: str
     import_path: tuple[str, ...]
 
     @classmethod
     def look(cls) -> Surroundings:
         """The state now."""
-        environment = {name: value for name, value in os.environ.items() if name not in _NOT_OURS}
-        return cls(_random_states(), environment, working_directory(), tuple(sys.path))
+        return cls(_random_states(), _environment(), working_directory(), tuple(sys.path))
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The variables of the environment that a cell may depend on: not those that describe the terminal."""
+        return {name: value for name, value in _decoded(self.environment).items() if name not in _NOT_OURS}
 
     @property
     def random_digests(self) -> dict[str, bytes]:
@@ -36,27 +46,29 @@ class Surroundings:
     def changes_since(self, before: Surroundings, *, is_seeded: bool) -> dict[str, Any]:
         """What changed, as plain data that :func:`repeat` takes; empty if nothing did."""
         changes: dict[str, Any] = {}
-        old, new = before.random_digests, self.random_digests
-        moved = {
-            name: state
-            for name, state in self.random.items()
-            if old.get(name, None if is_seeded else new[name]) != new[name]
-        }
+        moved = self._moved(before, is_seeded=is_seeded)
         if moved:
-            changes["random"] = {"before": old, "after": moved, "is_seeded": is_seeded}
-        names = before.environment.keys() | self.environment.keys()
-        variables = {
-            name: self.environment.get(name)
-            for name in sorted(names)
-            if before.environment.get(name) != self.environment.get(name)
-        }
-        if variables:
-            changes["environment"] = variables
+            changes["random"] = {"before": before.random_digests, "after": moved, "is_seeded": is_seeded}
+        if self.environment != before.environment:
+            variables = _changed(_decoded(before.environment), _decoded(self.environment))
+            if variables:
+                changes["environment"] = variables
         if self.working_directory != before.working_directory:
             changes["working_directory"] = self.working_directory
         if self.import_path != before.import_path:
             changes["import_path"] = _moves(before.import_path, self.import_path)
         return changes
+
+    def _moved(self, before: Surroundings, *, is_seeded: bool) -> dict[str, Any]:
+        """The states of the random generators that are not as they were, or that were made since and seeded."""
+        if self.random == before.random:
+            return {}
+        old, new = before.random_digests, self.random_digests
+        return {
+            name: state
+            for name, state in self.random.items()
+            if old.get(name, None if is_seeded else new[name]) != new[name]
+        }
 
 
 def repeat(changes: dict[str, Any]) -> None:
@@ -78,6 +90,16 @@ def repeat(changes: dict[str, Any]) -> None:
     sys.path[:] = [*(path for path in front if path not in kept), *kept, *(path for path in back if path not in kept)]
 
 
+def describes_terminal(name: str) -> bool:
+    """Whether the variable says how wide a window is and the like."""
+    return name in _NOT_OURS
+
+
+def environment_text(variables: dict[str, str]) -> str:
+    """All of these variables that are more than traits of one session, as one text."""
+    return "\0".join(f"{name}={variables[name]}" for name in sorted(variables) if not name.startswith(_OF_A_SESSION))
+
+
 def working_directory() -> str:
     """The working directory, or nothing if it was removed."""
     try:
@@ -89,6 +111,22 @@ def working_directory() -> str:
 def digest_text(text: str) -> bytes:
     """A short digest of a text."""
     return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+def _environment() -> dict[Any, Any]:
+    # Through its methods each variable would be decoded, each time; while a cell runs, something stands before the mapping.
+    data = getattr(os.environ, "_data", None)
+    data = getattr(data, "inside", data)
+    return dict(data if isinstance(data, dict) else os.environ)
+
+
+def _decoded(environment: dict[Any, Any]) -> dict[str, str]:
+    return {os.fsdecode(name): os.fsdecode(value) for name, value in environment.items()}
+
+
+def _changed(before: dict[str, str], now: dict[str, str]) -> dict[str, str | None]:
+    names = (before.keys() | now.keys()) - _NOT_OURS
+    return {name: now.get(name) for name in sorted(names) if before.get(name) != now.get(name)}
 
 
 def _random_states() -> dict[str, Any]:

@@ -108,9 +108,11 @@ class Turn:
             return
         note = {"process": os.getpid(), "machine": socket.gethostname(), "began": time.time()}
         try:
-            self._remove_note()
-            with open(create_file(self._note), "w", encoding="utf-8") as file:
-                json.dump(note, file)
+            descriptor = _new_file(self._note)
+            try:
+                os.write(descriptor, json.dumps(note).encode())
+            finally:
+                os.close(descriptor)
         except OSError as error:
             logger.debug("no note beside a turn: %s", error)
 
@@ -119,6 +121,15 @@ class Turn:
             os.unlink(self._note or "")
         except OSError as error:
             logger.debug("no note removed: %s", error)
+
+
+def _new_file(path: str) -> int:
+    """A new file in place of the one that somebody may have left there."""
+    try:
+        return create_file(path)
+    except FileExistsError:
+        os.unlink(path)
+        return create_file(path)
 
 
 def turn_for(engine: Engine, before: Before) -> Turn | None:

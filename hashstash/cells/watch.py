@@ -1,4 +1,4 @@
-"""Which files a cell opens while it runs, heard through Python's audit events.
+"""Which files a cell opens while it runs, heard through Python's audit events, and what else others tell of its doings.
 
 An audit hook cannot be removed, so there is one for the whole process, and it does nothing while no cell is being
 watched. Readers written in C++ (Arrow's parquet) open files without an event: for the known ones see
@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import site
+import stat
 import sys
 import sysconfig
 from typing import TYPE_CHECKING, Any, Self
@@ -37,6 +39,9 @@ _HELPERS = frozenset(
     {"io", "_pyio", "tokenize", "pathlib", "codecs", "os", "posixpath", "ntpath", "glob", "zipfile", "contextlib"}
 )
 _RUNS_CELLS = "hashstash.cells.cell"
+_WORDS = re.compile(r"[^\s'\"`;|&<>()=,]+")
+_MOST_WORDS = 1000
+_VARIABLE = re.compile(r"\$\{?([A-Za-z_]\w*)")
 _BOOKKEEPING = frozenset({".cache", ".config", ".local", ".ipynb_checkpoints", "__pycache__"})
 
 
@@ -52,7 +57,16 @@ class Watch:
         """Those of the written that the cell added to without writing what stood there before."""
         self.listed: dict[str, tuple[str, ...]] = {}
         """Folders listed -> the names in them at that moment."""
+        self.given: dict[str, tuple[int, int] | None] = {}
+        """Files that are named to other programs -> size and time before these ran."""
+        self.asked: dict[str, str] = {}
+        """Paths that the cell looked for without opening them -> what it was told (:func:`answer`)."""
+        self.variables: set[str | None] = set()
+        """The variables of the environment that it asked for; ``None``: for all there are."""
+        self.own_variables: set[str] = set()
+        """The variables that the cell set before it asked for them."""
         self.uses_working_directory = False
+        self._own_folders: set[str] = set()
 
     def __enter__(self) -> Self:
         _install()
@@ -66,12 +80,15 @@ class Watch:
         """Whether a file there may be the cell's own, and not the interpreter's or a cache."""
         return not path.startswith(self.ignored)
 
+    def _is_made(self, path: str) -> bool:
+        return any(path == folder or path.startswith(folder + os.sep) for folder in self._own_folders)
+
     def hear_open(self, path: Any, flags: int) -> None:
         full = self.full_path(path)
         if full is None or not self.counts(full):
             return
         is_write = flags & (os.O_WRONLY | os.O_RDWR)
-        if not flags & (os.O_WRONLY | os.O_TRUNC) and full not in self.written:
+        if not flags & (os.O_WRONLY | os.O_TRUNC) and full not in self.written and not self._is_made(full):
             self.read.setdefault(full, stat_of(full))
         if is_write:
             if flags & os.O_APPEND and full not in self.written:
@@ -80,12 +97,47 @@ class Watch:
 
     def hear_folder(self, path: Any) -> None:
         full = self.full_path("." if path is None else path)
-        if full is not None and self.counts(full + os.sep) and full not in self.listed:
+        if full is not None and self.counts(full + os.sep) and full not in self.listed and not self._is_made(full):
             self.listed[full] = ()  # listing it here is heard as well
             self.listed[full] = folder_names(full)
 
     def hear_child(self) -> None:
         self.uses_working_directory = True
+
+    def hear_command(self, command: Any, folder: Any = None) -> None:
+        """Note the files and the variables of the environment that are named in what another program is told."""
+        words = [command] if isinstance(command, str | bytes | os.PathLike) else command
+        for text in (os.fsdecode(word) for word in words if isinstance(word, str | bytes | os.PathLike)):
+            for name in _VARIABLE.findall(text):
+                self.hear_variable(name)
+            for word in (text, *_WORDS.findall(text)[:_MOST_WORDS]):
+                path = os.path.abspath(os.path.join(os.fsdecode(folder or ""), word)) if "\0" not in word else ""
+                if path and path not in self.written and self.counts(path) and os.path.isfile(path):
+                    self.given.setdefault(path, stat_of(path))
+
+    def hear_variable(self, name: str | None) -> None:
+        if name not in self.own_variables:
+            self.variables.add(name)
+
+    def hear_setting(self, name: str) -> None:
+        """What the cell itself has set is no input from then on."""
+        if name not in self.variables:
+            self.own_variables.add(name)
+
+    def hear_making(self, folder: Any) -> None:
+        """What lies in a folder that the cell has made is its own."""
+        full = self.full_path(folder)
+        if full is not None and not os.path.lexists(full):
+            self._own_folders.add(full)
+
+    def hear_question(self, path: Any, *, is_whole: bool) -> None:
+        full = self.full_path(path)
+        if full is not None and self.counts(full) and full not in self.written and not self._is_made(full):
+            told = answer(full, is_whole=is_whole)
+            if is_whole:
+                self.asked[full] = told
+            else:
+                self.asked.setdefault(full, told)
 
     def full_path(self, path: Any) -> str | None:
         """The absolute path, or ``None`` for a file descriptor."""
@@ -106,6 +158,17 @@ def stat_of(path: str) -> tuple[int, int] | None:
     return found.st_size, found.st_mtime_ns
 
 
+def answer(path: str, *, is_whole: bool) -> str:
+    """What somebody is told who asks for *path*: ``absent``, ``file``, ``folder``, ``other``; or for all: size and time."""
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError):
+        return "absent"
+    if is_whole:
+        return f"{found.st_size} {found.st_mtime_ns}"
+    return "folder" if stat.S_ISDIR(found.st_mode) else "file" if stat.S_ISREG(found.st_mode) else "other"
+
+
 def folder_names(path: str) -> tuple[str, ...]:
     """The sorted names in a folder, without the ones that tools keep for themselves; nothing if there is no such
     folder.
@@ -114,6 +177,11 @@ def folder_names(path: str) -> tuple[str, ...]:
         return tuple(sorted(set(os.listdir(path)) - _BOOKKEEPING))
     except OSError:
         return ()
+
+
+def watching() -> tuple[Watch, ...]:
+    """Those who listen now."""
+    return tuple(_watching)
 
 
 def tell(path: Any, flags: int) -> None:
@@ -146,9 +214,16 @@ def _hear(event: str, arguments: tuple[Any, ...]) -> None:
         if not _is_for_the_interpreter(sys._getframe(1)):  # noqa: SLF001
             for watch in tuple(_watching):
                 watch.hear_folder(arguments[0])
+    elif event == "os.mkdir":
+        for watch in tuple(_watching):
+            watch.hear_making(arguments[0])
     elif event in _CHILDREN:
         for watch in tuple(_watching):
             watch.hear_child()
+            if event == "subprocess.Popen":
+                watch.hear_command(arguments[1], arguments[2])
+            elif event == "os.system":
+                watch.hear_command(arguments[0])
 
 
 def _is_for_the_interpreter(frame: FrameType | None) -> bool:
@@ -163,6 +238,12 @@ def _is_for_the_interpreter(frame: FrameType | None) -> bool:
             return False
         frame = frame.f_back
     return False
+
+
+@functools.cache
+def is_python_file(name: str) -> bool:
+    """Whether code of that file name belongs to Python or to an installed package."""
+    return name.startswith(("<frozen ", *_python_folders()))
 
 
 @functools.cache

@@ -55,6 +55,7 @@ def card_of_repairs(repairs: Repairs) -> Card:
     """What was moved, restored and removed, and what is still wrong."""
     facts = [f"{counted(len(repairs.moved), 'bad row')} moved aside"] if repairs.moved else []
     facts += [f"{repairs.restored:,} restored from older versions"] if repairs.restored else []
+    facts += [f"{counted(len(repairs.rebuilt), 'storage')} written anew"] if repairs.rebuilt else []
     facts += [f"{counted(repairs.swept, 'blob file')} removed that nothing pointed at"] if repairs.swept else []
     parts = [("Moved aside", repairs.moved), ("Left as it is", repairs.left)]
     return Card(

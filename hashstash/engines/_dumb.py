@@ -10,13 +10,22 @@ from __future__ import annotations
 import os
 import re
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
+from hashstash.checksum import crc32
+from hashstash.engines._salvage import NEXT_STEP
 from hashstash.errors import CorruptEntry
 from hashstash.paths import create_file
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
 _BLOCK = 512
 _LINE = re.compile(rb"'((?:[0-9a-f]{2})*)', \((\d{1,18}), (\d{1,18})\)\n")
+_BEGUN = re.compile(rb"(?:'[0-9a-f', ()]*)?")
 _GONE = (0, 0)
+_SIZE = 0xFFFFFFFF
+_MOST_WRONG = 2
 _MOST_STALE = 1000
 _LARGE = 1 << 20
 _CHUNK = 1 << 20
@@ -30,6 +39,7 @@ class DumbFile:
         self._data_path, self._index_path = path + ".dat", path + ".dir"
         self._rows: dict[bytes, tuple[int, int]] = {}
         self._offset = 0
+        self._checksum = 0
         self._stale = 0
         self._is_torn = False
         self._lines: list[bytes] = []
@@ -49,6 +59,8 @@ class DumbFile:
         size = os.fstat(self._index).st_size
         content = os.pread(self._index, size - self._offset, self._offset) if size > self._offset else b""
         whole = content[: content.rfind(b"\n") + 1]  # the rest is a line of a writer that was killed
+        if not _BEGUN.fullmatch(content[len(whole) :]):
+            raise CorruptEntry(f"{self._index_path} has something at its end that is no row; {NEXT_STEP}")
         matched = 0
         for found in _LINE.finditer(whole):
             if found.start() != matched:
@@ -56,10 +68,22 @@ class DumbFile:
             matched = found.end()
             self._take(bytes.fromhex(found[1].decode()), (int(found[2]), int(found[3])))
         if matched != len(whole):
-            raise CorruptEntry(f"{self._index_path} is damaged at byte {self._offset + matched}; move it aside")
+            raise CorruptEntry(f"{self._index_path} is damaged at byte {self._offset + matched}; {NEXT_STEP}")
         self._offset += len(whole)
+        self._checksum = crc32(whole, self._checksum)
         self._is_torn = len(content) > len(whole)
         self._end = os.fstat(self._data).st_size
+
+    def seal(self) -> int:
+        """How the index looks: its size and its checksum."""
+        return self._checksum << 32 | self._offset & _SIZE
+
+    def fits(self, seal: int) -> bool:
+        """Whether the index looks as *seal* says, or was that and became longer: others than us only append to it."""
+        size, checksum = seal & _SIZE, seal >> 32
+        if size == self._offset & _SIZE:
+            return checksum == self._checksum
+        return size < self._offset and crc32(os.pread(self._index, size, 0)) == checksum
 
     def is_current(self) -> bool:
         """Whether nobody has replaced the files since they were opened."""
@@ -127,6 +151,7 @@ class DumbFile:
                 self._is_torn = False
             _write(self._index, lines, self._offset)
             self._offset += len(lines)
+            self._checksum = crc32(lines, self._checksum)
         if durable:
             os.fsync(self._index)
 
@@ -141,7 +166,7 @@ class DumbFile:
             os.close(descriptor)
             raise
         old, self._index = self._index, descriptor
-        self._offset, self._stale = len(lines), 0
+        self._offset, self._stale, self._checksum = len(lines), 0, crc32(lines)
         os.close(old)
 
     def clear(self) -> None:
@@ -173,7 +198,7 @@ class DumbFile:
             raise  # the next one to open the files for writing removes what was made, or goes on
         self.close()
         self._data, self._index, self._rows = data, index, places
-        self._offset, self._end, self._stale = len(lines), end, 0
+        self._offset, self._end, self._stale, self._checksum = len(lines), end, 0, crc32(lines)
 
     def _copy_data(self, target: int) -> tuple[dict[bytes, tuple[int, int]], int]:
         """Where the rows lie in *target*, to which they were copied, and where its end is."""
@@ -213,6 +238,81 @@ class DumbFile:
         for descriptor in (data, index):
             if descriptor >= 0:
                 os.close(descriptor)
+
+
+def salvaged(path: str, place_of: Callable[[bytes], bytes | None]) -> Iterator[tuple[bytes | None, bytes]]:
+    """The rows of files of which the index is damaged: by its sound lines, and in the data that none of them speaks of."""
+    index, data = _content(path + ".dir"), _content(path + ".dat")
+    known: set[bytes] = set()
+    rows: dict[bytes, tuple[int, bytes]] = {}
+    gone: dict[bytes, int] = {}
+    unsound: dict[bytes, bytes] = {}
+    spoken_of: list[tuple[int, int]] = []
+    for line in index.splitlines(keepends=True):
+        found = _LINE.fullmatch(line)
+        if found is None or (int(found[2]), int(found[3])) == _GONE:
+            # A damaged line has replaced the row or removed it: a newer one may be found below.
+            address = _nearest(line, known)
+            if rows.pop(address, None) or found is not None:
+                gone[address] = max((start for start, _ in spoken_of), default=0)
+            continue
+        start, size = int(found[2]), int(found[3])
+        blob = data[start : start + size]
+        place = place_of(blob)  # a row knows better where it belongs than a line that may be damaged
+        if place is None:
+            unsound[bytes.fromhex(found[1].decode())] = blob
+            continue
+        known.add(place)
+        rows[place] = start, blob
+        gone.pop(place, None)
+        spoken_of.append((start, size))
+    for start, blob in _unspoken_of(data, sorted(spoken_of), place_of):
+        place = place_of(blob) or b""
+        # It is only ever appended: what lies further behind is newer.
+        if start > max(rows.get(place, (-1,))[0], gone.get(place, -1)):
+            rows[place] = start, blob
+    yield from ((place, blob) for place, (_, blob) in rows.items())
+    yield from unsound.items()
+
+
+def _nearest(line: bytes, known: set[bytes]) -> bytes:
+    """The address of *known* that a line is about which may be damaged; else nothing."""
+    for address in known:
+        name = address.hex().encode()
+        if sum(one != other for one, other in zip(name, line[1 : 1 + len(name)], strict=False)) <= _MOST_WRONG:
+            return address
+    return b""
+
+
+def _unspoken_of(
+    data: bytes, places: list[tuple[int, int]], place_of: Callable[[bytes], bytes | None]
+) -> Iterator[tuple[int, bytes]]:
+    """Sound rows, and where they begin, at the beginnings of blocks that lie outside of all *places*."""
+    bounds = [*places, (len(data), 0)]
+    at = _BLOCK
+    for start, size in bounds:
+        for begin in range(at, min(start, len(data)), _BLOCK):
+            piece = data[begin : min(start, len(data))]
+            for end in _ends(piece):
+                if place_of(piece[:end]) is not None:
+                    yield begin, piece[:end]
+                    break
+        at = max(at, -(-(start + size) // _BLOCK) * _BLOCK)
+
+
+def _ends(piece: bytes) -> list[int]:
+    """Where a row may end that begins with *piece*: at the last byte before the rest of a block, or a few zeros later."""
+    found: list[int] = []
+    for block in range(_BLOCK, len(piece) + _BLOCK, _BLOCK):
+        end = len(piece[:block].rstrip(b"\0"))
+        found += range(end, min(end + 5, len(piece) + 1))
+    return found
+
+
+def _content(path: str) -> bytes:
+    with suppress(OSError), open(path, "rb") as file:
+        return file.read()
+    return b""
 
 
 def _line(address: bytes, place: tuple[int, int]) -> bytes:

@@ -75,12 +75,19 @@ class EmbeddedEngine(FolderEngine):
         try:
             return remove()
         except StashFull:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(self._reserve)
+            self._give_up_reserve()
             if settle is not None:
                 with contextlib.suppress(OSError):
                     settle()
             return remove()
+
+    def _give_up_reserve(self) -> bool:
+        """Make room of what was put by; whether there was anything."""
+        try:
+            os.unlink(self._reserve)
+        except FileNotFoundError:
+            return False
+        return True
 
     # ---- life ----------------------------------------------------------------------------------------------------
 

@@ -2,7 +2,8 @@
 
 Readers share the lock, a writer has it alone, and the system frees it when its holder dies. Two numbers lie in the file: one
 that every write raises, odd while the writer is at work, and how many rows there are. Whoever has the lock and finds the
-first one odd knows that a writer was killed, and counts again.
+first one odd knows that a writer was killed, and counts again. Behind them may stand a seal, which says how the storage
+looked after a change, and after which one: what differs from it was written by nobody who had the lock.
 """
 
 from __future__ import annotations
@@ -11,13 +12,14 @@ import contextlib
 import os
 import struct
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from hashstash.blobs import NO_ROOM
 from hashstash.engine import WRITE_ID, Capability, WriteId
 from hashstash.engines._embedded import EmbeddedEngine
-from hashstash.errors import StashFull
+from hashstash.engines._salvage import NEXT_STEP, gathered, replace_files
+from hashstash.errors import CorruptEntry
 from hashstash.paths import create_file, make_folder
+from hashstash.refusals import explain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -30,6 +32,7 @@ except ImportError:  # no flock on this system: what is guarded reaches as far a
 Result = TypeVar("Result")
 
 _HEAD = struct.Struct("<QQ")
+_SEAL = struct.Struct("<QQ")
 _BATCH = 100
 
 
@@ -42,6 +45,10 @@ class Guard:
         """The number of the last change, as of the last :meth:`enter`."""
         self.rows = 0
         """How many rows there are, unless ``change`` is odd."""
+        self.seal: int | None = None
+        """How the storage looked after the last change, as whoever made it put that into a number; ``None`` if nobody did."""
+        self.is_known = False
+        """Whether ``rows`` is the number of rows: nobody was killed while he wrote."""
         self._descriptor = -1
         self._inode = 0
         self._is_writable = False
@@ -56,32 +63,48 @@ class Guard:
             if self._is_current():
                 break
             self.close()  # the folder was removed, and perhaps made again
-        head = os.pread(self._descriptor, _HEAD.size, 0)
+        whole = os.pread(self._descriptor, _HEAD.size + _SEAL.size, 0)
+        head, rest = whole[: _HEAD.size], whole[_HEAD.size :]
         # A new file begins anywhere, so that its numbers are not those of one that was removed with its folder.
         self.change, self.rows = _HEAD.unpack(head) if len(head) == _HEAD.size else (_somewhere(), 0)
+        self.is_known = len(head) == _HEAD.size and not self.change % 2
+        change, seal = _SEAL.unpack(rest) if len(rest) == _SEAL.size else (0, 0)
+        self.seal = seal if self.is_known and change == self.change else None
         return True
 
     def is_still(self, change: object) -> bool:
         """Whether *change* is the last one, with nobody at work; asked without the lock."""
         if self._descriptor < 0 or not isinstance(change, int) or change % 2:
             return False
-        is_last = os.pread(self._descriptor, 8, 0) == change.to_bytes(8, "little")
-        return is_last and os.fstat(self._descriptor).st_nlink > 0  # else the folder was removed
+        try:
+            is_last = os.pread(self._descriptor, 8, 0) == change.to_bytes(8, "little")
+            return is_last and os.fstat(self._descriptor).st_nlink > 0  # else the folder was removed
+        except OSError:
+            return False  # whoever takes the lock is told
 
     def leave(self) -> None:
         """Give the lock back, if it is held."""
         if self._descriptor >= 0 and fcntl is not None:
-            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+            try:
+                fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+            except OSError:
+                self.close()  # which frees it, too
 
     def begin(self) -> None:
         """Say that from now on things change."""
         self.change += 1 + self.change % 2  # odd, and another one than a writer's that was killed
-        os.pwrite(self._descriptor, _HEAD.pack(self.change, self.rows), 0)
+        self._note(_HEAD.pack(self.change, self.rows))
 
-    def finish(self, rows: int) -> None:
-        """Say that the change is complete, and that there are *rows* rows now."""
-        self.change, self.rows = self.change + 1, rows
-        os.pwrite(self._descriptor, _HEAD.pack(self.change, self.rows), 0)
+    def finish(self, rows: int, seal: int | None = None) -> None:
+        """Say that the change is complete, that there are *rows* rows now, and how the storage looks."""
+        self.change, self.rows, self.seal = self.change + 1, rows, seal
+        sealed = b"" if seal is None else _SEAL.pack(self.change, seal)
+        self._note(_HEAD.pack(self.change, self.rows) + sealed)
+
+    def _note(self, content: bytes) -> None:
+        done = 0
+        while done < len(content):
+            done += os.pwrite(self._descriptor, content[done:], done)
 
     def close(self) -> None:
         """Close the file, which frees the lock."""
@@ -130,6 +153,9 @@ class GuardedEngine(EmbeddedEngine):
     if fcntl is not None:
         capabilities |= Capability.CROSS_PROCESS | Capability.SHARED_WRITERS
 
+    _may_vanish: ClassVar[bool] = False
+    """Whether rows may be gone without anybody having done anything wrong, as with a restart of the machine."""
+
     def __init__(self, folder: str, *, durable: bool = False) -> None:
         super().__init__(folder, durable=durable)
         self._guard = Guard(os.path.join(folder, "rows.lock"))
@@ -169,6 +195,13 @@ class GuardedEngine(EmbeddedEngine):
     def _addresses(self, handle: Any) -> list[bytes]:
         """The addresses of all rows."""
 
+    def _seal_of(self, handle: Any) -> int | None:
+        """How the storage looks after a change, as a number; ``None`` if nobody could hold it against that."""
+        return None
+
+    def _hold_against(self, handle: Any, guard: Guard) -> None:
+        """Raise CorruptEntry if what was just read is not what was written last, or make the handle say so later."""
+
     def _damage(self, error: Exception) -> Exception | None:
         """What an error of the library means for the user, or ``None`` if it is none of the library's."""
         return None
@@ -194,9 +227,10 @@ class GuardedEngine(EmbeddedEngine):
         with self._turn:
             handle = self._handle
             if handle is not None and self._is_in_memory(handle) and self._guard.is_still(self._seen):
-                result = read(handle)
-                if not self._has_file(handle) or self._guard.is_still(self._seen):
-                    return result  # else somebody may have emptied the file under the read
+                with contextlib.suppress(OSError):  # which the careful way meets again
+                    result = read(handle)
+                    if not self._has_file(handle) or self._guard.is_still(self._seen):
+                        return result  # else somebody may have emptied the file under the read
             try:
                 is_guarded = self._guard.enter(alone=False)
                 seen = self._guard.change if is_guarded else self._stamp()
@@ -205,15 +239,28 @@ class GuardedEngine(EmbeddedEngine):
                 if self._handle is None or seen != self._seen:
                     self._handle = self._load(self._handle, write=False)
                     self._seen = seen
+                    if is_guarded:
+                        self._hold_what_was_read()
                 return None if self._handle is None else read(self._handle)
             except Exception as error:
+                self._forget()
                 self._explain(error)
                 raise
             finally:
                 self._guard.leave()
 
-    def _write(self, write: Callable[[Any], Result], *, added: int | None = None) -> Result:
-        """What *write* gives for the handle; it returns how many rows were added, unless *added* says so."""
+    def _hold_what_was_read(self) -> None:
+        """Raise CorruptEntry if there is nothing where there were rows, or something else than what was written."""
+        if self._handle is not None:
+            self._hold_against(self._handle, self._guard)
+        elif self._guard.is_known and self._guard.rows and not self._may_vanish:
+            raise CorruptEntry(f"{self._folder} is damaged: the file with its {self._guard.rows} rows is gone or empty")
+
+    def _write(self, write: Callable[[Any], Result], *, added: int | None = None, needed: int | None = None) -> Result:
+        """What *write* gives for the handle; it returns how many rows were added, unless *added* says so.
+
+        *needed*: how many bytes are to be stored, for the error where there is no room.
+        """
         with self._turn:
             if not self._guard.for_writing() and self.is_read_only():
                 self._refuse()
@@ -223,18 +270,19 @@ class GuardedEngine(EmbeddedEngine):
                 was_killed = bool(self._guard.change % 2)
                 if self._handle is None or self._guard.change != self._seen or not self._is_for_writing(self._handle):
                     self._handle = self._load(self._handle, write=True)
+                    self._hold_against(self._handle, self._guard)
                 self._make_reserve()
                 before = self._count_rows(self._handle) if was_killed else self._guard.rows
                 self._guard.begin()
                 result = write(self._handle)
                 self._save(self._handle)
                 difference: Any = result if added is None else added
-                self._guard.finish(max(0, before + difference))
+                self._guard.finish(max(0, before + difference), self._seal_of(self._handle))
                 self._seen = self._guard.change
                 is_done = True
                 return result
             except Exception as error:
-                self._explain(error)
+                self._explain(error, needed)
                 raise
             finally:
                 if not is_done:
@@ -258,9 +306,11 @@ class GuardedEngine(EmbeddedEngine):
         if handle is not None:
             self._release(handle)
 
-    def _explain(self, error: Exception) -> None:
-        if isinstance(error, OSError) and error.errno in NO_ROOM and not isinstance(error, StashFull):
-            raise StashFull(error.errno, f"no room to write to {self._folder}; free some, or clear a stash") from error
+    def _explain(self, error: Exception, needed: int | None = None) -> None:
+        if isinstance(error, OSError):
+            explain(error, self._folder, self._folder, needed)
+        if isinstance(error, IsADirectoryError):
+            raise CorruptEntry(f"in {self._folder} there is a folder in the place of a file; move it aside") from error
         better = self._damage(error)
         if better is not None:
             raise better from error
@@ -272,12 +322,12 @@ class GuardedEngine(EmbeddedEngine):
         return bool(self._read(lambda handle: self._holds(handle, address)))
 
     def put(self, address: bytes, blob: bytes) -> None:
-        self._write(lambda handle: self._put_rows(handle, [(address, bytes(blob))]))
+        self._write(lambda handle: self._put_rows(handle, [(address, bytes(blob))]), needed=len(blob))
 
     def put_many(self, rows: Iterable[tuple[bytes, bytes]]) -> None:
         items = [(address, bytes(blob)) for address, blob in rows]
         if items:
-            self._write(lambda handle: self._put_rows(handle, items))
+            self._write(lambda handle: self._put_rows(handle, items), needed=sum(len(blob) for _, blob in items))
 
     def _put_rows(self, handle: Any, rows: list[tuple[bytes, bytes]]) -> int:
         added = 0
@@ -311,7 +361,7 @@ class GuardedEngine(EmbeddedEngine):
             done = True
             return int(current is None)
 
-        self._write(write)
+        self._write(write, needed=len(blob))
         return done
 
     def get_many(self, addresses: Iterable[bytes]) -> Iterator[bytes | None]:
@@ -344,6 +394,51 @@ class GuardedEngine(EmbeddedEngine):
             return self._guard.rows if is_known and not self._count_is_quick(handle) else self._count_rows(handle)
 
         return self._read(read) or 0
+
+    def check(self) -> list[str]:
+        with self._turn:
+            self._forget()  # so that everything is read anew
+            try:
+                real = self._read(self._count_rows) or 0
+            except CorruptEntry as error:
+                return [str(error)]
+            is_counted = self._guard.is_known and not self._may_vanish
+            counted = self._guard.rows if is_counted else real
+            return (
+                [] if counted == real else [f"{self._folder} has {real} rows where {counted} were written; {NEXT_STEP}"]
+            )
+
+    def _files_of_rows(self) -> list[str]:
+        """The names of the files with rows that there are."""
+        return []
+
+    def _salvaged(self, place_of: Callable[[bytes], bytes | None]) -> Iterable[tuple[bytes | None, bytes]]:
+        """Whatever rows can be found in those files, the likeliest ones first."""
+        return ()
+
+    @abstractmethod
+    def _make_section(self, folder: str) -> GuardedEngine:
+        """An engine like this one in another folder."""
+
+    def rebuild(self, place_of: Callable[[bytes], bytes | None]) -> bool:
+        with self._turn:
+            self._forget()
+            try:
+                self._guard.for_writing()
+                self._guard.enter(alone=True)
+                names = self._files_of_rows()
+                if not names and not self._guard.rows:
+                    return False
+                rows = gathered(self._salvaged(place_of), place_of)
+                self._guard.begin()
+                replace_files(self._folder, names, rows, self._make_section)
+                self._guard.finish(len(rows))
+            except Exception as error:
+                self._explain(error)
+                raise
+            finally:
+                self._guard.leave()
+        return True
 
     def _clear_rows(self) -> None:
         if self._read(lambda _: True):

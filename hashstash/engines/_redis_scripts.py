@@ -37,13 +37,15 @@ for _, address in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now, 'LIMI
   redis.call('ZREM', KEYS[2], address)
 end
 """
-# Where everything expires, the two sets go with the last row.
+# ARGV[4] is a moment by the clock of who asks, for whom it is ARGV[6] now. Where everything expires, the two sets go with the
+# last row.
 EXPIRE = (
     _FORGET_OVER
     + """
 if ARGV[5] ~= '' and redis.call('GETRANGE', KEYS[3], 8, 15) ~= ARGV[5] then return 0 end
-if redis.call('PEXPIREAT', KEYS[3], ARGV[4]) == 0 then return 0 end
-redis.call('ZADD', KEYS[2], ARGV[4], ARGV[3])
+local moment = ARGV[4] - ARGV[6] + now
+if redis.call('PEXPIREAT', KEYS[3], moment) == 0 then return 0 end
+redis.call('ZADD', KEYS[2], moment, ARGV[3])
 if redis.call('ZCARD', KEYS[1]) == redis.call('ZCARD', KEYS[2]) then
   local last = redis.call('ZRANGE', KEYS[2], -1, -1, 'WITHSCORES')[2]
   redis.call('PEXPIREAT', KEYS[1], last)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import _thread
 import os
+import re
 import threading
 import time
 import weakref
@@ -36,6 +38,8 @@ _servers: weakref.WeakValueDictionary[tuple[Any, ...], Server[Any]] = weakref.We
 _abandoned: list[Any] = []
 _table_lock = threading.Lock()
 
+_ADDRESS = re.compile(rb"(?:[0-9a-f]{2})*")
+
 
 class Dropped(Exception):
     """The connection was lost before the answer came: whether the server has done what it was asked is not known."""
@@ -49,11 +53,20 @@ class Server(Generic[Client]):
     """The client of one server, shared by all engines of this process that use it; closed when the last of them is."""
 
     def __init__(
-        self, client: Client, close: Callable[[], None], *, let_go_of_idle: Callable[[], None] = lambda: None
+        self,
+        client: Client,
+        close: Callable[[], None],
+        *,
+        let_go_of_idle: Callable[[], None] = lambda: None,
+        survives_interrupts: bool = True,
     ) -> None:
         self.client = client
         self.let_go_of_idle = let_go_of_idle
         """Close connections on which an answer may still be under way that nobody has waited for."""
+        self.is_spoilt = False
+        """Whether another client is to be used from now on."""
+        self._survives_interrupts = survives_interrupts
+        self._close = close
         self.generation = _generation
         self.silent_until = 0.0
         self.silence: ServerUnavailable | None = None
@@ -68,12 +81,20 @@ class Server(Generic[Client]):
         """Note that the server did not answer in time."""
         self.silence, self.silent_until = error, time.monotonic() + _SILENCE
 
+    def has_been_interrupted(self) -> None:
+        """Give the client up where an interrupt may leave a lock of its library held; other threads finish with it."""
+        if not self._survives_interrupts and not self.is_spoilt:
+            self.is_spoilt = True
+            self._finalizer.detach()
+            # On another thread, which may then wait for that lock for ever.
+            weakref.finalize(self, _thread.start_new_thread, self._close, ()).atexit = False
+
 
 def server_of(key: tuple[Any, ...], connect: Callable[[], Server[Any]]) -> Server[Any]:
     """The one server of that key in this process, connected at need."""
     with _table_lock:
         found = _servers.get(key)
-        if found is None:
+        if found is None or found.is_spoilt:
             found = _servers[key] = connect()
         return found
 
@@ -158,7 +179,7 @@ class RemoteEngine(Engine):
     def _open(self) -> Server[Any]:
         """The server, connected anew if this engine is new, was closed, or came through a fork."""
         server = self._server
-        if server is None or server.generation != _generation:
+        if server is None or server.generation != _generation or server.is_spoilt:
             server = self._server = self._server_with(self._timeout)
         server.raise_if_silent()
         return server
@@ -213,6 +234,8 @@ class RemoteEngine(Engine):
             if explained is error:
                 if server is not None:
                     server.let_go_of_idle()
+                    if not isinstance(error, Exception):
+                        server.has_been_interrupted()
                 raise
             failure, cause = explained, error
         if isinstance(failure, PasswordNeeded) and not self._was_asked and credentials.password_from_environment():
@@ -238,6 +261,11 @@ def last_parts(names: list[str], folder: str) -> list[str]:
     """The names directly below *folder* in the places *names*."""
     prefix = quote(folder.replace(os.sep, "/"), safe="/%._-") + "/"
     return sorted({name.removeprefix(prefix).split("/")[0] for name in names if name.startswith(prefix)})
+
+
+def is_address(name: bytes) -> bool:
+    """Whether *name* is an address in hexadecimal; others who may write to the server may have put anything there."""
+    return _ADDRESS.fullmatch(name) is not None
 
 
 def host_of(hosts: str, default: int) -> tuple[str, int]:

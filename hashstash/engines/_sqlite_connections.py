@@ -9,11 +9,14 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
+import re
 import sqlite3
 import threading
 import time
 import weakref
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from hashstash.errors import CorruptEntry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,8 +29,15 @@ MOST_OPEN = 128
 _FORK_PATIENCE = 5.0
 
 
-class _Handle(sqlite3.Connection):
+class Handle(sqlite3.Connection):
     """Closes without a warning where the garbage collector comes to it before it comes to the one who would close it."""
+
+    file: tuple[int, int] | None = None
+    """Device and inode of what it has open."""
+
+    def close(self) -> None:
+        super().close()
+        self.file = None
 
     def __del__(self) -> None:
         with contextlib.suppress(sqlite3.Error):  # it was never opened
@@ -69,13 +79,39 @@ class Connection:
 
 
 _open: weakref.WeakSet[Connection] = weakref.WeakSet()
-_opening = threading.RLock()
+_handles: weakref.WeakSet[Handle] = weakref.WeakSet()
+opening = threading.RLock()
+"""Held while a file is looked at, then opened by SQLite; and during a fork, of which both sides give it back."""
 _abandoned: list[Connection] = []
+
+
+def note_open(handle: Handle, path: str) -> None:
+    """Have :func:`is_open_here` know of a connection to *path*."""
+    handle.file = _identity(path)
+    _handles.add(handle)
+
+
+def is_open_here(path: str) -> bool:
+    """Whether this process has a connection to the file at *path*.
+
+    Then nobody else here may open and close it: closing any descriptor of a file takes all locks away that the process has on
+    it, SQLite's too, and other processes would write where this one does.
+    """
+    file = _identity(path)
+    return file is not None and any(handle.file == file for handle in list(_handles))
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def open_among(group: weakref.WeakSet[Connection], make: Callable[[], Connection]) -> Connection:
     """A new connection that *make* opens, one of *group*; others are closed where there are too many."""
-    with _opening:
+    with opening:
         _close_idle()
         connection = make()
         group.add(connection)
@@ -85,17 +121,18 @@ def open_among(group: weakref.WeakSet[Connection], make: Callable[[], Connection
 
 def close_group(group: weakref.WeakSet[Connection]) -> None:
     """Close all connections of *group*, each when its thread is not inside of it."""
-    with _opening:
+    with opening:
         connections = list(group)
     for connection in connections:
         connection.close()
 
 
-def connect(path: str, *, uri: bool = False) -> sqlite3.Connection:
+def connect(path: str, *, uri: bool = False) -> Handle:
     """A connection without transactions of its own making, that runs nothing which a stranger may have put into the file."""
     raw = sqlite3.connect(
-        path, timeout=NAP, isolation_level=None, check_same_thread=False, cached_statements=32, uri=uri, factory=_Handle
+        path, timeout=NAP, isolation_level=None, check_same_thread=False, cached_statements=32, uri=uri, factory=Handle
     )
+    note_open(raw, path)
     raw.execute("PRAGMA trusted_schema = OFF")
     raw.execute("PRAGMA cell_size_check = ON")
     raw.execute("PRAGMA secure_delete = FAST")  # a system's build may write zeros over every page that is given up
@@ -139,8 +176,21 @@ def _close_idle() -> None:
                 _open.discard(connection)
 
 
+def refuse_programs(connection: sqlite3.Connection, path: str, own: str = r"(?!)") -> None:
+    """CorruptEntry if a stranger has put into a database what runs when its tables are read or written: views and triggers.
+
+    One of them may run for ever, in C, where no interrupt is heard. *own*: what the SQL of a library's own triggers looks like.
+    """
+    query = "SELECT name, sql FROM sqlite_schema WHERE type IN ('trigger', 'view') OR sql LIKE 'CREATE VIRTUAL%'"
+    for name, text in connection.execute(query):
+        if re.fullmatch(own, " ".join(str(text).split())) is None:
+            raise CorruptEntry(
+                f"{path} holds {name!r}, a program that is none of a stash; remove it, or move the file aside"
+            )
+
+
 def _close_before_fork() -> None:
-    _opening.acquire()
+    opening.acquire()
     deadline = time.monotonic() + _FORK_PATIENCE
     for connection in list(_open):
         if connection.close(max(0.0, deadline - time.monotonic())):
@@ -148,12 +198,11 @@ def _close_before_fork() -> None:
 
 
 def _open_after_fork() -> None:
-    _opening.release()
+    opening.release()
 
 
 def _forget_in_child() -> None:
-    global _opening
-    _opening = threading.RLock()
+    opening.release()
     for connection in list(_open):  # another thread's, in the middle of something that takes very long
         _abandoned.append(connection)
         connection.is_closed = True

@@ -17,8 +17,12 @@ from urllib.parse import quote
 
 from hashstash.engine import WRITE_ID, Capability, WriteId
 from hashstash.engines._embedded import EmbeddedEngine
+from hashstash.engines._salvage import NEXT_STEP, gathered, replace_files
+from hashstash.engines._sqlite_connections import Handle, note_open, opening, refuse_programs
+from hashstash.engines._sqlite_pages import check_header, records_in
 from hashstash.errors import CorruptEntry, StashFull, StashLocked
 from hashstash.paths import create_file, is_shared_mount, make_folder
+from hashstash.refusals import explain, locate, no_room, why_not
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -29,11 +33,14 @@ PATIENCE = 30.0
 """Seconds to wait for another process's transaction."""
 _NAP = 0.05
 """Seconds that SQLite waits by itself; no interrupt is heard meanwhile."""
+_SECOND_TRY = -1.0
 _BATCH = 1000
 _BATCH_OF_ROWS = 100
-_DAMAGED = {"SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_FORMAT"}
-_NO_ROOM = {"SQLITE_FULL", "SQLITE_IOERR_WRITE", "SQLITE_IOERR_SHMSIZE"}
-_LOCKED = {"SQLITE_BUSY", "SQLITE_LOCKED"}
+# Our own statements are always right: if SQLite finds something wrong with one, the tables are not what they should be.
+_DAMAGED = {"SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_FORMAT", "SQLITE_ERROR"}
+_ERRORS = (sqlite3.Error, OverflowError, UnicodeDecodeError)
+_UNCLEAR = ("SQLITE_IOERR", "SQLITE_CANTOPEN")
+_LOCKED = {"SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_PROTOCOL"}
 _READ_ONLY = {"SQLITE_READONLY", "SQLITE_PERM"}
 
 
@@ -58,6 +65,8 @@ class SqliteFileEngine(EmbeddedEngine):
     _table: ClassVar[str]
     _also: ClassVar[str] = ""
     """What a query for a key has to ask for beside the key, as SQL."""
+    _own_triggers: ClassVar[str] = r"(?!)"
+    """What the SQL of the library's own triggers looks like."""
 
     def __init__(self, folder: str, *, durable: bool = False) -> None:
         super().__init__(folder, durable=durable)
@@ -108,12 +117,18 @@ class SqliteFileEngine(EmbeddedEngine):
             return handle
         try:
             if not os.path.getsize(self._path):
+                check_header(self._path, self._reserve)
                 return None
         except FileNotFoundError:
             return None
         return self._connect(read_only=self.is_read_only())
 
     def _connect(self, *, read_only: bool) -> Any:
+        with opening:
+            return self._connect_alone(read_only=read_only)
+
+    def _connect_alone(self, *, read_only: bool) -> Any:
+        check_header(self._path, self._reserve)
         if read_only:
             stamp = self._file_stamp()
             # Without a log there is nothing to share with writers, and nothing may be made in this folder.
@@ -121,11 +136,15 @@ class SqliteFileEngine(EmbeddedEngine):
         else:
             stamp = None
             uri = f"file:{quote(self._path)}?mode=rw"
-        connection = sqlite3.connect(uri, uri=True, timeout=_NAP, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(
+            uri, uri=True, timeout=_NAP, isolation_level=None, check_same_thread=False, factory=Handle
+        )
+        note_open(connection, self._path)
         try:
             connection.execute("PRAGMA trusted_schema = OFF")
             connection.execute("PRAGMA secure_delete = OFF")  # else each freed page is written, as builds of Debian do
             connection.execute(f"PRAGMA synchronous = {'FULL' if self._durable else 'NORMAL'}")
+            refuse_programs(connection, self._path, self._own_triggers)
             handle = self._wrap(connection)
         except BaseException:
             connection.close()
@@ -158,6 +177,9 @@ class SqliteFileEngine(EmbeddedEngine):
             make_folder(self._folder)
             with contextlib.suppress(FileExistsError):
                 os.close(create_file(self._path))
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(self._reserve)  # of a file that is gone
+                self._has_reserve = False
             handle = self._connect(read_only=False)
         if not self._is_ready:
             self._make_tables(handle)
@@ -165,9 +187,9 @@ class SqliteFileEngine(EmbeddedEngine):
         return handle
 
     def _make_tables(self, handle: Any) -> None:
-        self._make_reserve()
         self._connection.execute(f"PRAGMA journal_mode = {self._journal()}")
         self._prepare(handle)
+        self._make_reserve()  # last: it says that there are tables
 
     def _journal(self) -> str:
         """The mode of the journal: what is shared by machines has no shared memory, which a write-ahead log would need."""
@@ -175,13 +197,14 @@ class SqliteFileEngine(EmbeddedEngine):
 
     # ---- operations ----------------------------------------------------------------------------------------------
 
-    def _explanation(self, error: BaseException) -> Exception:
+    def _explanation(self, error: BaseException, needed: int | None = None) -> Exception:
         """What an error of SQLite means for the user."""
         name = _name(error)
-        if name in _DAMAGED or (isinstance(error, sqlite3.DatabaseError) and "no such" in str(error)):
-            return CorruptEntry(f"{self._path} is damaged or not what it should be ({error}); move it aside")
-        if name in _NO_ROOM:
-            return StashFull(28, f"no room to write to {self._path} ({error}); free some, or clear a stash")
+        is_undecodable = isinstance(error, UnicodeDecodeError) or (not name and "decode" in str(error))
+        if name in _DAMAGED or is_undecodable:
+            return CorruptEntry(f"{self._path} is damaged or not what it should be ({error}); {NEXT_STEP}")
+        if name == "SQLITE_FULL":
+            return no_room(None, self._folder, needed)
         if name in _LOCKED:
             return StashLocked(
                 f"{self._path} has been locked by another program for {PATIENCE:.0f} s; end it, or try again"
@@ -193,6 +216,8 @@ class SqliteFileEngine(EmbeddedEngine):
             return PermissionError(13, f"{error}", self._path)
         if name == "SQLITE_TOOBIG" or isinstance(error, OverflowError):
             return StashFull(27, f"one row is larger than SQLite takes, in {self._path}; store it in parts")
+        if name.startswith(_UNCLEAR):
+            return why_not(self._folder, f"SQLite says: {error}", needed)
         return OSError(5, f"SQLite says: {error}", self._path)
 
     def _read(self, read: Callable[[Any], Result]) -> Result | None:
@@ -203,39 +228,58 @@ class SqliteFileEngine(EmbeddedEngine):
                 try:
                     handle = self._opened()
                     return None if handle is None else read(handle)
-                except (sqlite3.Error, OverflowError) as error:
+                except _ERRORS as error:
                     if "no such table" in str(error) and self._is_without_tables():
                         return None  # whoever made the file was stopped before there was anything in it
-                    deadline = self._wait_or_raise(error, deadline)
+                    try:
+                        deadline = self._wait_or_raise(error, deadline)
+                    except StashFull:  # even reading needs room, for the index of the log
+                        if not self._give_up_reserve():
+                            raise
+                except OSError as error:
+                    locate(error, self._path)
+                    raise
 
     def _is_without_tables(self) -> bool:
         return self._connection.execute("SELECT 1 FROM sqlite_master").fetchone() is None
 
-    def _write(self, write: Callable[[Any], Result]) -> Result:
-        """What *write* gives for the library's object; nothing of it is kept if it fails."""
+    def _write(self, write: Callable[[Any], Result], *, needed: int | None = None) -> Result:
+        """What *write* gives for the library's object; nothing of it is kept if it fails.
+
+        *needed*: how many bytes are to be stored, for the error where there is no room.
+        """
         with self._turn:
             deadline = 0.0
             while True:
                 try:
                     return write(self._ready())
-                except (sqlite3.Error, OverflowError) as error:
-                    deadline = self._wait_or_raise(error, deadline)
+                except _ERRORS as error:
+                    deadline = self._wait_or_raise(error, deadline, needed)
+                except OSError as error:
+                    explain(error, self._path, self._folder, needed)
+                    raise
                 finally:
                     if self._connection is not None and self._connection.in_transaction:
                         self._connection.rollback()
 
-    def _wait_or_raise(self, error: BaseException, deadline: float) -> float:
+    def _wait_or_raise(self, error: BaseException, deadline: float, needed: int | None = None) -> float:
         """The moment until which to try again, where another program has only locked the file."""
+        if _name(error) in _DAMAGED and deadline >= 0:
+            # The library also says so when the system could not read: what is damaged is so when it is opened anew.
+            self._let_go()
+            return _SECOND_TRY
+        if _name(error).startswith(("SQLITE_IOERR", "SQLITE_CANTOPEN", "SQLITE_PROTOCOL", "SQLITE_READONLY")):
+            self._let_go()  # the library does not recover from all of them with the files that it has open
         if _name(error) not in _LOCKED:
-            raise self._explanation(error) from error
+            raise self._explanation(error, needed) from error
         now = time.monotonic()
-        if not deadline:
+        if deadline <= 0:
             return now + PATIENCE
         if now > deadline:
             raise self._explanation(error) from error
         return deadline
 
-    def _transaction(self, write: Callable[[Any], Result]) -> Result:
+    def _transaction(self, write: Callable[[Any], Result], *, needed: int | None = None) -> Result:
         """Like :meth:`_write`, all of it or nothing."""
 
         def run(handle: Any) -> Result:
@@ -244,13 +288,13 @@ class SqliteFileEngine(EmbeddedEngine):
             self._connection.execute("COMMIT")
             return result
 
-        return self._write(run)
+        return self._write(run, needed=needed)
 
     def _begin(self, handle: Any) -> None:
         self._connection.execute("BEGIN IMMEDIATE")
 
     def put(self, address: bytes, blob: bytes) -> None:
-        self._transaction(lambda handle: self._store(handle, address, bytes(blob)))
+        self._transaction(lambda handle: self._store(handle, address, bytes(blob)), needed=len(blob))
 
     def put_many(self, rows: Iterable[tuple[bytes, bytes]]) -> None:
         items = iter([(address, bytes(blob)) for address, blob in rows])
@@ -262,7 +306,7 @@ class SqliteFileEngine(EmbeddedEngine):
             for address, blob in rows:
                 self._store(handle, address, blob)
 
-        self._transaction(write)
+        self._transaction(write, needed=sum(len(blob) for _, blob in rows))
 
     def delete(self, address: bytes) -> bool:
         if not self.has(address):
@@ -287,7 +331,7 @@ class SqliteFileEngine(EmbeddedEngine):
             self._store(handle, address, bytes(blob))
             return True
 
-        return self._transaction(write)
+        return self._transaction(write, needed=len(blob))
 
     def _select(self, start: str, address: bytes) -> Any:
         return self._connection.execute(self._sql(start, "key = ?"), (self._to_key(address),)).fetchone()
@@ -336,6 +380,8 @@ class SqliteFileEngine(EmbeddedEngine):
                 yield address, value
             if not rows:
                 return
+            if bound == ">" and rows[-1][0] <= start:
+                raise CorruptEntry(f"{self._path} is damaged: its keys are out of order; {NEXT_STEP}")
             start, bound = rows[-1][0], ">"
 
     def _clear_rows(self) -> None:
@@ -376,10 +422,43 @@ class SqliteFileEngine(EmbeddedEngine):
 
     def check(self) -> list[str]:
         try:
-            found = self._read(lambda _: self._connection.execute("PRAGMA quick_check(20)").fetchall())
+            found = self._read(lambda _: self._connection.execute("PRAGMA integrity_check(20)").fetchall())
+            problems = [f"{self._path}: {text}" for (text,) in found or () if text != "ok"]
+            return problems or self._miscounted()
         except CorruptEntry as error:
             return [str(error)]
-        return [f"{self._path}: {text}" for (text,) in found or () if text != "ok"]
+
+    def _miscounted(self) -> list[str]:
+        query = f"SELECT count(*) FROM {self._table}"  # noqa: S608
+        (total,) = self._read(lambda _: self._connection.execute(query).fetchone()) or (0,)
+        ours, counted = sum(1 for _ in self.scan()), self.count()
+        self.get(bytes(16))  # which asks for more columns
+        if total == ours == counted:
+            return []
+        return [
+            f"{self._path} counts {counted} rows and has {total}, of which {ours} have keys of a stash; {NEXT_STEP}"
+        ]
+
+    @abstractmethod
+    def _row_in(self, record: list[Any]) -> tuple[bytes | None, bytes] | None:
+        """The address and the blob in the columns of a record; ``None`` if it is another table's."""
+
+    def rebuild(self, place_of: Callable[[bytes], bytes | None]) -> bool:
+        with self._turn:
+            if not os.path.exists(self._path):
+                return False
+            with contextlib.suppress(CorruptEntry, OSError):  # what the log holds, where SQLite can still tell
+                self._empty_the_log()
+            self._let_go()
+            rows = (self._row_in(record) for record in records_in(self._path, self._table.strip('"')))
+            found = gathered((row for row in rows if row is not None), place_of)
+            names = [self._file + ending for ending in ("", "-wal", "-shm", "-journal")]
+            replace_files(self._folder, names, found, self._make_section)
+        return True
+
+    @abstractmethod
+    def _make_section(self, folder: str) -> SqliteFileEngine:
+        """An engine like this one in another folder."""
 
     def sync(self) -> None:
         if self._read(lambda _: True) and self._stamp is None:
@@ -389,8 +468,6 @@ class SqliteFileEngine(EmbeddedEngine):
 def _name(error: BaseException) -> str:
     """SQLite's name of the error, without its finer distinctions where the coarse one says enough."""
     name = getattr(error, "sqlite_errorname", None) or ""
-    if name in _NO_ROOM:
-        return str(name)
     for known in (*_DAMAGED, *_LOCKED, *_READ_ONLY):
         if name.startswith(known):
             return known

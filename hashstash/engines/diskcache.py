@@ -11,8 +11,9 @@ import os
 import threading
 from typing import TYPE_CHECKING, Any
 
+from hashstash.engines._salvage import NEXT_STEP
 from hashstash.engines._sqlite_file import SqliteFileEngine, as_bytes
-from hashstash.errors import MissingDependency, UnsafeName
+from hashstash.errors import CorruptEntry, MissingDependency, UnsafeName
 
 if TYPE_CHECKING:
     import sqlite3
@@ -34,6 +35,7 @@ SETTINGS = {
 }
 """What our caches run with, whatever the database says."""
 
+_COLUMNS = 12
 _SCHEMA = {
     "Cache",
     "Settings",
@@ -86,7 +88,10 @@ class _Cache(Cache):  # type: ignore[misc]
         folder = self._directory
         if os.path.expandvars(folder) != folder:
             raise UnsafeName(f"diskcache takes a part of {folder!r} for a variable; choose a folder without $")
-        super().__init__(folder, timeout=0, disk=_BytesDisk, **self._fixed)
+        try:
+            super().__init__(folder, timeout=0, disk=_BytesDisk, **self._fixed)
+        except (TypeError, ValueError) as error:  # of settings that are none of the package's
+            raise CorruptEntry(f"the settings in {folder} are damaged ({error}); {NEXT_STEP}") from error
 
     def _is_prepared(self) -> bool:
         execute = self._connection.execute
@@ -120,6 +125,10 @@ class DiskcacheEngine(SqliteFileEngine):
     _file = DBNAME
     _table = "Cache"
     _also = " AND raw = 1"
+    _own_triggers = (
+        r"CREATE TRIGGER Settings_\w+ AFTER (INSERT|UPDATE|DELETE) ON Cache FOR EACH ROW BEGIN UPDATE Settings"
+        r" SET value = value [+-] (1|NEW\.size|OLD\.size|NEW\.size - OLD\.size) WHERE key = \"(count|size)\"; END"
+    )
 
     def _make_section(self, folder: str) -> DiskcacheEngine:
         return DiskcacheEngine(folder, durable=self._durable)
@@ -139,6 +148,11 @@ class DiskcacheEngine(SqliteFileEngine):
 
     def _to_address(self, key: Any) -> bytes | None:
         return key if isinstance(key, bytes) else None
+
+    def _row_in(self, record: list[Any]) -> tuple[bytes | None, bytes] | None:
+        if len(record) != _COLUMNS or type(record[-1]) is not bytes:
+            return None
+        return self._to_address(record[1]), record[-1]
 
     def _begin(self, handle: Any) -> None:
         super()._begin(handle)

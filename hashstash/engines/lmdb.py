@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import errno
+import logging
 import os
 import threading
 import time
@@ -18,8 +20,12 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from hashstash.engine import WRITE_ID, Capability, FolderEngine, WriteId
+from hashstash.engines._lmdb_pages import LONGEST_KEY, MOST_LEAVES, Damaged, Pages, check_metas
+from hashstash.engines._lmdb_seal import is_sealed, seal
+from hashstash.engines._salvage import NEXT_STEP, gathered, replace_files
 from hashstash.errors import CorruptEntry, MissingDependency, StashFull
-from hashstash.paths import PRIVATE_FILE, is_there, make_folder
+from hashstash.paths import PRIVATE_FILE, create_file, is_there, make_folder
+from hashstash.refusals import NO_ROOM, explain, naming, no_room, why_not
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -28,6 +34,8 @@ try:
     import lmdb
 except ImportError as error:
     raise MissingDependency("the lmdb engine needs the package 'lmdb': pip install 'hashstash[lmdb]'") from error
+
+logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
@@ -44,15 +52,20 @@ _MOST_IDLE = 32
 _MOST_RESIZES = 64  # from the first size to the largest it doubles less often
 _FORK_SAFE_SINCE = 3
 _DATA = "data.mdb"
-_NO_ROOM = ("No space left", "Disk quota", "Input/output error")
-"""What the system says in an error of the library when a write does not fit."""
+_LOCKS = "lock.mdb"
+_LOCKS_SIZE = 192 + 64 * (_MOST_READERS - 1)
+"""As the library makes it: a head, and a line of the processor's cache for each reader but one, which is in the head."""
+_FILES = (_DATA, "lock.mdb", "data.seal")
+_NUMBERS = {os.strerror(number): number for number in errno.errorcode}
+"""What the system says, which ends an error of the library, and its number."""
+_DAMAGE = (lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.InvalidError, lmdb.VersionMismatchError, lmdb.PanicError)
 
 
 class _Environment:
     """The one environment that this process has open on a folder.
 
-    Growing and closing must not happen while a transaction runs, so every operation notes itself in ``running``, whose
-    ``append`` and ``pop`` are atomic, and ``begin`` is ``None`` while the gate is shut.
+    Growing and closing must not happen while a transaction runs, so every operation has a note of its own in ``running``,
+    whose ``add`` and ``discard`` are atomic, and ``begin`` is ``None`` while the gate is shut.
     """
 
     def __init__(self, folder: str, map_size: int, *, durable: bool) -> None:
@@ -60,7 +73,7 @@ class _Environment:
         self.durable = durable
         self.users = 0
         self.read_only = False
-        self.running: list[None] = []
+        self.running: set[object] = set()
         self.begin: Callable[..., Any] | None = None
         self.paused: Callable[..., Any] | None = None
         self.gate = threading.RLock()
@@ -71,25 +84,59 @@ class _Environment:
 
     def _open(self, map_size: int) -> None:
         options: dict[str, Any] = {"max_readers": _MOST_READERS, "max_spare_txns": 8, "mode": PRIVATE_FILE}
-        self._reject_cut_off()
+        for name in _FILES:
+            if os.path.isdir(os.path.join(self.folder, name)):
+                raise CorruptEntry(f"{os.path.join(self.folder, name)} is a folder and no file; move it aside")
+        check_metas(os.path.join(self.folder, _DATA))
         self.read_only = os.path.isdir(self.folder) and not os.access(self.folder, os.W_OK)
         try:
             if self.read_only:
                 self._env = _open_steadily(self.folder, readonly=True, lock=False, **options)
             else:
                 make_folder(self.folder)
+                _allot_locks(os.path.join(self.folder, _LOCKS))
                 _let_go_of_parents(self.folder)
                 self._env = _open_steadily(
                     self.folder, map_size=map_size, sync=self.durable, metasync=self.durable, **options
                 )
                 self._env.reader_check()
         except lmdb.Error as error:
+            refused = _refused(error, self.folder)
+            if refused is not None and not isinstance(error, _DAMAGE):
+                raise refused from error
             raise CorruptEntry(
                 f"{self.folder} is no LMDB environment that can be opened ({error}); move it aside"
             ) from error
-        self._fill_up()
-        self.rows = self._open_rows()
+        try:
+            self._check_pages()
+            self._fill_up()
+            self.rows = self._open_rows()
+        except BaseException:
+            self._env.close()
+            raise
         self.begin = self._env.begin
+
+    def _check_pages(self) -> None:
+        """Raise CorruptEntry if the file was changed since one of us has closed it, and cannot be trusted.
+
+        The library takes offsets in pages as they are: reading through a wrong one would kill the interpreter.
+        """
+        path = os.path.join(self.folder, _DATA)
+        if is_sealed(path):
+            return
+        try:
+            # In a transaction, so that nobody uses the pages again that are looked at.
+            with self._begun() as transaction, Pages(path) as pages:
+                pages.check(transaction.id(), most_leaves=MOST_LEAVES)
+        except Damaged as error:
+            raise CorruptEntry(f"{path} is damaged: {error}; {NEXT_STEP}") from error
+
+    def _begun(self) -> Any:
+        while True:
+            try:
+                return self._env.begin()
+            except lmdb.MapResizedError:
+                self._env.set_mapsize(0)
 
     def _open_rows(self) -> Any:
         while True:
@@ -99,11 +146,7 @@ class _Environment:
                 self._env.set_mapsize(0)
 
     def _fill_up(self) -> None:
-        """Make a file that was cut off as long as its pages say: reading behind its end would kill the interpreter.
-
-        What is missing reads as empty pages then, which the library reports as damage. A file may be a little too short without
-        any damage, where its last pages are free.
-        """
+        """Make the file as long as its pages say, where its last ones are free: reading behind its end kills the interpreter."""
         path = os.path.join(self.folder, _DATA)
         info, page = self._env.info(), self._env.stat()["psize"]
         needed = (info["last_pgno"] + 1) * page
@@ -114,20 +157,12 @@ class _Environment:
             raise CorruptEntry(f"{path} is cut off: it should have {needed} bytes; move it aside")
         _lengthen(path, needed)
 
-    def _reject_cut_off(self) -> None:
-        """Reading pages behind the end of a file that was cut off would kill the interpreter with a bus error."""
-        path = os.path.join(self.folder, _DATA)
-        size = os.path.getsize(path) if os.path.exists(path) else 0
-        if 0 < size < 8192:
-            raise CorruptEntry(f"{path} is cut off: {size} bytes; move it aside")
-
     @contextlib.contextmanager
     def alone(self) -> Iterator[Any]:
         """The environment with no transaction of this process running."""
         with self.gate:
             begin, self.begin = self.begin, None
             try:
-                # An interrupt in the instant before an operation's ``try`` leaves its note behind for ever: do not wait as long.
                 deadline = time.monotonic() + _LONGEST_WAIT
                 while self.running and time.monotonic() < deadline:
                     time.sleep(_QUIET)
@@ -138,7 +173,9 @@ class _Environment:
     def grow(self, full_at: int) -> None:
         """Double the map, unless another thread has done so since it was full at *full_at* bytes."""
         with self.alone() as env:
-            if env.info()["map_size"] > full_at:
+            if (
+                env.info()["map_size"] > full_at or env.reader_check()
+            ):  # room that a killed process had kept is free now
                 return
             if full_at >= _LARGEST_MAP_SIZE:
                 raise StashFull(28, f"{self.folder} has reached the largest map size")
@@ -156,20 +193,55 @@ class _Environment:
     def sync(self) -> None:
         """Write what was committed to the disk."""
         self.is_dirty = False
-        if not self.read_only:
+        if self.read_only:
+            return
+        try:
+            self._env.reader_check()  # a process that was killed while it read keeps all pages that were freed since then
             self._env.sync(True)
+        except lmdb.Error as error:
+            self.is_dirty = True
+            raise _refused(error, self.folder) or error from error
 
     def leave(self) -> None:
         """Close in a forked child what only the parent may go on using."""
         self._env.close()
 
+    def give_up(self) -> None:
+        """Close without a sync, which the library refuses by now."""
+        with self.alone() as env:
+            env.close()
+        self.begin = None
+
     def close(self) -> None:
         """Sync and close; the caller has made sure that nobody comes back with this object."""
         with self.alone() as env:
-            if self.is_dirty:
-                self.sync()
-            env.close()
+            try:
+                if self.is_dirty:
+                    self.sync()
+            finally:
+                env.close()
+        if not self.read_only:
+            seal(os.path.join(self.folder, _DATA))
         self.begin = None
+
+
+def _allot_locks(path: str) -> None:
+    """Have room for the table of readers: the library maps it, and on a full disk the interpreter would be killed by using it."""
+    if not hasattr(os, "posix_fallocate"):
+        return
+    try:
+        descriptor = create_file(path)
+    except FileExistsError:
+        descriptor = os.open(path, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))
+    try:
+        status = os.fstat(descriptor)
+        if status.st_blocks * 512 < _LOCKS_SIZE:
+            os.posix_fallocate(descriptor, 0, _LOCKS_SIZE)
+    except OSError as error:
+        explain(error, path, os.path.dirname(path), _LOCKS_SIZE)
+        raise
+    finally:
+        os.close(descriptor)
 
 
 def _lengthen(path: str, size: int) -> None:
@@ -182,6 +254,16 @@ def _lengthen(path: str, size: int) -> None:
             os.ftruncate(descriptor, size)
     finally:
         os.close(descriptor)
+
+
+def _refused(error: lmdb.Error, folder: str, needed: int | None = None) -> OSError | None:
+    """What the system has against what the library could not do; ``None`` where the system has not refused anything."""
+    number = _NUMBERS.get(str(error).rpartition(": ")[2])
+    if number == errno.EIO:  # what the library also says where only a part of a write found room
+        return why_not(folder, error, needed)
+    if number in NO_ROOM:
+        return no_room(number, folder, needed)
+    return None if number is None else OSError(number, os.strerror(number), folder)
 
 
 def _open_steadily(folder: str, **options: Any) -> Any:
@@ -204,7 +286,8 @@ def _acquire(folder: str, map_size: int, *, durable: bool) -> _Environment:
         environment = _environments.get(real)
         if environment is None:
             _close_idle()
-            environment = _environments[real] = _Environment(real, map_size, durable=durable)
+            with naming(real):
+                environment = _environments[real] = _Environment(real, map_size, durable=durable)
         environment.users += 1
         return environment
 
@@ -258,7 +341,7 @@ class LmdbEngine(FolderEngine):
         self._durable = durable
         self._map_size = map_size
         self._environment: _Environment | None = None
-        self._running: list[None] = []
+        self._running: set[object] = set()
         self._generation = -1
 
     def _make_section(self, folder: str) -> LmdbEngine:
@@ -280,9 +363,9 @@ class LmdbEngine(FolderEngine):
         return self._open() if is_open or is_there(os.path.join(self._folder, _DATA)) else None
 
     def get(self, address: bytes) -> bytes | None:
-        running = self._running
-        running.append(None)
+        running, note = self._running, object()
         try:
+            running.add(note)
             begin = self._environment.begin  # type: ignore[union-attr]
             transaction = begin()  # type: ignore[misc]
             try:
@@ -292,7 +375,7 @@ class LmdbEngine(FolderEngine):
         except (AttributeError, TypeError, lmdb.Error):
             pass  # not open, growing, or resized by another process: the careful way
         finally:
-            running.pop()
+            running.discard(note)
         return self._read(lambda transaction: transaction.get(address))
 
     def _read(self, read: Callable[[Any], Result]) -> Result | None:
@@ -301,8 +384,9 @@ class LmdbEngine(FolderEngine):
             environment = self._existing()
             if environment is None:
                 return None
-            environment.running.append(None)
+            note, has_panicked = object(), False
             try:
+                environment.running.add(note)
                 begin = environment.begin
                 if begin is not None:
                     with begin() as transaction:
@@ -311,13 +395,27 @@ class LmdbEngine(FolderEngine):
                 resized = True
             except lmdb.BadRslotError:
                 resized = False  # a spare transaction whose place a forked child has given back; each is met only once
-            except (lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.PanicError) as error:
+            except lmdb.PanicError:
+                resized, has_panicked = False, True
+            except (lmdb.CorruptedError, lmdb.PageNotFoundError) as error:
                 raise CorruptEntry(f"{self._folder} is damaged ({error}); move it aside") from error
             else:
                 resized = False
             finally:
-                environment.running.pop()
-            self._wait_for_gate(environment, resized=resized)
+                environment.running.discard(note)
+            if has_panicked:
+                self._give_up(environment)
+            else:
+                self._wait_for_gate(environment, resized=resized)
+
+    def _give_up(self, environment: _Environment) -> None:
+        """Close what the library does not use any more since a write of its own failed; what is on the disk is opened anew."""
+        with _table_lock:
+            if _environments.get(environment.folder) is environment:
+                del _environments[environment.folder]
+                environment.give_up()
+        if self._environment is environment:
+            self._environment = None
 
     def _wait_for_gate(self, environment: _Environment, *, resized: bool) -> None:
         if resized:
@@ -326,16 +424,20 @@ class LmdbEngine(FolderEngine):
             if environment.begin is None and self._environment is environment:
                 self._environment = None  # closed while we waited
 
-    def _write(self, write: Callable[[Any], Result]) -> Result:
-        """What *write* gives for a write transaction, in a map that grows as needed."""
+    def _write(self, write: Callable[[Any], Result], *, needed: int | None = None) -> Result:
+        """What *write* gives for a write transaction, in a map that grows as needed.
+
+        *needed*: how many bytes are to be stored, for the error where there is no room.
+        """
         while True:
             environment = self._open()
             if environment.read_only:
                 raise PermissionError(13, "the folder of this stash is read-only", self._folder)
-            environment.running.append(None)
+            note = object()
             full_at = 0
-            resized = False
+            resized = has_panicked = False
             try:
+                environment.running.add(note)
                 begin = environment.begin
                 if begin is not None:
                     with begin(write=True) as transaction:
@@ -348,23 +450,25 @@ class LmdbEngine(FolderEngine):
                 full_at = environment.map_size()
             except lmdb.MapResizedError:
                 resized = True
-            except (lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.PanicError) as error:
+            except lmdb.PanicError:
+                has_panicked = True
+            except (lmdb.CorruptedError, lmdb.PageNotFoundError) as error:
                 raise CorruptEntry(f"{self._folder} is damaged ({error}); move it aside") from error
             except lmdb.Error as error:
-                if isinstance(error, lmdb.DiskError) or any(sign in str(error) for sign in _NO_ROOM):
-                    raise StashFull(28, f"no room to write to {self._folder}; free some, or clear a stash") from error
-                raise
+                raise _refused(error, self._folder, needed) or error from error
             finally:
-                environment.running.pop()
-            if full_at:
+                environment.running.discard(note)
+            if has_panicked:
+                self._give_up(environment)
+            elif full_at:
                 environment.grow(full_at)
             else:
                 self._wait_for_gate(environment, resized=resized)
 
     def put(self, address: bytes, blob: bytes) -> None:
-        running = self._running
-        running.append(None)
+        running, note = self._running, object()
         try:
+            running.add(note)
             environment = self._environment
             transaction = environment.begin(None, None, True)  # type: ignore[union-attr, misc]
             try:
@@ -381,8 +485,8 @@ class LmdbEngine(FolderEngine):
         except (AttributeError, TypeError, lmdb.Error):
             pass  # not open, growing, full or read-only: the careful way
         finally:
-            running.pop()
-        self._write(lambda transaction: transaction.put(address, blob))
+            running.discard(note)
+        self._write(lambda transaction: transaction.put(address, blob), needed=len(blob))
 
     def put_many(self, rows: Iterable[tuple[bytes, bytes]]) -> None:
         items = sorted(rows, key=itemgetter(0))  # the last one of an address stays the last
@@ -394,7 +498,7 @@ class LmdbEngine(FolderEngine):
             with transaction.cursor() as cursor:
                 cursor.putmulti(rows)
 
-        self._write(write)
+        self._write(write, needed=sum(len(blob) for _, blob in rows))
 
     def delete(self, address: bytes) -> bool:
         if not self.has(address):
@@ -433,7 +537,7 @@ class LmdbEngine(FolderEngine):
             transaction.put(address, blob)
             return True
 
-        return self._write(write)
+        return self._write(write, needed=len(blob))
 
     def clear(self) -> None:
         environment = self._existing()
@@ -448,6 +552,32 @@ class LmdbEngine(FolderEngine):
         stat = self._statistics()
         pages = sum(stat.get(kind, 0) for kind in ("branch_pages", "leaf_pages", "overflow_pages"))
         return pages * stat.get("psize", 0)
+
+    def check(self) -> list[str]:
+        path = os.path.join(self._folder, _DATA)
+        try:
+            self._read(lambda transaction: _check_all(path, transaction))
+        except CorruptEntry as error:
+            return [str(error)]
+        except Damaged as error:
+            return [f"{path} is damaged: {error}; {NEXT_STEP}"]
+        return []
+
+    def rebuild(self, place_of: Callable[[bytes], bytes | None]) -> bool:
+        path = os.path.join(self._folder, _DATA)
+        if not is_there(path):
+            return False
+        with _table_lock:
+            environment = _environments.pop(os.path.realpath(self._folder), None)
+            if environment is not None:
+                environment.close()
+            self._environment = None
+            rows: dict[bytes, bytes] = {}
+            with contextlib.suppress(ValueError, OSError), Pages(path) as pages:  # of an empty file, or none
+                found = gathered(pages.rows(), place_of).items()
+                rows = {address: blob for address, blob in found if 0 < len(address) <= LONGEST_KEY}
+            replace_files(self._folder, _FILES, rows, self._make_section)
+        return True
 
     def _statistics(self) -> dict[str, int]:
         environment = self._existing()
@@ -470,6 +600,11 @@ class LmdbEngine(FolderEngine):
     def __del__(self) -> None:
         if self._environment is not None and self._generation == _generation:
             self._environment.users -= 1  # the environment stays open: closing it here could wait for ever
+
+
+def _check_all(path: str, transaction: Any) -> None:
+    with Pages(path) as pages:
+        pages.check(transaction.id())
 
 
 def _batch(transaction: Any, *, start: bytes, after: bool, prefix: bytes, values: bool) -> list[tuple[bytes, bytes]]:
@@ -501,7 +636,13 @@ def _sync_for_ever() -> None:
             if environment.is_dirty:
                 with _table_lock:
                     if _environments.get(environment.folder) is environment:
-                        environment.sync()
+                        try:
+                            environment.sync()
+                        except (
+                            lmdb.Error,
+                            OSError,
+                        ) as error:  # tried again, and raised where the environment is closed
+                            logger.debug("%s is not synced: %s", environment.folder, error)
 
 
 def _close_all() -> None:

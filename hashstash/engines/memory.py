@@ -9,7 +9,6 @@ the machine or its container, and on some systems after the user has logged out 
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import os
 import shutil
 import stat
@@ -18,6 +17,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from hashstash.engine import WRITE_ID, Capability, Engine, FolderEngine, SectionTable, WriteId
+from hashstash.imports import is_installed
 from hashstash.locks import KeyLock
 from hashstash.paths import create_file, make_folder
 from hashstash.registry import ENGINES
@@ -236,6 +236,17 @@ class SharedMemoryEngine(FolderEngine):
                     if entry.name.split(".")[0] in (*_KINDS, _CURRENT):  # of generations whose end was cut short, too
                         _remove(entry.path)
         self.clear_sections()
+        self._remove_empty_folders()
+
+    def _remove_empty_folders(self) -> None:
+        """Remove the folder, and those above it that were made for it; whoever writes makes them anew."""
+        with contextlib.suppress(OSError):
+            os.rmdir(self.lock_folder())
+        folder, base = self._folder, private_base()
+        with contextlib.suppress(OSError):  # there is something in it
+            while folder.startswith(base + os.sep):
+                os.rmdir(folder)
+                folder = os.path.dirname(folder)
 
     def count(self) -> int:
         rows = self._current()
@@ -261,7 +272,7 @@ class SharedMemoryEngine(FolderEngine):
 
 def best_kind() -> str:
     """The engine that keeps shared rows, unless whoever came first has chosen the other one."""
-    return "lmdb" if importlib.util.find_spec("lmdb") else "pairtree"
+    return "lmdb" if is_installed("lmdb") else "pairtree"
 
 
 def _remove(path: str) -> None:

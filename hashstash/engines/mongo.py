@@ -27,6 +27,7 @@ from hashstash.engines._remote import (
     RemoteEngine,
     Server,
     host_of,
+    is_address,
     last_parts,
     whole_number,
 )
@@ -133,7 +134,7 @@ class MongoEngine(RemoteEngine):
         if url.user:
             ours["username"] = url.user
         client = _Client(url.bare(), **ours)
-        return Server(client, client.close)
+        return Server(client, client.close, survives_interrupts=False)
 
     @classmethod
     def stashes_below(cls, folder: str, options: Mapping[str, Any]) -> list[str]:
@@ -196,7 +197,7 @@ class MongoEngine(RemoteEngine):
                 return None
             file = document.get("f")
             if file is None:
-                return bytes(document["b"])
+                return _blob_in(document)
             if file == tried:
                 break
             try:
@@ -376,7 +377,7 @@ class MongoEngine(RemoteEngine):
             found = {}
             for document in self._rows_of(client).find({"_id": {"$in": names}}):
                 name = document["_id"]
-                blob = self._get(client, name, -1) if "f" in document else bytes(document["b"])
+                blob = self._get(client, name, -1) if "f" in document else _blob_in(document)
                 if blob is not None:
                     found[name] = blob
             return found
@@ -400,7 +401,7 @@ class MongoEngine(RemoteEngine):
             page = self._ask(ask)
             if not page:
                 return
-            yield page
+            yield [document for document in page if is_address(document["_id"].encode("utf-8", "surrogatepass"))]
             if len(page) < _LISTED:
                 return
             bounds = {"$gt": page[-1]["_id"], "$lt": prefix + _END}
@@ -416,9 +417,7 @@ class MongoEngine(RemoteEngine):
 
     def size_bytes(self) -> int:
         return sum(
-            len(document["_id"]) // 2 + int(document.get("n", 0))
-            for page in self._pages(fields=("n",))
-            for document in page
+            len(document["_id"]) // 2 + _size_in(document) for page in self._pages(fields=("n",)) for document in page
         )
 
     def expire(self, address: bytes, moment: int, expected: WriteId | None = None) -> None:
@@ -543,7 +542,7 @@ def _in_groups(page: list[dict[str, Any]]) -> Iterator[list[str]]:
     total = 0
     for document in page:
         group.append(document["_id"])
-        total += int(document.get("n", 0))
+        total += _size_in(document)
         if total >= _BATCH_BYTES or len(group) >= _BATCH:
             yield group
             group, total = [], 0
@@ -556,6 +555,18 @@ def _seconds_of(moment: Any) -> float:
         moment = dt.datetime.fromisoformat(moment)
     aware: dt.datetime = moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
     return aware.timestamp()
+
+
+def _blob_in(document: dict[str, Any]) -> bytes:
+    """The blob in a document; where anybody has put something else in its place, nothing at all, which is no entry."""
+    blob = document.get("b")
+    return bytes(blob) if isinstance(blob, bytes) else b""
+
+
+def _size_in(document: dict[str, Any]) -> int:
+    """How many bytes a document says that its blob has."""
+    size = document.get("n")
+    return size if isinstance(size, int) else 0
 
 
 PLUGIN = MongoEngine

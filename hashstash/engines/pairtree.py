@@ -8,20 +8,27 @@ ever being missing while it is replaced.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import time
 from typing import TYPE_CHECKING
 
-from hashstash.blobs import NO_ROOM
 from hashstash.engine import Capability, FolderEngine
-from hashstash.errors import StashFull
+from hashstash.engines._salvage import ASIDE
 from hashstash.paths import create_file, make_folder
+from hashstash.processes import is_gone, mark
+from hashstash.refusals import explain, locate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _ABANDONED = 3600.0
 _SETTLED = 2.0
+_LARGE = 64 << 20
+_HOLLOW = 200
+# A link would show any file of this user's as a row, and opening a pipe would wait for ever.
+_READ = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+_NOT_A_FILE = (errno.ELOOP, errno.ENXIO, errno.EISDIR, errno.ENODEV)
 
 
 class PairtreeEngine(FolderEngine):
@@ -43,31 +50,36 @@ class PairtreeEngine(FolderEngine):
     def get(self, address: bytes) -> bytes | None:
         name = address.hex()
         try:
-            descriptor = os.open(f"{self._prefix}{name[:2]}/{name}", os.O_RDONLY)
-        except FileNotFoundError:
-            return None
+            descriptor = os.open(f"{self._prefix}{name[:2]}/{name}", _READ)
+        except OSError as error:
+            return _no_row(error)
         try:
-            size = os.fstat(descriptor).st_size
+            status = os.fstat(descriptor)
+            size = status.st_size
+            if size > _LARGE and _is_hollow(status):
+                return b""
             blob = os.read(descriptor, size + 1)
             if len(blob) < size:
                 blob = _read_rest(descriptor, blob)
             return blob
+        except IsADirectoryError as error:
+            return _no_row(error)
+        except OSError as error:
+            locate(error, f"{self._prefix}{name[:2]}/{name}")
+            raise
         finally:
             os.close(descriptor)
 
     def put(self, address: bytes, blob: bytes) -> None:
         name = address.hex()
         folder = f"{self._prefix}{name[:2]}"
-        draft = os.path.join(self._drafts, f"{os.getpid()}.{os.urandom(8).hex()}")
+        draft = os.path.join(self._drafts, f"{mark()}.{os.urandom(8).hex()}")
         try:
             self._write(draft, blob)
             self._publish(draft, folder, f"{folder}/{name}")
         except OSError as error:
             _discard(draft)
-            if error.errno in NO_ROOM:
-                raise StashFull(
-                    error.errno, f"no room for {len(blob):,} bytes in {self._folder}; free some, or clear a stash"
-                ) from error
+            explain(error, draft, self._folder, len(blob))
             raise
         except BaseException:
             _discard(draft)
@@ -94,6 +106,9 @@ class PairtreeEngine(FolderEngine):
         except FileNotFoundError:
             make_folder(folder)
             os.replace(draft, path)
+        except IsADirectoryError:
+            self._set_aside(path)
+            os.replace(draft, path)
         if self._durable:
             _sync_folder(folder)
 
@@ -103,20 +118,35 @@ class PairtreeEngine(FolderEngine):
             os.unlink(f"{self._prefix}{name[:2]}/{name}")
         except FileNotFoundError:
             return False
+        except (IsADirectoryError, PermissionError):  # which of them it is depends on the system
+            path = f"{self._prefix}{name[:2]}/{name}"
+            if not os.path.isdir(path):
+                raise
+            self._set_aside(path)
         return True
+
+    def _set_aside(self, path: str) -> None:
+        """Move away what is no row, but a folder in the place of one."""
+        make_folder(os.path.join(self._folder, ASIDE))
+        os.rename(path, os.path.join(self._folder, ASIDE, f"{os.path.basename(path)}.{os.urandom(4).hex()}"))
 
     def has(self, address: bytes) -> bool:
         name = address.hex()
-        return os.path.exists(f"{self._prefix}{name[:2]}/{name}")
+        return os.path.lexists(f"{self._prefix}{name[:2]}/{name}")
 
     def peek(self, address: bytes, size: int) -> bytes | None:
         name = address.hex()
         try:
-            descriptor = os.open(f"{self._prefix}{name[:2]}/{name}", os.O_RDONLY)
-        except FileNotFoundError:
-            return None
+            descriptor = os.open(f"{self._prefix}{name[:2]}/{name}", _READ)
+        except OSError as error:
+            return _no_row(error)
         try:
             return os.read(descriptor, size)
+        except IsADirectoryError as error:
+            return _no_row(error)
+        except OSError as error:
+            locate(error, f"{self._prefix}{name[:2]}/{name}")
+            raise
         finally:
             os.close(descriptor)
 
@@ -175,12 +205,13 @@ class PairtreeEngine(FolderEngine):
             return []
 
     def _remove_abandoned(self) -> None:
-        """Remove drafts of writers that died: an hour is longer than any write."""
+        """Remove drafts of writers that died; on another machine, or before a restart, an hour is longer than any write."""
         try:
             with os.scandir(self._drafts) as drafts:
                 for entry in drafts:
                     with contextlib.suppress(FileNotFoundError):  # its writer has just published it
-                        if time.time() - entry.stat().st_mtime > _ABANDONED:
+                        age = time.time() - entry.stat(follow_symlinks=False).st_mtime
+                        if age > _ABANDONED or is_gone(entry.name.partition(".")[0]):
                             _discard(entry.path)
         except (FileNotFoundError, PermissionError):
             pass  # nothing was written here yet, or we may only read
@@ -191,6 +222,20 @@ def _names(folder: str) -> list[str]:
         return [name for name in os.listdir(folder) if _is_row(name)]
     except FileNotFoundError:
         return []
+
+
+def _no_row(error: OSError) -> bytes | None:
+    """What stands for a row that cannot be opened: ``None`` if there is none, nothing at all for what is not a file."""
+    if isinstance(error, FileNotFoundError):
+        return None
+    if error.errno in _NOT_A_FILE:
+        return b""  # which is no entry, and is said to be none
+    raise error
+
+
+def _is_hollow(status: os.stat_result) -> bool:
+    """Whether a file of many bytes has hardly any on the disk: a hole that takes memory only when it is read, as a bomb does."""
+    return getattr(status, "st_blocks", status.st_size) * 512 * _HOLLOW < status.st_size
 
 
 def _is_row(name: str) -> bool:
@@ -207,8 +252,8 @@ def _read_rest(descriptor: int, blob: bytes) -> bytes:
 def _discard(path: str) -> None:
     try:
         os.unlink(path)
-    except FileNotFoundError:
-        pass
+    except OSError:
+        pass  # it is gone, or is removed when the stash is opened later
 
 
 def _sync_folder(folder: str) -> None:

@@ -7,16 +7,20 @@ file open to other users, and in some versions print what went wrong; what is re
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 from base64 import b64decode, b64encode
 from typing import TYPE_CHECKING, Any
 
-from hashstash.engines._guard import GuardedEngine
+from hashstash.checksum import crc32
+from hashstash.engines._guard import Guard, GuardedEngine
+from hashstash.engines._salvage import NEXT_STEP
 from hashstash.errors import CorruptEntry, MissingDependency
 from hashstash.paths import create_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 try:
     from pickledb import PickleDB, orjson
@@ -24,6 +28,9 @@ except ImportError as error:
     raise MissingDependency(
         "the pickledb engine needs the package 'pickledb': pip install 'hashstash[pickledb]'"
     ) from error
+
+
+_PAIR = re.compile(rb'"([^"]{0,300})"\s*:\s*"([^"]*)"')
 
 
 class PickledbEngine(GuardedEngine):
@@ -55,11 +62,18 @@ class PickledbEngine(GuardedEngine):
             content = b""
         rows = orjson.loads(content) if content else {}
         if not isinstance(rows, dict):
-            raise CorruptEntry(f"{self._path} holds no JSON object; move it aside")
+            raise CorruptEntry(f"{self._path} holds no JSON object; {NEXT_STEP}")
         if handle is None:
             handle = _new_database()
         handle.db = rows
+        handle.seal, handle.is_suspect = _seal(content), False
         return handle
+
+    def _seal_of(self, handle: Any) -> int | None:
+        return int(handle.seal) ^ int(handle.is_suspect)  # what is lost stays lost until somebody repairs it
+
+    def _hold_against(self, handle: Any, guard: Guard) -> None:
+        handle.is_suspect = guard.seal not in (None, handle.seal)
 
     def _save(self, handle: Any) -> None:
         """Replace the file; whoever is killed on the way leaves the old one."""
@@ -70,7 +84,9 @@ class PickledbEngine(GuardedEngine):
             pass
         descriptor = create_file(draft)
         try:
-            view = memoryview(orjson.dumps(handle.db))
+            content = orjson.dumps(handle.db)
+            handle.seal = _seal(content)
+            view = memoryview(content)
             while view.nbytes:
                 view = view[os.write(descriptor, view) :]
             if self._durable:
@@ -84,11 +100,15 @@ class PickledbEngine(GuardedEngine):
 
     def _damage(self, error: Exception) -> Exception | None:
         if isinstance(error, orjson.JSONDecodeError):
-            return CorruptEntry(f"{self._path} is damaged ({error}); move it aside")
+            return CorruptEntry(f"{self._path} is damaged ({error}); {NEXT_STEP}")
         return None
 
     def _fetch(self, handle: Any, address: bytes) -> bytes | None:
         text = handle.db.get(address.hex())
+        if text is None and handle.is_suspect:
+            raise CorruptEntry(
+                f"{self._path} was changed since it was written, so that rows may be missing; {NEXT_STEP}"
+            )
         return None if text is None else _from_text(text)
 
     def _store(self, handle: Any, address: bytes, blob: bytes) -> None:
@@ -116,6 +136,7 @@ class PickledbEngine(GuardedEngine):
     def _remove_all(self, handle: Any) -> int:
         removed = len(handle.db)
         handle.db.clear()
+        handle.is_suspect = False
         return -removed
 
     def size_bytes(self) -> int:
@@ -125,11 +146,31 @@ class PickledbEngine(GuardedEngine):
             return 0
 
     def check(self) -> list[str]:
+        problems = super().check()
+        if not problems and self._read(lambda handle: handle.is_suspect):
+            problems.append(f"{self._path} was changed since it was written; {NEXT_STEP}")
+        return problems
+
+    def _files_of_rows(self) -> list[str]:
+        return [os.path.basename(self._path)] if os.path.lexists(self._path) else []
+
+    def _salvaged(self, place_of: Callable[[bytes], bytes | None]) -> Iterator[tuple[bytes | None, bytes]]:
         try:
-            self._read(self._count_rows)
-        except CorruptEntry as error:
-            return [str(error)]
-        return []
+            with open(self._path, "rb") as file:
+                content = file.read()
+        except (FileNotFoundError, IsADirectoryError):
+            return
+        for found in _PAIR.finditer(content):
+            try:
+                address = bytes.fromhex(found[1].decode("ascii", "replace"))
+            except ValueError:
+                address = None
+            with contextlib.suppress(ValueError):
+                yield address, b64decode(found[2], validate=True)
+
+
+def _seal(content: bytes) -> int:
+    return len(content) << 32 & 0xFFFFFFFFFFFFFFFF | crc32(content)
 
 
 def _new_database() -> Any:

@@ -9,6 +9,7 @@ on the server, each of them atomic. Whatever a stash writes begins with ``hashst
 from __future__ import annotations
 
 import hashlib
+import time
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -23,10 +24,18 @@ from hashstash.engines._remote import (
     RemoteEngine,
     Server,
     host_of,
+    is_address,
     last_parts,
     whole_number,
 )
-from hashstash.errors import MissingDependency, ReadOnlyStash, ServerUnavailable, StashFull, UnsupportedValue
+from hashstash.errors import (
+    CorruptEntry,
+    MissingDependency,
+    ReadOnlyStash,
+    ServerUnavailable,
+    StashFull,
+    UnsupportedValue,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -263,20 +272,24 @@ class RedisEngine(RemoteEngine):
 
     def _pages(self, prefix: str = "") -> Iterator[list[str]]:
         """The addresses in hexadecimal, in order and in batches; those whose rows have expired are left out."""
-        start, end = f"[{prefix}" if prefix else "-", f"({prefix}{_END}"
+        start, end = (f"[{prefix}" if prefix else "-").encode(), f"({prefix}{_END}"
         while True:
 
-            def ask(client: Any, start: str = start) -> Any:
+            def ask(client: Any, start: bytes = start) -> Any:
                 pipe = client.pipeline(transaction=False)
                 pipe.zrangebylex(self._index, start, end, 0, _LISTED)
                 pipe.exists(self._expiring)
                 return pipe.execute()
 
             found, some_expire = self._ask(ask)
-            names = [name.decode() for name in found]
-            if not names:
+            if not found:
                 return
-            start = "(" + names[-1]
+            if (
+                start[:1] == b"(" and found[-1] <= start[1:]
+            ):  # else a list that somebody has disordered would have no end
+                raise CorruptEntry(f"{self.location()}: the list of its rows is out of order; clear the stash")
+            start = b"(" + found[-1]
+            names = [name.decode() for name in found if is_address(name)]
             yield self._present(names) if some_expire else names
 
     def _present(self, names: list[str]) -> list[str]:
@@ -334,8 +347,8 @@ class RedisEngine(RemoteEngine):
     def expire(self, address: bytes, moment: int, expected: WriteId | None = None) -> None:
         name = address.hex()
         keys = [self._index, self._expiring, self._base + name]
-        milliseconds = -(-moment // 10**6)
-        values = (10, self._base, name, milliseconds, b"" if expected is None else expected)
+        milliseconds, now = -(-moment // 10**6), time.time_ns() // 10**6
+        values = (10, self._base, name, milliseconds, b"" if expected is None else expected, now)
         self._ask(lambda client: _EXPIRE.run(client, keys, *values), writing=True)
 
     # ---- the whole -------------------------------------------------------------------------------------------------

@@ -15,14 +15,17 @@ import sqlite3
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote
 
-from hashstash.blobs import NO_ROOM
-from hashstash.engines._dumb import DumbFile
-from hashstash.engines._guard import GuardedEngine
+from hashstash.engines._dumb import DumbFile, salvaged
+from hashstash.engines._guard import Guard, GuardedEngine
+from hashstash.engines._salvage import NEXT_STEP
+from hashstash.engines._sqlite_connections import refuse_programs
+from hashstash.engines._sqlite_pages import records_in
 from hashstash.errors import CorruptEntry, MissingDependency, StashFull
-from hashstash.paths import create_file
+from hashstash.paths import create_file, is_there
+from hashstash.refusals import no_room
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 _SLACK = 512 * 1024
 _FULL = ("disk is full", "No space left", "Disk quota")
@@ -136,6 +139,7 @@ class _SqliteFile(_Mapping):
         try:
             self._connection.execute("PRAGMA trusted_schema = OFF")
             self._connection.execute("PRAGMA secure_delete = OFF")
+            refuse_programs(self._connection, path)
             if write:
                 self._connection.execute("PRAGMA journal_mode = WAL")
                 self._connection.execute("PRAGMA synchronous = NORMAL")
@@ -236,7 +240,7 @@ class ShelveEngine(GuardedEngine):
         self._wanted = backend
 
     def _make_section(self, folder: str) -> ShelveEngine:
-        return ShelveEngine(folder, durable=self._durable, backend=self._wanted)
+        return ShelveEngine(folder, durable=self._durable, backend=self._existing() or self._wanted)
 
     def backend(self) -> str:
         """The module of ``dbm`` that the rows are kept with: the one that has made them, else the one for new ones."""
@@ -245,7 +249,7 @@ class ShelveEngine(GuardedEngine):
 
     def _existing(self) -> str | None:
         for name, (_, ending) in _BACKENDS.items():
-            if os.path.exists(f"{self._path(name)}{ending}"):
+            if is_there(f"{self._path(name)}{ending}"):
                 return name
         return None
 
@@ -262,7 +266,7 @@ class ShelveEngine(GuardedEngine):
     def _files(self, backend: str) -> list[str]:
         path = self._path(backend)
         names = (path, path + "-wal", path + ".dat", path + ".dir")
-        return [name for name in names if os.path.exists(name)]
+        return [name for name in names if is_there(name)]
 
     def _load(self, handle: Any, *, write: bool) -> Any:
         if handle is not None:
@@ -346,21 +350,47 @@ class ShelveEngine(GuardedEngine):
         if not self.is_read_only() and self._read(lambda _: True):
             self._write(lambda handle: handle.sync(), added=0)
 
-    def check(self) -> list[str]:
-        try:
-            self._read(len)
-        except CorruptEntry as error:
-            return [str(error)]
-        return []
+    def _seal_of(self, handle: Any) -> int | None:
+        return handle.seal() if isinstance(handle, DumbFile) else None
+
+    def _hold_against(self, handle: Any, guard: Guard) -> None:
+        if isinstance(handle, DumbFile) and guard.seal is not None and not handle.fits(guard.seal):
+            raise CorruptEntry(f"{self._path('dumb')}.dir was changed since it was written; {NEXT_STEP}")
+
+    def _files_of_rows(self) -> list[str]:
+        backend = self._existing() or self.backend()
+        path = self._path(backend)
+        endings = (".dat", ".dir") if backend == "dumb" else ("", "-wal", "-shm")
+        return [os.path.basename(path + ending) for ending in endings if os.path.lexists(path + ending)]
+
+    def _salvaged(self, place_of: Callable[[bytes], bytes | None]) -> Iterator[tuple[bytes | None, bytes]]:
+        backend = self._existing() or self.backend()
+        path = self._path(backend)
+        if backend == "dumb":
+            yield from salvaged(path, place_of)
+        elif backend == "sqlite3":
+            for record in records_in(path, "Dict"):
+                if len(record) == 2 and type(record[1]) is bytes:
+                    yield record[0] if type(record[0]) is bytes else None, record[1]
+        else:
+            with contextlib.suppress(*_of_gnu()):
+                rows = _GnuFile(path, write=False)
+                for address in rows.addresses():
+                    with contextlib.suppress(*_of_gnu()):
+                        yield address, rows.get(address) or b""
 
     def _damage(self, error: Exception) -> Exception | None:
-        if isinstance(error, OSError) and error.errno in NO_ROOM:
+        if isinstance(error, StashFull):
             return None
         if isinstance(error, sqlite3.Error) or type(error).__module__ in ("_gdbm", "dbm.sqlite3"):
             if any(text in str(error) for text in _FULL):
-                return StashFull(28, f"no room to write to {self._folder}; free some, or clear a stash")
-            return CorruptEntry(f"{self._path(self.backend())} is damaged ({error}); move it aside")
+                return no_room(None, self._folder)
+            return CorruptEntry(f"{self._path(self.backend())} is damaged ({error}); {NEXT_STEP}")
         return None
+
+
+def _of_gnu() -> tuple[type[Exception], ...]:
+    return (importlib.import_module("dbm.gnu").error, OSError)
 
 
 def _is_there(backend: str) -> bool:

@@ -20,18 +20,23 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from hashstash.engine import WRITE_ID, Capability, FolderEngine, WriteId
+from hashstash.engines._salvage import NEXT_STEP, gathered, replace_files
 from hashstash.engines._sqlite_connections import (
     NAP,
     Connection,
     close_group,
     connect,
     is_mine,
+    is_open_here,
+    note_open,
     open_among,
     transaction,
     uri,
 )
+from hashstash.engines._sqlite_pages import check_header, records_in
 from hashstash.errors import CorruptEntry, StashFull, StashLocked
 from hashstash.paths import create_file, is_shared_mount, is_there, make_folder
+from hashstash.refusals import naming, no_room, why_not
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -41,6 +46,7 @@ Result = TypeVar("Result")
 PATIENCE = 30.0
 """Seconds to wait for another writer."""
 _FILE = "rows.sqlite"
+_FILES = (_FILE, f"{_FILE}-wal", f"{_FILE}-shm", f"{_FILE}-journal")
 _RESERVE = "reserve"
 _RESERVE_SIZE = 256 * 1024
 _RESERVE_STEP = 32 * 1024
@@ -64,8 +70,10 @@ _PUT_IF_ABSENT = "INSERT INTO rows (address, blob) VALUES (?, ?) ON CONFLICT (ad
 _SWAP = f"UPDATE rows SET blob = ?1 WHERE address = ?2 AND coalesce(substr(blob, {WRITE_ID.start + 1}, 8), x'') = ?3"  # noqa: S608
 
 _BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL})
-_NO_ROOM = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE})
-_DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT})
+_UNCLEAR = frozenset({sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN})
+_STUCK = _UNCLEAR | {sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_READONLY}
+# Our own statements are always right: if SQLite finds something wrong with one, the tables are not what they should be.
+_DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT, sqlite3.SQLITE_ERROR})
 
 
 class SqliteEngine(FolderEngine):
@@ -103,23 +111,39 @@ class SqliteEngine(FolderEngine):
         connection: Connection | None = getattr(self._local, "connection", None)
         if connection is not None and not connection.is_closed:
             return connection
-        if not write and not is_there(self._file):
+        if not write and self._is_empty():
             return None
-        connection = self._local.connection = open_among(self._connections, self._open)
+        with naming(self._file):
+            connection = self._local.connection = open_among(self._connections, self._open)
         return connection
+
+    def _is_empty(self) -> bool:
+        """Whether nothing was ever written: the file is made before there is room for anything in it, and the reserve last."""
+        try:
+            return os.stat(self._file).st_size == 0 and not os.path.exists(os.path.join(self._folder, _RESERVE))
+        except (FileNotFoundError, NotADirectoryError):
+            return True
 
     def _open(self) -> Connection:
         read_only = os.path.isdir(self._folder) and not os.access(self._folder, os.W_OK)
+        check_header(self._file, os.path.join(self._folder, _RESERVE))
         if read_only:
             return self._open_read_only()
         self._make_files()
-        raw = connect(self._file)
-        try:
-            self._prepare(raw)
-        except BaseException:
-            raw.close()
-            raise
-        return Connection(raw, read_only=False)
+        while True:
+            raw = connect(self._file)
+            try:
+                self._prepare(raw)
+                _make_reserve(os.path.join(self._folder, _RESERVE))  # last: it says that there are tables
+                return Connection(raw, read_only=False)
+            except sqlite3.Error as error:
+                raw.close()
+                # Even reading needs room, for the index of the log: what was put by for deleting is enough for that.
+                if not (isinstance(self._explained(error), StashFull) and self._shrink_reserve(_RESERVE_SIZE // 2)):
+                    raise
+            except BaseException:
+                raw.close()
+                raise
 
     def _open_read_only(self) -> Connection:
         if not is_there(self._file):
@@ -128,6 +152,7 @@ class SqliteEngine(FolderEngine):
         has_log = bool(stamp[-1])
         # Without a log there is no writer now, and the file can be read without locks and an index, which cannot be made here.
         raw = connect(uri(self._file, "mode=ro" if has_log else "immutable=1"), uri=True)
+        note_open(raw, self._file)
         try:
             self._check_schema(raw)
         except sqlite3.OperationalError as error:
@@ -158,7 +183,8 @@ class SqliteEngine(FolderEngine):
             make_folder(self._folder)
             with contextlib.suppress(FileExistsError):
                 os.close(create_file(self._file))  # the library gives its other files the rights that this one has
-        _make_reserve(os.path.join(self._folder, _RESERVE))
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(os.path.join(self._folder, _RESERVE))  # of a file that is gone
 
     def _prepare(self, raw: sqlite3.Connection) -> None:
         # What is shared by machines has no shared memory, which the index of a write-ahead log would need.
@@ -186,9 +212,15 @@ class SqliteEngine(FolderEngine):
 
     # ---- operations ----------------------------------------------------------------------------------------------
 
-    def _run(self, operation: Callable[[sqlite3.Connection], Result], *, write: bool) -> Result | None:
-        """What *operation*, which may be repeated, gives on this thread's connection; ``None`` if there is no database."""
+    def _run(
+        self, operation: Callable[[sqlite3.Connection], Result], *, write: bool, needed: int | None = None
+    ) -> Result | None:
+        """What *operation*, which may be repeated, gives on this thread's connection; ``None`` if there is no database.
+
+        *needed*: how many bytes it is to store, for the error where there is no room.
+        """
         deadline = time.monotonic() + self._timeout
+        is_second_try = False
         while True:
             connection = None
             try:
@@ -207,26 +239,39 @@ class SqliteEngine(FolderEngine):
             except sqlite3.ProgrammingError:
                 if connection is None or not connection.is_closed:
                     raise
+            except UnicodeDecodeError as error:  # in what the library says of a text that it cannot read
+                raise self._is_damaged(error) from error
             except sqlite3.Error as error:
+                if _code(error) & 0xFF in _DAMAGE and not is_second_try:
+                    # The library also says so when the system could not read: what is damaged is so when it is opened anew.
+                    is_second_try = True
+                    if connection is not None:
+                        connection.close()
+                    continue
+                if _code(error) & 0xFF in _STUCK and connection is not None:
+                    connection.close()  # the library does not recover from all of them with the files that it has open
                 if _code(error) & 0xFF not in _BUSY or time.monotonic() > deadline:
-                    raise self._explained(error) from error
+                    raise self._explained(error, needed) from error
                 time.sleep(NAP / 10)  # where the library does not wait by itself, as when the journal is chosen
 
-    def _explained(self, error: sqlite3.Error) -> Exception:
+    def _explained(self, error: sqlite3.Error, needed: int | None = None) -> Exception:
         code = _code(error)
-        if code in _NO_ROOM:
-            return StashFull(28, f"no room to write to {self._folder}; free some, or clear a stash")
-        if code & 0xFF in _DAMAGE:
-            return CorruptEntry(
-                f"{self._file} is damaged ({error}); move it aside, or salvage it with sqlite3's .recover"
-            )
+        if code == sqlite3.SQLITE_FULL:
+            return no_room(None, self._folder, needed)
+        if code & 0xFF in _DAMAGE or (not code and "decode" in str(error)):
+            return self._is_damaged(error)
         if code & 0xFF in _BUSY:
             return StashLocked(
                 f"{self._file} has been locked by another process for {self._timeout:g} seconds; end that one, or try again"
             )
         if code & 0xFF == sqlite3.SQLITE_READONLY:
             return PermissionError(13, f"the database of this stash cannot be written ({error})", self._file)
-        return _os_error(self._file) or OSError(5, f"SQLite says: {error}", self._file)
+        if code & 0xFF in _UNCLEAR:
+            return _os_error(self._file) or why_not(self._folder, f"SQLite says: {error}", needed)
+        return OSError(5, f"SQLite says: {error}", self._file)
+
+    def _is_damaged(self, error: Exception) -> CorruptEntry:
+        return CorruptEntry(f"{self._file} is damaged ({error}); {NEXT_STEP}")
 
     def _free(self, operation: Callable[[sqlite3.Connection], Result], *, keep: int) -> Result | None:
         """Run what makes room, which itself needs a little: of what was put by for this, all but *keep* bytes is given up."""
@@ -238,12 +283,15 @@ class SqliteEngine(FolderEngine):
                     raise
 
     def _give_up_reserve(self, keep: int) -> bool:
+        # Else a checkpoint, which needs room for all that is in the log, would take what is given up here.
+        self._run(lambda raw: raw.execute("PRAGMA wal_autocheckpoint = 0"), write=True)
+        return self._shrink_reserve(keep)
+
+    def _shrink_reserve(self, keep: int) -> bool:
         path = os.path.join(self._folder, _RESERVE)
         with contextlib.suppress(FileNotFoundError):
             size = os.path.getsize(path)
             if size > keep:
-                # Else a checkpoint, which needs room for all that is in the log, would take what is given up here.
-                self._run(lambda raw: raw.execute("PRAGMA wal_autocheckpoint = 0"), write=True)
                 os.truncate(path, max(keep, size - _RESERVE_STEP))
                 return True
         return False
@@ -258,9 +306,9 @@ class SqliteEngine(FolderEngine):
             connection = self._local.connection
             with connection.lock:
                 row = connection.execute(_GET, (address,)).fetchone()
-        except (AttributeError, sqlite3.Error):
+        except (AttributeError, sqlite3.Error, UnicodeDecodeError):
             row = self._run(lambda raw: raw.execute(_GET, (address,)).fetchone(), write=False)
-        return None if row is None else row[0]
+        return None if row is None else row[0] if type(row[0]) is bytes else _as_bytes(row[0])
 
     def put(self, address: bytes, blob: bytes) -> None:
         try:
@@ -269,9 +317,9 @@ class SqliteEngine(FolderEngine):
                 if not connection.raw.in_transaction:
                     connection.execute(_PUT, (address, blob))
                     return
-        except (AttributeError, sqlite3.Error):
+        except (AttributeError, sqlite3.Error, UnicodeDecodeError):
             pass  # not open yet, busy, or the long way says what is wrong
-        self._run(lambda raw: raw.execute(_PUT, (address, blob)), write=True)
+        self._run(lambda raw: raw.execute(_PUT, (address, blob)), write=True, needed=len(blob))
 
     def put_many(self, rows: Iterable[tuple[bytes, bytes]]) -> None:
         batch: dict[bytes, bytes] = {}
@@ -287,7 +335,8 @@ class SqliteEngine(FolderEngine):
 
     def _put_batch(self, batch: dict[bytes, bytes]) -> None:
         rows = sorted(batch.items())
-        self._run(lambda raw: transaction(raw, lambda raw: raw.executemany(_PUT, rows)), write=True)
+        needed = sum(len(blob) for _, blob in rows)
+        self._run(lambda raw: transaction(raw, lambda raw: raw.executemany(_PUT, rows)), write=True, needed=needed)
 
     def delete(self, address: bytes) -> bool:
         if not self.has(address):
@@ -302,7 +351,7 @@ class SqliteEngine(FolderEngine):
     def peek(self, address: bytes, size: int) -> bytes | None:
         query = "SELECT substr(blob, 1, ?) FROM rows WHERE address = ?"
         row = self._run(lambda raw: raw.execute(query, (size, address)).fetchone(), write=False)
-        return None if row is None else row[0] or b""  # a part of nothing is NULL
+        return None if row is None else _as_bytes(row[0])  # a part of nothing is NULL
 
     def get_many(self, addresses: Iterable[bytes]) -> Iterator[bytes | None]:
         wanted = list(addresses)
@@ -319,6 +368,8 @@ class SqliteEngine(FolderEngine):
         while True:
             batch = self._run(lambda raw: raw.execute(query, (start, _BATCH)).fetchall(), write=False)  # noqa: B023
             for (address,) in batch or ():
+                if type(address) is not bytes or address < start:
+                    raise CorruptEntry(f"{self._file} is damaged: its addresses are out of order; {NEXT_STEP}")
                 if not address.startswith(prefix):
                     return
                 yield address
@@ -331,8 +382,11 @@ class SqliteEngine(FolderEngine):
         newest = self._run(lambda raw: raw.execute("SELECT max(number) FROM rows").fetchone(), write=False)
         last, end = 0, (newest or (0,))[0] or 0
         while batch := self._run(partial(_rows_between, after=last, end=end), write=False):
+            if batch[-1][0] <= last:
+                raise CorruptEntry(f"{self._file} is damaged: its rows are out of order; {NEXT_STEP}")
             for _, address, blob in batch:
-                yield address, blob
+                if type(address) is bytes:
+                    yield address, blob
             last = batch[-1][0]
 
     def swap(self, address: bytes, expected: WriteId | None, blob: bytes) -> bool:
@@ -341,7 +395,7 @@ class SqliteEngine(FolderEngine):
                 return raw.execute(_PUT_IF_ABSENT, (address, blob)).rowcount
             return raw.execute(_SWAP, (blob, address, expected)).rowcount
 
-        return bool(self._run(swap, write=True))
+        return bool(self._run(swap, write=True, needed=len(blob)))
 
     def clear(self) -> None:
         if is_there(self._file):
@@ -377,6 +431,20 @@ class SqliteEngine(FolderEngine):
         except CorruptEntry as error:
             return [str(error)]
 
+    def rebuild(self, place_of: Callable[[bytes], bytes | None]) -> bool:
+        if not is_there(self._file):
+            return False
+        with contextlib.suppress(CorruptEntry, StashLocked):  # what the log holds, where SQLite can still tell
+            self._run(_checkpoint, write=True)
+        close_group(self._connections)
+        found = (
+            (record[1], record[2])
+            for record in records_in(self._file, "rows")
+            if len(record) == 3 and type(record[1]) is type(record[2]) is bytes
+        )
+        replace_files(self._folder, _FILES, gathered(found, place_of), self._make_section)
+        return True
+
     def sync(self) -> None:
         if is_there(self._file):
             self._run(lambda raw: raw.execute("PRAGMA wal_checkpoint(FULL)").fetchall(), write=False)
@@ -402,6 +470,8 @@ def _make_reserve(path: str) -> None:
 
 def _os_error(path: str) -> OSError | None:
     """What the system says against opening *path*: the library tells only that it could not."""
+    if is_open_here(path):
+        return None
     try:
         os.close(os.open(path, os.O_RDONLY))
     except OSError as error:
@@ -411,6 +481,13 @@ def _os_error(path: str) -> OSError | None:
 
 def _code(error: sqlite3.Error) -> int:
     return getattr(error, "sqlite_errorcode", None) or 0
+
+
+def _as_bytes(stored: Any) -> bytes:
+    """A stored value as bytes. What is no blob was not written by us, and is left to whoever looks into rows to refuse."""
+    if type(stored) is bytes:
+        return stored
+    return b"" if stored is None else str(stored).encode("utf-8", "surrogatepass")
 
 
 def _create(raw: sqlite3.Connection) -> None:
@@ -428,8 +505,8 @@ def _get_batch(raw: sqlite3.Connection, *, addresses: list[bytes]) -> list[bytes
         size = 0
         for address in addresses[:_BATCH]:
             row = raw.execute(_GET, (address,)).fetchone()
-            found.append(None if row is None else row[0])
-            size += 0 if row is None else len(row[0])
+            found.append(None if row is None else _as_bytes(row[0]))
+            size += len(found[-1] or b"")
             if size > _BATCH_BYTES:
                 return
 
@@ -444,9 +521,9 @@ def _rows_between(raw: sqlite3.Connection, *, after: int, end: int) -> list[tupl
     batch: list[tuple[int, bytes, bytes]] = []
     size = 0
     try:
-        for row in cursor:
-            batch.append(row)
-            size += len(row[2])
+        for number, address, blob in cursor:
+            batch.append((number, address, _as_bytes(blob)))
+            size += len(batch[-1][2])
             if size > _BATCH_BYTES:
                 break
     finally:

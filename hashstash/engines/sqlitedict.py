@@ -94,6 +94,11 @@ class SqlitedictEngine(SqliteFileEngine):
             return None
         return address if address.hex() == key else None
 
+    def _row_in(self, record: list[Any]) -> tuple[bytes | None, bytes] | None:
+        if len(record) != 2 or type(record[1]) is not bytes:
+            return None
+        return self._to_address(record[0]), record[1]
+
     def get(self, address: bytes) -> bytes | None:
         try:
             return self._read(lambda rows: rows[address.hex()])

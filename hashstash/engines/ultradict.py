@@ -15,12 +15,15 @@ from contextlib import suppress
 from hashlib import blake2b
 from multiprocessing import resource_tracker
 from multiprocessing.shared_memory import SharedMemory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hashstash.engine import Capability
 from hashstash.engines._guard import GuardedEngine
 from hashstash.errors import CorruptEntry, MissingDependency, StashFull
 from hashstash.paths import create_file
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _tracking = resource_tracker.register, resource_tracker.unregister, dict(resource_tracker._CLEANUP_FUNCS)  # type: ignore[attr-defined]  # noqa: SLF001
 try:
@@ -145,9 +148,14 @@ class UltradictEngine(GuardedEngine):
     capabilities = GuardedEngine.capabilities & ~Capability.LOCAL_FILES
     settings = ()
 
+    _may_vanish = True
+
     def __init__(self, folder: str) -> None:
         super().__init__(folder)
         self._path = os.path.join(folder, "rows.memory")
+
+    def rebuild(self, place_of: Callable[[bytes], bytes | None]) -> bool:
+        return False  # there are no files of rows
 
     def _make_section(self, folder: str) -> UltradictEngine:
         return UltradictEngine(folder)

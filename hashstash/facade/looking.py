@@ -50,10 +50,9 @@ class Looking(Part):
 
     def get_all(self, key: Any, default: Any = None, *, with_metadata: bool = False) -> list[Any] | Any:
         """All versions of *key*, oldest first, or *default*; with metadata as dicts of version, time and value."""
-        entries = list(self.store.versions_of(key))
+        entries, values = history.values_of(self.store, key)
         if not entries:
             return [] if default is None else default
-        values = [self.store.value_of(entry, key) for entry in entries]
         if not with_metadata:
             return values
         return [

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import struct
+import sys
 from typing import TYPE_CHECKING, Any, Protocol
 
 from hashstash.errors import MissingDependency, UnknownPlugin
+from hashstash.imports import installed_only, is_installed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +32,7 @@ class BufferHasher(Protocol):
 
 def default_buffer_hash() -> str:
     """The fastest hash that this environment has."""
-    return "xxh3_128" if importlib.util.find_spec("xxhash") else "sha256"
+    return "xxh3_128" if is_installed("xxhash") else "sha256"
 
 
 def buffer_hasher(name: str) -> Callable[[], BufferHasher]:
@@ -39,14 +40,19 @@ def buffer_hasher(name: str) -> Callable[[], BufferHasher]:
     if name == "sha256":
         return hashlib.sha256
     if name == "xxh3_128":
-        try:
-            import xxhash
-        except ImportError as error:
-            message = "buffers were hashed with xxh3_128, which needs the package 'xxhash': pip install xxhash"
-            raise MissingDependency(message) from error
-        hasher: Callable[[], BufferHasher] = xxhash.xxh3_128
+        hasher: Callable[[], BufferHasher] = (sys.modules.get("xxhash") or _import_xxhash()).xxh3_128
         return hasher
     raise UnknownPlugin(f"no buffer hash named {name!r}; known: {', '.join(BUFFER_HASHES)}")
+
+
+def _import_xxhash() -> Any:
+    try:
+        with installed_only():
+            import xxhash
+    except ImportError as error:
+        message = "buffers were hashed with xxh3_128, which needs the package 'xxhash': pip install xxhash"
+        raise MissingDependency(message) from error
+    return xxhash
 
 
 def checked(make_hasher: Callable[[], BufferHasher], check: Callable[[], None]) -> Callable[[], BufferHasher]:

@@ -71,7 +71,8 @@ def global_names(function: types.FunctionType) -> list[str]:
     """The global names that *function* reads, sorted; names inside strings only if they stand for something."""
     reads = code_reads(function.__code__)
     namespace = function.__globals__
-    return sorted(reads.names | {token for token in reads.tokens if token in namespace})
+    evaluated = [token for token in reads.tokens if token in namespace]
+    return sorted({*reads.names, *evaluated}) if evaluated else list(reads.names)
 
 
 def walk_function(walker: Walker, function: types.FunctionType) -> None:
@@ -85,9 +86,11 @@ def walk_function(walker: Walker, function: types.FunctionType) -> None:
     attributes = own_attributes(function)
     walker.mark("function", len(function.__defaults__ or ()), len(function.__kwdefaults__ or ()), len(attributes))
     walker.raw(code_digest(function.__code__, function.__globals__))
-    _walk_own_bindings(walker, function)
-    _walk_globals(walker, function)
+    if attributes or function.__defaults__ or function.__kwdefaults__ or function.__closure__:
+        _walk_own_bindings(walker, function)
     reads = code_reads(function.__code__)
+    if reads.names or reads.tokens:
+        _walk_globals(walker, function)
     for statement in sorted(reads.imports, key=repr):
         modules.walk_import(walker, statement, function.__globals__)
     for name in sorted(reads.environment):

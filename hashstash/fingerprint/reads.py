@@ -44,11 +44,8 @@ class CodeReads:
     """Words in strings beside a look at the environment: names of its variables, perhaps."""
     is_dynamic: bool
     """Whether it calls ``eval``, ``globals`` and the like, and may read any global."""
-
-    @property
-    def names(self) -> frozenset[str]:
-        """The global names that are loaded."""
-        return frozenset(chain[0] for chain in self.chains)
+    names: tuple[str, ...]
+    """The global names that are loaded, sorted."""
 
 
 _known = PerCode[CodeReads]()
@@ -70,6 +67,7 @@ def _read(code: CodeType) -> CodeReads:
         environment=frozenset(_variables(code)).union(*(inner.environment for inner in nested)),
         tokens=frozenset(_tokens(code, is_dynamic)).union(*(inner.tokens for inner in nested)),
         is_dynamic=is_dynamic,
+        names=tuple(sorted({chain[0] for chain in chains})),
     )
 
 

@@ -26,6 +26,8 @@ _EVALUATED_AT_DEFINITION: Final = frozenset({"decorator_list", "defaults", "kw_d
 _FUTURE_FLAGS: Final = sum(getattr(__future__, name).compiler_flag for name in __future__.all_feature_names)
 _FUNCTION_NODES: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 _INDEXES_KEPT: Final = 256
+_PACK_LENGTH: Final = struct.Struct("<cI").pack
+_PACK_COUNT: Final = struct.Struct("<I").pack
 
 Result = TypeVar("Result")
 
@@ -42,40 +44,58 @@ def _canonical(root: ast.AST, left_out: frozenset[str]) -> bytes:
     """Walk with a stack, since a long sum nests as deep as it is long; *left_out* are fields of the root."""
     out = bytearray()
     stack: list[Any] = [root]
+    arguments = getattr(root, "args", None)
     while stack:
         item = stack.pop()
-        if isinstance(item, ast.AST):
-            fields = _fields(item, left_out if item is root or item is getattr(root, "args", None) else frozenset())
-            out += _text(b"<", type(item).__name__) + struct.pack("<I", len(fields))
-            for name, value in reversed(fields):
-                stack.extend((value, _FieldName(name)))
-        elif type(item) is _FieldName:
-            out += _text(b".", item)
-        elif type(item) is list:
-            out += struct.pack("<cI", b"[", len(item))
-            stack.extend(reversed(item))
+        kind = type(item)
+        if kind is bytes:  # written already
+            out += item
+        elif kind is list:
+            out += _PACK_LENGTH(b"[", len(item))
+            stack.extend([part if isinstance(part, ast.AST) else _part(part) for part in reversed(item)])
         else:
-            out += _constant(item)
+            is_root = left_out and (item is root or item is arguments)
+            fields = _fields(item, left_out) if is_root else _fields(item)
+            out += _heads[kind] + _PACK_COUNT(len(fields))
+            for name, value in reversed(fields):
+                stack.append(value if isinstance(value, (ast.AST, list)) else _constant(value))
+                stack.append(name)
     return bytes(out)
 
 
-class _FieldName(str):
-    """The name of a field on the stack, where a plain str is a value."""
+def _part(value: Any) -> Any:
+    """A part of a list in a tree: a list as it is, or anything plain as it is written."""
+    return value if type(value) is list else _constant(value)
 
-    __slots__ = ()
+
+class _Heads(dict[type, bytes]):
+    """By kind of node, how its name is written."""
+
+    def __missing__(self, kind: type) -> bytes:
+        self[kind] = head = _text(b"<", kind.__name__)
+        return head
 
 
-def _fields(node: ast.AST, left_out: frozenset[str]) -> list[tuple[str, Any]]:
+class _FieldNames(dict[type, tuple[tuple[str, bytes], ...]]):
+    """By kind of node, the fields that may count, each with its name as it is written."""
+
+    def __missing__(self, kind: type) -> tuple[tuple[str, bytes], ...]:
+        names: tuple[str, ...] = getattr(kind, "_fields", ())
+        self[kind] = found = tuple((name, _text(b".", name)) for name in names if name not in _IGNORED_FIELDS)
+        return found
+
+
+_heads: Final = _Heads()
+_field_names: Final = _FieldNames()
+
+
+def _fields(node: ast.AST, left_out: frozenset[str] = frozenset()) -> list[tuple[bytes, Any]]:
     if isinstance(node, (ast.Constant, ast.MatchSingleton)):
-        return [("value", node.value)]
+        return [(_VALUE, node.value)]
     if isinstance(node, ast.JoinedStr):
-        return [("values", _joined(node.values))]
-    found = ((name, getattr(node, name, None)) for name in node._fields)
-    return [
-        (name, value)
-        for name, value in found
-        if value is not None and value != [] and name not in _IGNORED_FIELDS and name not in left_out
-    ]
+        return [(_VALUES, _joined(node.values))]
+    found = [(name, written, getattr(node, name, None)) for name, written in _field_names[type(node)]]
+    return [(written, value) for name, written, value in found if value not in (None, []) and name not in left_out]
 
 
 def _joined(values: list[ast.expr]) -> list[ast.expr]:
@@ -91,7 +111,11 @@ def _joined(values: list[ast.expr]) -> list[ast.expr]:
 
 def _text(tag: bytes, text: str) -> bytes:
     data = text.encode("utf-8", "surrogatepass")
-    return struct.pack("<cI", tag, len(data)) + data
+    return _PACK_LENGTH(tag, len(data)) + data
+
+
+_VALUE: Final = _text(b".", "value")
+_VALUES: Final = _text(b".", "values")
 
 
 def _constant(value: Any) -> bytes:

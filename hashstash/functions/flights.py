@@ -15,6 +15,7 @@ from hashstash.errors import StashError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
+    from contextlib import AbstractContextManager
 
     from hashstash.engine import Engine
 
@@ -23,20 +24,32 @@ logger = logging.getLogger(__name__)
 _FIRST_PAUSE = 0.001
 _LONGEST_PAUSE = 0.05
 
+_NO_LOCK = (StashError, OSError)
+"""A stash that is read-only or full, no server, too many open files in a deep recursion."""
+
 _Place = tuple[int, str, bytes]
 _running: dict[_Place, asyncio.Future[None]] = {}
 """What tasks are computing, by event loop, storage and address: the tasks of a loop share a thread, and thus its locks."""
 _own: ContextVar[frozenset[_Place]] = ContextVar("hashstash_own_computations", default=frozenset())
 
 
-@contextmanager
-def alone(engine: Engine, address: bytes) -> Iterator[None]:
+def alone(engine: Engine, address: bytes) -> AbstractContextManager[object]:
     """Hold the lock of this result; where none can be had, computing twice is better than not at all."""
+    lock = engine.lock(address.hex())
+    if not hasattr(lock, "may_fail"):
+        return _if_it_can_be_had(lock)
+    lock.may_fail = _NO_LOCK  # itself, and nothing around it: the lock is given back wherever an interrupt comes
+    return lock
+
+
+@contextmanager
+def _if_it_can_be_had(lock: AbstractContextManager[object]) -> Iterator[None]:
+    """*lock*, of an engine that has locks of its own kind."""
     with ExitStack() as stack:
         try:
-            stack.enter_context(engine.lock(address.hex()))
-        except (StashError, OSError) as error:  # read-only, full, no server, too many open files in a deep recursion
-            logger.debug("no lock for %s: %s", address.hex(), error)
+            stack.enter_context(lock)
+        except _NO_LOCK as error:
+            logger.debug("no lock: %s", error)
         yield
 
 
@@ -60,12 +73,16 @@ async def alone_among_tasks(engine: Engine, address: bytes) -> AsyncIterator[Non
         lock = await _acquired(engine, address)
         yield
     finally:
-        _own.reset(token)
-        if lock is not None:
-            lock.release()
-        del _running[place]
-        if not done.done():
-            done.set_result(None)
+        try:
+            if lock is not None:
+                lock.release()
+        finally:  # an interrupt may have come in between
+            if lock is not None:
+                lock.release()
+            _own.reset(token)
+            del _running[place]
+            if not done.done():
+                done.set_result(None)
 
 
 async def _acquired(engine: Engine, address: bytes) -> Any:
@@ -76,7 +93,7 @@ async def _acquired(engine: Engine, address: bytes) -> Any:
         while not lock.acquire(0):
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
-    except (StashError, OSError) as error:
+    except _NO_LOCK as error:
         logger.debug("no lock for %s: %s", address.hex(), error)
         return None
     return lock

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import functools
 import inspect
+import warnings
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
-from hashstash.functions.kinds import is_async, memo_in, refuse_generators
+from hashstash.functions.kinds import is_async, memo_in, name_of, refuse_generators
 from hashstash.functions.memo import CacheInfo, Memo
 from hashstash.functions.options import DEFAULTS, MemoOptions, with_options
 
@@ -27,6 +28,8 @@ _NAMED_AFTER = (FunctionType, functools.partial)
 _memos: dict[tuple[Any, ...], tuple[Callable[..., Any], Memo]] = {}
 """By the function's identity: two callables that say they are equal need not compute the same."""
 _places: dict[int, tuple[Config, str]] = {}
+_without_memory: set[str] = set()
+"""The functions of which it was said that they are computed each time."""
 
 
 def memo_of(function: Callable[..., Any], parent: HashStash, options: MemoOptions) -> Memo:
@@ -81,9 +84,19 @@ def memo_for(
 def memoized(
     function: Callable[..., Any], parent: HashStash, changes: Mapping[str, Any] | None = None
 ) -> Callable[..., Any]:
-    """*function* as ``stash.run`` calls it; the plain function gets the attribute ``stash`` and is otherwise left alone."""
+    """*function* as ``stash.run`` calls it; the plain function gets the attribute ``stash`` and is otherwise left alone.
+
+    Where the place of its results cannot be opened, the function itself, with a warning: no computation is refused for that.
+    """
     refuse_generators(function)
-    memo, bound = memo_for(function, parent, changes)
+    try:
+        memo, bound = memo_for(function, parent, changes)
+    except OSError as error:
+        name = name_of(function)
+        if name not in _without_memory:
+            _without_memory.add(name)
+            warnings.warn(f"{name} returns its results, which cannot be stored: {error}", RuntimeWarning, stacklevel=4)
+        return function
     target = function.__func__ if inspect.ismethod(function) else function
     if type(target) in _NAMED_AFTER and memo_in(target) is None:
         target.stash = memo.stash  # type: ignore[attr-defined]

@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 from hashstash.magics import completion, tracebacks
+from hashstash.magics.run_hook import RunHook
 from hashstash.magics.stash_cell import RUN_ASYNC, StashMagics
 from hashstash.magics.stash_map_line import silence
 
@@ -24,7 +25,9 @@ def load(shell: Any) -> None:
     shell.input_transformers_post.append(silence)
     completion.hook(shell, completer)
     setattr(shell, RUN_ASYNC, magics.run_async)
-    setattr(shell, _PART, (magics, completer, transform, tracebacks.hook(shell)))
+    running = RunHook(shell)
+    running.choosers += [magics.typed_cells, magics.auto]
+    setattr(shell, _PART, (magics, completer, transform, running, tracebacks.hook(shell)))
 
 
 def unload(shell: Any) -> None:
@@ -32,8 +35,9 @@ def unload(shell: Any) -> None:
     loaded = getattr(shell, _PART, None)
     if loaded is None:
         return
-    magics, completer, transform, unhook = loaded
+    magics, completer, transform, running, unhook = loaded
     unhook()
+    running.remove()
     magics.auto.turn_off()
     for kind, name in (("cell", "stash"), ("line", "stash"), ("line", "stash_map")):
         shell.magics_manager.magics[kind].pop(name, None)

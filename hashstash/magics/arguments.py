@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
+import functools
 import re
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -81,6 +83,11 @@ def wants_help(line: str) -> bool:
 
 def parse(function: Callable[..., Any], line: str) -> Namespace:
     """The parsed line; a wrong flag is a ``UsageError``."""
+    return copy.copy(_parsed(function, line))
+
+
+@functools.lru_cache(maxsize=64)  # most cells run again as they are
+def _parsed(function: Callable[..., Any], line: str) -> Namespace:
     parsed, rest = function.parser.parse_known_args(words_of(line))  # type: ignore[attr-defined]
     if rest:
         raise UsageError(f"%%stash: {unexpected(rest[0], flags())}; %%stash --help lists all flags")

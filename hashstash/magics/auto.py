@@ -1,8 +1,6 @@
 """``%stash auto``: plain cells are recorded when they took long, and restored when nothing that they depend on changed.
 
-The shell runs the cell itself: what is wrapped is ``run_ast_nodes``, the method by which it runs the parsed code of a cell. So
-errors, tracebacks, interrupts, ``await``, history, ``%pdb`` and ``_`` are those of a plain cell, and code that a front end runs
-silently, or that runs inside a cell, is left alone.
+The shell runs the cell itself; see :mod:`hashstash.magics.run_hook`.
 
 Nothing is ever taken from a record whose facts do not hold, and nothing is recorded whose facts were not looked at before it
 ran. What that costs: every cell that may be recorded has its inputs hashed before it runs, some 0.5 s per GB of arrays. For a
@@ -15,7 +13,6 @@ from __future__ import annotations
 import logging
 import math
 import re
-import threading
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -26,13 +23,13 @@ from hashstash.cells import automatic
 from hashstash.cells.budget import Budget
 from hashstash.cells.options import CellOptions
 from hashstash.cells.run import CellRun, Report
-from hashstash.magics import arguments, status
-from hashstash.magics.auto_cell import FIRST_LOOK, Attempt, show_interrupt
+from hashstash.magics import status
+from hashstash.magics.auto_cell import FIRST_LOOK, Attempt
+from hashstash.magics.traits import seconds_of
 from hashstash.wording import counted, duration, parse_size, size_text
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Awaitable
 
     from hashstash.cells.rows import Rows
     from hashstash.magics.stash_cell import StashMagics
@@ -40,17 +37,16 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _CELL_MAGIC = re.compile(r"\s*%%(\S*)")
-_METHOD = "run_ast_nodes"
 
 
 @dataclass(frozen=True, slots=True)
 class AutoOptions:
     """What is recorded."""
 
-    min_seconds: float = 1.0
-    max_size: int = 500_000_000
+    min_seconds: float
+    max_size: int
     """Bytes of variables."""
-    skip: frozenset[str] = frozenset()
+    skip: frozenset[str]
     """Tags of cells that are left alone, where the front end sends them."""
     quiet: bool = False
     verbose: bool = False
@@ -72,29 +68,26 @@ class Auto:
     def __init__(self, magics: StashMagics) -> None:
         self.magics = magics
         self.shell = magics.shell
-        self.options: AutoOptions | None = None
-        """``None`` while it is off."""
+        self._chosen: dict[str, Any] | None = None
         self.tally = Tally()
-        self._native: Any = None
-        self._is_busy = False
         self._warned: set[str] = set()
 
-    def turn_on(self, options: AutoOptions) -> None:
-        """Record from the next cell on."""
-        self.options = options
-        if self._native is None:
-            self._native = getattr(self.shell, _METHOD)
-            setattr(self.shell, _METHOD, self.run_ast_nodes)
+    def turn_on(self, **chosen: Any) -> None:
+        """Record from the next cell on, with these options; what is not among them is as ``%config`` says, then and later."""
+        self._chosen = chosen
 
     def turn_off(self) -> None:
         """Leave all cells alone from the next one on; records stay."""
-        self.options = None
-        # Where somebody has wrapped the method after us, ours stays below his, and passes everything on.
-        if self._native is not None and vars(self.shell).get(_METHOD) == self.run_ast_nodes:
-            delattr(self.shell, _METHOD)
-            if getattr(self.shell, _METHOD) != self._native:
-                setattr(self.shell, _METHOD, self._native)
-            self._native = None
+        self._chosen = None
+
+    @property
+    def options(self) -> AutoOptions | None:
+        """What is recorded; ``None`` while it is off."""
+        if self._chosen is None:
+            return None
+        settings = self.magics
+        sizes = {"min_seconds": seconds_of(settings.auto_min), "max_size": int(parse_size(settings.auto_max_size))}
+        return AutoOptions(**{**sizes, "skip": settings.auto_tags, **self._chosen})
 
     def state(self) -> list[str]:
         """Whether it is on, what that means, and what has happened, as lines for people."""
@@ -117,40 +110,11 @@ class Auto:
 
     # -- a cell
 
-    async def run_ast_nodes(
-        self,
-        nodelist: Any,
-        cell_name: str,
-        interactivity: str = "last_expr",
-        compiler: Any = compile,
-        result: Any = None,
-    ) -> Any:
-        """What the shell calls to run a parsed cell: restore it, or let the shell run it, and record that."""
-        native = self._native
+    def wants(self, _nodes: Any, /) -> bool:
+        """Whether plain cells are recorded."""
+        return self._chosen is not None
 
-        def run_it() -> Awaitable[Any]:
-            running: Awaitable[Any] = native(nodelist, cell_name, interactivity, compiler, result)
-            return running
-
-        if self.options is None or self._is_busy or not self._is_typed(result, compiler):
-            return await run_it()
-        self._is_busy = True
-        try:
-            attempt = self._attempt(result)
-            return await (run_it() if attempt is None else attempt.run(run_it))
-        except KeyboardInterrupt as error:
-            return show_interrupt(self.shell, result, error)
-        finally:
-            self._is_busy = False
-
-    def _is_typed(self, result: Any, compiler: Any) -> bool:
-        """Whether somebody has typed this cell: neither a front end's silent code, nor code that a cell runs."""
-        info = getattr(result, "info", None)
-        if info is None or info.silent or not info.store_history or compiler is not self.shell.compile:
-            return False
-        return threading.current_thread() is threading.main_thread()
-
-    def _attempt(self, result: Any) -> Attempt | None:
+    def attempt(self, _nodes: Any, _cell_name: str, result: Any, /) -> Attempt | None:
         """The attempt to restore or record this cell, or ``None`` if it is left alone."""
         options = self.options
         assert options is not None
@@ -208,7 +172,7 @@ class Auto:
 
     def tell(self, report: Report, *, is_wanted: bool = False) -> None:
         """Show what happened to a cell, where that is news: restored, recorded, or a warning that was not yet given."""
-        options = self.options or AutoOptions()
+        options = self.options
         self.remember(report)
         if report.outcome == "hit":
             self.tally.restored += 1
@@ -216,9 +180,9 @@ class Auto:
         self.tally.recorded += report.outcome == "stored"
         shown = replace(report, warnings=[text for text in report.warnings if text not in self._warned])
         self._warned.update(report.warnings)
-        if options.quiet:
+        if options is not None and options.quiet:
             level = "none"
-        elif options.verbose:
+        elif options is not None and options.verbose:
             level = "full"
         else:
             level = self.magics.status if is_wanted or report.outcome != "not stored" else "none"
@@ -238,9 +202,18 @@ def tags_of(shell: Any) -> list[str]:
 
 
 ARGUMENTS = [
-    argument("--min", metavar="TIME", help="Record cells that take longer than this (1s)."),
-    argument("--max-size", metavar="SIZE", help="Record at most so many bytes of variables (500MB)."),
-    argument("--skip", metavar="TAG", action="append", help="Leave cells with this tag alone; may be repeated."),
+    argument(
+        "--min", metavar="TIME", help="Record cells that take longer than this. Default: the setting auto_min, 1s."
+    ),
+    argument(
+        "--max-size", metavar="SIZE", help="Record at most so many bytes of variables. Default: auto_max_size, 500 MB."
+    ),
+    argument(
+        "--skip",
+        metavar="TAG",
+        action="append",
+        help="Leave cells with this tag alone; may be repeated. Default: auto_skip.",
+    ),
     argument("--off", action="store_true", help="Leave all cells alone; what was recorded stays."),
     argument("-q", "--quiet", action="store_true", help="No status lines."),
     argument("-v", "--verbose", action="store_true", help="Say of every cell what happened, and why."),
@@ -256,19 +229,23 @@ def command(magics: StashMagics, parsed: Namespace) -> None:
     if parsed.off:
         auto.turn_off()
     elif given or auto.options is None:
-        auto.turn_on(_options(parsed))
+        auto.turn_on(**_chosen(parsed))
     status.publish(magics.shell, auto.state(), command="auto")
 
 
-def _options(parsed: Namespace) -> AutoOptions:
+def _chosen(parsed: Namespace) -> dict[str, Any]:
     if parsed.quiet and parsed.verbose:
         raise UsageError("%stash auto: --quiet and --verbose exclude one another")
-    options = AutoOptions(skip=frozenset(parsed.skip or ()), quiet=parsed.quiet, verbose=parsed.verbose)
-    if parsed.min is not None:
-        is_nothing = re.fullmatch(r"0+s?", parsed.min) is not None  # everything is recorded
-        seconds = None if is_nothing else arguments.duration(parsed.min, "%stash auto: --min")
-        options = replace(options, min_seconds=seconds or 0.0)
-    try:
-        return options if parsed.max_size is None else replace(options, max_size=int(parse_size(parsed.max_size)))
-    except ValueError as error:
-        raise UsageError(f"%stash auto: --max-size: {error}") from error
+    found: dict[str, Any] = {"quiet": parsed.quiet, "verbose": parsed.verbose}
+    if parsed.skip:
+        found["skip"] = frozenset(parsed.skip)
+    for flag, name, text, parse in (
+        ("--min", "min_seconds", parsed.min, seconds_of),
+        ("--max-size", "max_size", parsed.max_size, parse_size),
+    ):
+        try:
+            if text is not None:
+                found[name] = parse(text)
+        except (ValueError, TypeError) as error:
+            raise UsageError(f"%stash auto: {flag}: {error}") from error
+    return found

@@ -5,20 +5,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import time
 from typing import TYPE_CHECKING, Any
 
 from hashstash.cells import aftermath, automatic
 from hashstash.cells.aftermath import Aftermath
 from hashstash.errors import StashError
+from hashstash.magics.run_hook import show_interrupt
+from hashstash.magics.typed_cell import pause_for
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
     from hashstash.cells.run import CellRun
     from hashstash.magics.auto import Auto
-
-    Native = Callable[[], Awaitable[Any]]
+    from hashstash.magics.run_hook import Native
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +65,7 @@ class Attempt:
         run = self.cell_run
         self._set_budget()
         for pause in run.waits():
-            await self._pause(pause)
+            await pause_for(pause, run, self.result)
         if run.is_settled:
             self._tell()
             return False
@@ -85,19 +83,6 @@ class Attempt:
         self._note_times()
         self._tell()
         return False
-
-    async def _pause(self, seconds: float) -> None:
-        """Wait without holding up the event loop, where the cell itself runs in one."""
-        shell: Any = self.cell_run.shell
-        is_async = shell.should_run_async(self.result.info.raw_cell, transformed_cell=self.cell_run.cell.source)
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
-            is_async = False
-        if is_async:
-            await asyncio.sleep(seconds)
-        else:
-            time.sleep(seconds)  # noqa: ASYNC251 - the shell runs this coroutine to its end without a loop
 
     def _tell(self) -> None:
         self.auto.tell(self.cell_run.report, is_wanted=self.is_wanted)
@@ -158,11 +143,3 @@ class Attempt:
             return f"runs commands, and {os.path.basename(changed[0])} changed meanwhile"
         run.depends_on(files)
         return None
-
-
-def show_interrupt(shell: Any, result: Any, error: BaseException) -> bool:
-    """Show an interrupt that came outside the cell's own code as one of the cell; true, since the cell has failed."""
-    result.error_in_exec = error
-    # Nothing public shows an error without a frame of ours.
-    shell._showtraceback(type(error), error, shell.InteractiveTB.get_exception_only(type(error), error))  # noqa: SLF001
-    return True

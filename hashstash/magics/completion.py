@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from hashstash import archive
-from hashstash.cells.shell import is_users_own
+from hashstash.cells.shell import own_variables
 from hashstash.errors import StashError
 from hashstash.magics import arguments, manage, stash_map_line
 from hashstash.magics.split_line import begun_line
@@ -150,7 +150,7 @@ class Completer:
     def _variables(self, is_wanted: Callable[[Any], bool]) -> list[str]:
         """The names of the user's variables of that kind."""
         shell = self.magics.shell
-        own = [(name, value) for name, value in list(shell.user_ns.items()) if is_users_own(shell, name)]
+        own = list(own_variables(shell).items())
         return sorted(name for name, value in own if not name.startswith("_") and is_wanted(value))
 
 

@@ -10,11 +10,13 @@ from IPython.core.error import UsageError
 from IPython.core.magic import cell_magic, line_magic, magics_class, needs_local_scope, no_var_expand
 
 from hashstash.cells.cell import kind_of
+from hashstash.cells.opened import OpenStashes
 from hashstash.cells.run import CellRun, NothingStored, Report, run_cell, run_cell_async
 from hashstash.errors import MissingDependency, StashError, UnknownPlugin, UnsafeName
 from hashstash.magics import arguments, manage, stash_map_line, status
 from hashstash.magics.auto import Auto
 from hashstash.magics.traits import StashTraits
+from hashstash.magics.typed_cell import TypedCells
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -36,7 +38,9 @@ class StashMagics(StashTraits):
         self.seen_untrusted: dict[str, str] = {}
         """What ``%stash trust`` has listed in this session."""
         self.auto = Auto(self)
+        self.typed_cells = TypedCells(self, RUN_ASYNC)
         self._known_kind = "", "plain"
+        self._open_stashes = OpenStashes()
 
     @no_var_expand  # type: ignore[untyped-decorator]
     @cell_magic("stash")  # type: ignore[untyped-decorator]
@@ -47,29 +51,31 @@ class StashMagics(StashTraits):
         Inputs are the cell's code, the variables and functions it uses (and what those use), files it reads, and modules
         of yours that it imports. Comments and formatting do not count. Errors are never stored.
         """
-        run = self._start(line, cell)
+        run = self.start(line, cell)
         if run is None:
             return None
         try:
             value = run_cell(run)
-        except BaseException as error:
-            self._failed(run, error)
-            raise
-        self._finished(run)
+        except NothingStored as error:
+            raise UsageError(str(error)) from None
+        finally:
+            self.noted(run)
+        self.tell(run)
         return value
 
     async def run_async(self, line: str, cell: str) -> Any:
         """``%%stash`` for a cell that awaits."""
-        _remember_as_typed(self.shell.history_manager, f"%%stash {line}\n{cell}")
-        run = self._start(line, cell)
+        self.remember_as_typed(line, cell)
+        run = self.start(line, cell)
         if run is None:
             return None
         try:
             value = await run_cell_async(run)
-        except BaseException as error:
-            self._failed(run, error)
-            raise
-        self._finished(run)
+        except NothingStored as error:
+            raise UsageError(str(error)) from None
+        finally:
+            self.noted(run)
+        self.tell(run)
         return value
 
     @no_var_expand  # type: ignore[untyped-decorator]
@@ -103,13 +109,15 @@ class StashMagics(StashTraits):
 
     def open(self, name: str, parsed: Namespace | None = None) -> Rows:
         """The records of one named stash."""
-        return self.stashes(parsed).open(name)
+        root, chosen = self.chosen(parsed)
+        return self._open_stashes.rows(name, root, **chosen)
 
     def stash_of(self, name: str, parsed: Namespace | None = None) -> HashStash:
         """One named stash, as the flags and the configuration say."""
         return self.open(name, parsed).stash
 
-    def _start(self, line: str, cell: str) -> CellRun | None:
+    def start(self, line: str, cell: str) -> CellRun | None:
+        """The run of a cell with this line above it; ``None`` if the line asks for help, which is shown."""
         if arguments.wants_help(line):
             print(type(self).stash_cell.__doc__)  # noqa: T201 - the answer to --help
             return None
@@ -132,16 +140,20 @@ class StashMagics(StashTraits):
 
         return CellRun(self.shell, cell, options, open_rows)
 
-    def _failed(self, run: CellRun, error: BaseException) -> None:
-        if isinstance(error, NothingStored):
-            raise UsageError(str(error)) from None
+    def noted(self, run: CellRun) -> None:
+        """Keep what happened for ``%stash why``."""
         self.reports[run.options.name] = run.report
 
-    def _finished(self, run: CellRun) -> None:
-        self.reports[run.options.name] = self.reports[""] = run.report
+    def tell(self, run: CellRun) -> None:
+        """Show what happened to a cell that has not failed."""
+        self.reports[""] = run.report
         options = run.options
         level = "full" if options.verbose or options.dry_run else "none" if options.quiet else self.status
         status.show(self.shell, run.report, level)
+
+    def remember_as_typed(self, line: str, cell: str) -> None:
+        """Let ``In`` and ``%history`` show a cell that awaits as it was typed."""
+        _remember_as_typed(self.shell.history_manager, f"%%stash {line}\n{cell}")
 
     def rewrite(self, lines: list[str]) -> list[str]:
         """An input transformer for ``%%stash`` cells that a magic cannot run.

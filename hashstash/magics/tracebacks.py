@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _OURS = ("hashstash.magics", "hashstash.cells")
+_STANDS_IN = "hashstash.cells.questions"
+"""Stands in for functions of the library, whose frames stay."""
 _MAP = "hashstash.magics.stash_map_line"
 _WRAPPERS = ("get_ipython().run_cell_magic('stash'", "get_ipython()._hashstash_", "await get_ipython()._hashstash_")
 """What the shell makes of a cell that is ours; such a line is nobody's own."""
@@ -65,6 +67,9 @@ def _of_the_cell(shell: Any, traces: list[TracebackType]) -> list[TracebackType]
     while position < len(traces):
         if not _is_ours(traces[position]):
             kept.append(traces[position])
+            position += 1
+            continue
+        if _module_of(traces[position]) == _STANDS_IN:
             position += 1
             continue
         is_map = _module_of(traces[position]) == _MAP

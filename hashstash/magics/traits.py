@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from IPython.core.magic import Magics
@@ -16,6 +17,7 @@ from hashstash.magics import status
 from hashstash.magics.arguments import DEFAULT_NAME
 from hashstash.open import compressor_name, namespace
 from hashstash.paths import config_root, shown
+from hashstash.policies.time_to_live import parse_duration
 from hashstash.registry import ENGINES, SERIALIZERS
 from hashstash.settings import load_settings
 from hashstash.wording import parse_size
@@ -29,6 +31,13 @@ _CHECKS: dict[str, Callable[[str], Any]] = {
     "compress": compressor_name,
 }
 _LEAST_OUTPUT = 1000
+_LEFT_TO_STASHES = frozenset({"root", "engine", "serializer", "compress"})
+"""Settings that, where they are empty, the stash decides."""
+
+
+def seconds_of(text: str) -> float:
+    """Seconds; in addition to what is a duration everywhere, ``0`` is none. ValueError if the text is no duration."""
+    return 0.0 if re.fullmatch(r"0+s?", text) else parse_duration(text) or 0.0
 
 
 class Setting(NamedTuple):
@@ -59,6 +68,13 @@ class StashTraits(Magics):  # type: ignore[misc]
     max_output = Unicode(
         "64 MB", help="How much is kept of what one cell shows; of more, its beginning and its end."
     ).tag(config=True)
+    auto_min = Unicode("1s", help="%stash auto records cells that take longer than this: 0, 0.5s, 1s, 2m.").tag(
+        config=True
+    )
+    auto_max_size = Unicode("500 MB", help="Of how many bytes of variables %stash auto records a cell at most.").tag(
+        config=True
+    )
+    auto_skip = Unicode("", help="Tags of cells that %stash auto leaves alone (a,b).").tag(config=True)
 
     def __init__(self, shell: Any) -> None:
         super().__init__(shell)
@@ -99,6 +115,20 @@ class StashTraits(Magics):  # type: ignore[misc]
     def most_output(self) -> int:
         """``max_output`` as a number."""
         return int(parse_size(self.max_output))
+
+    @validate("auto_min", "auto_max_size")  # type: ignore[untyped-decorator]
+    def _is_amount(self, proposal: Any) -> str:
+        name, value = proposal["trait"].name, str(proposal["value"])
+        try:
+            (seconds_of if name == "auto_min" else parse_size)(value)
+        except (ValueError, TypeError) as error:
+            raise TraitError(f"{name}: {error}") from error
+        return value
+
+    @property
+    def auto_tags(self) -> frozenset[str]:
+        """``auto_skip`` as the tags that it names."""
+        return frozenset(filter(None, re.split(r"[,\s]+", self.auto_skip)))
 
     @validate("root")  # type: ignore[untyped-decorator]
     def _is_folder(self, proposal: Any) -> str:
@@ -145,14 +175,19 @@ class StashTraits(Magics):  # type: ignore[misc]
         trait = self.traits(config=True)[name]
         source = self._source(name, trait)
         value = getattr(self, name)
-        return Setting(name, str(value if value != "" else self._effective(name)), source, trait.help)
+        has_default = value == "" and name in _LEFT_TO_STASHES
+        return Setting(name, str(self._effective(name) if has_default else value), source, trait.help)
 
     def stashes(self, parsed: Any = None) -> CellStashes:
         """All stashes, as the flags of a line and these settings choose."""
-        names = ("engine", "serializer", "compress")
-        chosen = {name: getattr(parsed, name, None) or getattr(self, name) or None for name in names}
-        root = getattr(parsed, "root", None) or self.root
+        root, chosen = self.chosen(parsed)
         return CellStashes(root, **chosen, only_engine=bool(getattr(parsed, "engine", None)))
+
+    def chosen(self, parsed: Any = None) -> tuple[str, dict[str, str | None]]:
+        """The root that the flags of a line and these settings choose (empty: the user's own), and how stashes are kept."""
+        names = ("engine", "serializer", "compress")
+        root = getattr(parsed, "root", None) or self.root
+        return root, {name: getattr(parsed, name, None) or getattr(self, name) or None for name in names}
 
     def _effective(self, name: str) -> Any:
         config = self.stashes().config

@@ -12,7 +12,7 @@ from hashstash.mapping.outcome import Outcome, State
 from hashstash.store import MISSING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from hashstash.functions.function_stash import Memo
     from hashstash.mapping.calls import Call
@@ -84,7 +84,7 @@ class Plan:
         for start in range(0, len(wanted), _LOOK_UP_AT_ONCE):
             batch = wanted[start : start + _LOOK_UP_AT_ONCE]
             addresses = [outcome.address or b"" for outcome in batch]
-            for outcome, address, row in zip(batch, addresses, store.engine.get_many(addresses), strict=True):
+            for outcome, address, row in zip(batch, addresses, self._rows(addresses), strict=True):
                 if row is None:
                     continue
                 value = store.load_plain(address, row) if len(row) <= _DECODED_AT_ONCE else MISSING
@@ -103,6 +103,17 @@ class Plan:
             found += self._look_up_errors()
         store.counts.misses += len(wanted) - len(found)
         return found
+
+    def _rows(self, addresses: list[bytes]) -> Iterator[bytes | None]:
+        """What is stored at *addresses*; nothing, with a warning, from where it cannot be read any more."""
+        read = 0
+        try:
+            for row in self.memo.store.engine.get_many(addresses):
+                read += 1
+                yield row
+        except OSError as error:
+            self._warn(f"is computed anew for some items: {error}")
+            yield from [None] * (len(addresses) - read)
 
     def _look_up_errors(self) -> list[Outcome]:
         """The outcomes for which an exception is kept: it is raised again."""

@@ -33,6 +33,8 @@ _BY = b"by:"
 _CHANGED = b"changed"
 _INTERVAL = 0.25
 _SHARE = 100
+_SKEW = 300 * 10**9
+"""ns by which the clocks of two machines may differ."""
 _MOST_OWN = 512
 """Notes that an object keeps in its own row before it hands them on to the row of all, so that publishing stays cheap."""
 
@@ -55,8 +57,12 @@ class Uses:
         return time.monotonic() >= self._next
 
     def last(self, address: bytes, created_at: int) -> int:
-        """When the entry was last written or read, in ns since the epoch."""
-        return max(created_at, *(known.get(address, 0) for known in (self._new, self._own, self._others)))
+        """When the entry was last written or read, in ns since the epoch; 0 if that is said to be in the future.
+
+        Else what was written while the clock was wrong would stay until that time has come, and everything else would go.
+        """
+        moment = max(created_at, *(known.get(address, 0) for known in (self._new, self._own, self._others)))
+        return moment if moment <= time.time_ns() + _SKEW else 0
 
     def publish(self, engine: Engine) -> None:
         """Let others know what was read here; a storage that cannot be written to is left alone."""

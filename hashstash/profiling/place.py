@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import tempfile
+import time
 from contextlib import contextmanager
 from dataclasses import replace
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
+from hashstash import locks
 from hashstash.engine import Capability
 from hashstash.errors import ReadOnlyStash
+from hashstash.locks import KeyLock
 from hashstash.open import below, configure
 from hashstash.paths import safe_parts
 from hashstash.registry import ENGINES
@@ -21,6 +25,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from hashstash.open import Config
+
+_PREFIX = "profile-"
+_ALIVE = "alive"
+_YOUNGEST = 60.0
+"""Seconds that a folder is left alone: it may have been made just now, and not be locked yet."""
 
 
 class Place:
@@ -32,10 +41,12 @@ class Place:
     def __init__(self, config: Config, aside: str) -> None:
         self._config = config
         self._aside = aside
-        self._name = "profile-" + token_hex(6)
+        self._name = _PREFIX + token_hex(6)
         self._opened: list[Config] = []
         self._made: dict[str, list[str]] = {}
         """Folders to be removed, each with those above it that were not there before."""
+        self._alive: list[KeyLock] = []
+        """Held as long as those folders are in use: a lock file in one that nobody holds was left by a killed process."""
 
     @property
     def own_engine(self) -> str:
@@ -73,7 +84,12 @@ class Place:
             self._opened.append(config)
             if ENGINES.load(config.engine).keeps_files:
                 above = os.path.join(config.root_dir, *(safe_parts(name) if (name := self._config.dbname) else ()))
-                self._made.setdefault(os.path.join(above, self._name), _missing(above))
+                folder = os.path.join(above, self._name)
+                if folder not in self._made:
+                    _sweep(above)
+                    self._made[folder] = _missing(above)
+                    self._alive.append(KeyLock(folder, _ALIVE))
+                    self._alive[-1].acquire()
         return HashStash.from_config(config)
 
     def remove(self) -> None:
@@ -87,6 +103,8 @@ class Place:
                     if name and os.path.isabs(above):  # the folders of shared memory, which stay when it is given back
                         shutil.rmtree(above + name, ignore_errors=True)
         finally:
+            for lock in self._alive:
+                lock.release()
             for folder, parents in self._made.items():
                 shutil.rmtree(folder, ignore_errors=True)
                 for parent in parents:
@@ -102,6 +120,16 @@ def beside(config: Config) -> Iterator[Place]:
             yield place
         finally:
             place.remove()
+
+
+def _sweep(above: str) -> None:
+    """Remove what profiles have left that were killed."""
+    with contextlib.suppress(OSError):  # whatever cannot be removed, the profile that is asked for comes first
+        for name in os.listdir(above):
+            folder = os.path.join(above, name)
+            is_old = name.startswith(_PREFIX) and time.time() - os.stat(folder).st_mtime > _YOUNGEST
+            if is_old and locks.sweep(folder):  # no stash has lock files there, whatever it is called
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _missing(folder: str) -> list[str]:

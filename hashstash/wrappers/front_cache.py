@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from hashstash.engine import WRITE_ID, Capability, Engine, EngineWrapper, WriteId
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 _HEAD = 16
 _OVERHEAD = 200
@@ -135,6 +135,12 @@ class FrontCacheWrapper(EngineWrapper):
             self.inner.clear()
         finally:
             self._forget_everywhere()
+
+    def rebuild(self, place_of: Callable[[bytes], bytes | None]) -> bool:
+        try:
+            return self.inner.rebuild(place_of)
+        finally:
+            self._forget_all()
 
     def close(self) -> None:
         self._forget_everywhere()

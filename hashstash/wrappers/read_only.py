@@ -8,7 +8,7 @@ from hashstash.engine import Capability, Engine, EngineWrapper, WriteId
 from hashstash.errors import ReadOnlyStash
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 
 class ReadOnlyWrapper(EngineWrapper):
@@ -45,6 +45,9 @@ class ReadOnlyWrapper(EngineWrapper):
         self._refuse()
 
     def compact(self) -> None:
+        self._refuse()
+
+    def rebuild(self, place_of: Callable[[bytes], bytes | None]) -> bool:
         self._refuse()
 
     def _wrap(self, name: str) -> Engine:

@@ -124,5 +124,8 @@ class RetryWrapper(EngineWrapper):
     def check(self) -> list[str]:
         return self._try(self.inner.check)
 
+    def rebuild(self, place_of: Callable[[bytes], bytes | None]) -> bool:
+        return self._try(lambda: self.inner.rebuild(place_of))
+
     def sync(self) -> None:
         self._try(self.inner.sync)

@@ -64,7 +64,7 @@ class Tripwire:
 
     def __call__(self, frame: Any, event: str, _argument: object) -> None:
         name, file = frame.f_code.co_name, frame.f_code.co_filename
-        if name in ("stash_cell", "run_async") and event in ("call", "return") and file.endswith("/stash_cell.py"):
+        if name == "_run" and event in ("call", "return") and file.endswith("/run_hook.py"):
             self._depth += 1 if event == "call" else -1  # a coroutine returns whenever it waits
         if name == "finish" and event == "call" and file.endswith("/cells/run.py"):
             self._has_run = True

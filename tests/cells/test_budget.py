@@ -53,10 +53,15 @@ def test_there_may_be_no_limit():
     budget.check()
 
 
+def test_nobody_looks_at_a_clock_for_ever():
+    assert Budget(math.inf).checker is None
+    assert Budget(1.0).checker is not None
+
+
 def test_it_can_start_anew():
     budget = Budget(0.05)
     budget.start()
-    work(0.04)
+    work(0.1)  # more than there is
     budget.start()
-    work(0.02)
     budget.check()
+    assert not budget.was_spent

@@ -15,7 +15,10 @@ import pytest
 pytest.importorskip("IPython")
 pytest.importorskip("numpy")
 
+from IPython.core.interactiveshell import InteractiveShell
+
 from hashstash.cells.interrupts import HeldBack
+from hashstash.cells.listening import Listening
 
 SCRIPT = Path(__file__).with_name("interrupted.py")
 KINDS = ["miss", "hit", "miss+await", "hit+await"]
@@ -115,3 +118,33 @@ def test_other_threads_are_left_alone():
     thread.start()
     thread.join()
     assert found == [signal.getsignal(signal.SIGINT)]
+
+
+class Part:
+    """A part of what is listened to, in which an interrupt comes, going in as going out."""
+
+    def __init__(self):
+        self.steps = []
+
+    def __enter__(self):
+        interrupt()
+        self.steps.append("begun")
+
+    def __exit__(self, *_exception):
+        interrupt()
+        self.steps.append("ended")
+
+
+def test_listening_begins_and_ends_whole_whenever_an_interrupt_comes():
+    shell = InteractiveShell()
+    listening = Listening(shell, (), max_output=10**6)
+    listening.watch = part = Part()
+    before = set(vars(shell)), set(vars(sys.stdout)), sys.displayhook
+    with pytest.raises(KeyboardInterrupt):
+        listening.start()
+    assert part.steps == ["begun"]
+    assert set(vars(sys.stdout)) > before[1]
+    with pytest.raises(KeyboardInterrupt):
+        listening.stop()
+    assert part.steps == ["begun", "ended"]
+    assert (set(vars(shell)), set(vars(sys.stdout)), sys.displayhook) == before

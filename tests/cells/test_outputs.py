@@ -37,6 +37,7 @@ CHANGING = [
     (r"\b([0-9a-f]{32}|[0-9a-f]{16})\b|\bT_[0-9a-f]{5}", "ID"),
     (r"\r\n", "\n"),
     (r"[/\w.-]*ipykernel_\d+[/\w.]*|<ipython-input-[^>]*>|/tmp/[/\w.-]*\.py(?=:)", "CELL"),
+    (r"CELL:\d+(?=: \w*Warning)", "CELL"),
     (r"(CPU times|Wall time).*", r"\1"),
     (r"\d\d:\d\d<\S+ *\S*?(it/s|s/it)", "RATE"),
 ]
@@ -205,6 +206,12 @@ CASES = {
     "a pool": [IMPORTS, "§from concurrent.futures import ThreadPoolExecutor\nwith ThreadPoolExecutor(1) as pool:\n    rs = list(pool.map(print, 'ab'))\ndel pool\nrs"],
     "figures": [PLOT, "§plt.plot([1, 2]);", "§plt.plot([1, 2]);\nplt.show()\nprint('after')", "§for i in range(2):\n    plt.figure()\n    plt.plot([i, 2])\n    print(i)",
                 "§fig, ax = plt.subplots()\nax.plot([3])\nplt.close(fig)\nfig", "§fig2, ax2 = plt.subplots()\nax2.set_title('t');"],
+    "a figure and a value": [PLOT, "§plt.plot([1, 2])\n7", "_", "§fig4, ax4 = plt.subplots()\nax4.plot([3])\nax4", "§fig5 = plt.figure()\nplt.plot([5])\nfig5",
+                            "§plt.plot([6]);\nprint('p')\n'v'", "§plt.plot([7])", "§import asyncio\nawait asyncio.sleep(0)\nplt.plot([8])\n(8,)"],
+    "figures and values in between": [
+        PLOT + "\nfrom IPython.core.interactiveshell import InteractiveShell\nInteractiveShell.ast_node_interactivity = 'all'",
+        "§plt.plot([9]);\n'first'\n'second'", "InteractiveShell.ast_node_interactivity = 'last_expr'",
+    ],
     "figure formats": [PLOT + "\n%config InlineBackend.figure_formats = ['png', 'retina']", "§plt.plot([7, 2]);", "%config InlineBackend.figure_formats = ['png']"],
     "a figure by display": [PLOT, "§f3 = plt.figure()\nplt.plot([1])\ndisplay(f3)\nplt.close(f3)\nprint('end')"],
     "%matplotlib inside": ["§%matplotlib inline\nimport matplotlib.pyplot as plt\nplt.plot([4, 2]);"],

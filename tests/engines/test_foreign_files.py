@@ -204,6 +204,34 @@ def test_files_that_rows_of_diskcache_name_are_neither_read_nor_removed(tmp_path
     assert victim.read_text() == "precious"
 
 
+ENDLESS = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT x FROM c"
+DATABASES = {"sqlitedict": ("rows.sqlite", "unnamed"), "diskcache": ("cache.db", "Cache")}
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "CREATE TRIGGER Settings_count_insert2 AFTER INSERT ON {table} BEGIN DELETE FROM {table} WHERE key IN ({endless}); END",
+        "CREATE TRIGGER other AFTER UPDATE ON {table} BEGIN DELETE FROM {table}; END",
+        "CREATE VIEW more AS {endless}",
+    ],
+)
+@pytest.mark.parametrize("name", DATABASES)
+def test_programs_in_a_database_do_not_run(name, program, tmp_path):
+    """One that never ends would hold the process for ever, in C, where no interrupt is heard."""
+    file, table = DATABASES[name]
+    engine = engine_of(name, tmp_path / "stash")
+    engine.put(ADDRESS, row("a"))
+    engine.close()
+    connection = sqlite3.connect(tmp_path / "stash" / file)
+    connection.execute(program.format(table=table, endless=ENDLESS))
+    connection.commit()
+    connection.close()
+    for use in (lambda: engine.get(ADDRESS), lambda: engine.put(OTHER, row("b")), lambda: list(engine.scan())):
+        with pytest.raises(CorruptEntry, match="a program that is none of a stash"):
+            use()
+
+
 def test_a_full_cache_of_diskcache_evicts_nothing(tmp_path):
     engine = engine_of("diskcache", tmp_path / "stash")
     engine.put(ADDRESS, row("first"))

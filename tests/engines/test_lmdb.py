@@ -232,3 +232,68 @@ def test_a_map_that_was_grown_is_opened_at_its_size_by_the_next_process(tmp_path
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.stdout == "31\n", done.stderr
+
+
+@pytest.fixture
+def killed_reader(tmp_path):
+    """An engine, and a process that was killed while it read: LMDB keeps every page that is freed afterwards for it."""
+    engine = LmdbEngine(str(tmp_path), map_size=1 << 20)
+    engine.put(ADDRESS, row("a"))
+    code = (
+        "import lmdb, os, signal\n"
+        f"env = lmdb.open({str(tmp_path)!r}, map_size=1 << 20, max_readers=1024); reading = env.begin()\n"
+        f"assert reading.get({ADDRESS!r}); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=False, timeout=60)
+    assert done.returncode == -9
+    yield engine
+    engine.close()
+
+
+def test_a_sync_gives_up_what_a_killed_reader_has_kept(killed_reader, tmp_path):
+    for number in range(20):
+        killed_reader.put(ADDRESS, row("x" * 20_000 + str(number)))
+    killed_reader.sync()
+    before = os.stat(tmp_path / "data.mdb").st_size
+    for number in range(100):
+        killed_reader.put(ADDRESS, row("y" * 20_000 + str(number)))
+    assert os.stat(tmp_path / "data.mdb").st_size == before
+
+
+def test_the_map_does_not_grow_for_the_sake_of_a_killed_reader(killed_reader):
+    for number in range(200):
+        killed_reader.put(ADDRESS, row("x" * 20_000 + str(number)))
+    assert lmdb_engine._environments[os.path.realpath(killed_reader.location())].map_size() == 1 << 20
+
+
+@pytest.mark.parametrize("work", ["get", "put", "delete"])
+def test_an_interrupt_leaves_no_note_of_a_running_transaction(tmp_path, work):
+    """Closing, growing and forking would wait for it."""
+    engine = LmdbEngine(str(tmp_path))
+    uses = {
+        "get": lambda: engine.get(b"a" * 16),
+        "put": lambda: engine.put(b"a" * 16, b"x" * 20),
+        "delete": lambda: engine.delete(b"a" * 16),
+    }
+    engine.put(b"a" * 16, b"x" * 20)
+    for place in range(1, 200):
+        left = [place]
+
+        def interrupt(frame, event, argument, left=left):
+            if event == "c_return" and frame.f_code.co_filename == lmdb_engine.__file__:
+                left[0] -= 1
+                if not left[0]:
+                    sys.setprofile(None)
+                    raise KeyboardInterrupt
+
+        sys.setprofile(interrupt)
+        try:
+            uses[work]()
+        except KeyboardInterrupt:
+            pass
+        finally:
+            sys.setprofile(None)
+        assert not engine._environment.running
+        if left[0] > 0:
+            break
+    assert place > 3

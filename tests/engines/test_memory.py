@@ -310,3 +310,14 @@ def test_without_a_memory_file_system_it_lies_in_the_temporary_folder(tmp_path, 
     stash["k"] = 1
     assert stash["k"] == 1
     assert os.path.commonpath([stash.path, tmp_path]) == str(tmp_path)
+
+
+def test_clearing_a_shared_stash_leaves_no_folder(memory_folder, tmp_path):
+    stash = HashStash(str(tmp_path / "name"), engine="memory", shared=True, append_mode=True)
+    stash["k"] = 1
+    stash["k"] = 2
+    assert any(path.is_file() for path in memory_folder.rglob("*"))
+    stash.clear()
+    assert [path for path in memory_folder.rglob("*") if path.parent != memory_folder] == []
+    stash["k"] = 3
+    assert stash["k"] == 3

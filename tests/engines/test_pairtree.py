@@ -37,6 +37,23 @@ class TestPairtree(EngineContract):
         assert stat.S_IMODE(os.stat(os.path.dirname(path)).st_mode) == 0o700
         assert stat.S_IMODE(os.stat(engine.location()).st_mode) == 0o700
 
+    @pytest.mark.parametrize("make_one", [os.mkfifo, os.mkdir, lambda path: os.symlink("/etc/hostname", path)])
+    def test_what_is_no_file_is_no_row_and_nobody_waits_for_it(self, make, make_one):
+        engine = make()
+        engine.put(ADDRESS, row("a"))
+        path = os.path.join(engine.location(), ADDRESS.hex()[:2], ADDRESS.hex())
+        os.unlink(path)
+        make_one(path)
+        assert engine.has(ADDRESS)
+        assert (engine.get(ADDRESS), engine.peek(ADDRESS, 8)) == (b"", b"")
+        assert dict(engine.rows()) == {ADDRESS: b""}
+
+    def test_a_hole_in_the_place_of_a_row_takes_no_memory(self, make):
+        engine = make()
+        engine.put(ADDRESS, row("a"))
+        os.truncate(os.path.join(engine.location(), ADDRESS.hex()[:2], ADDRESS.hex()), 1 << 40)
+        assert engine.get(ADDRESS) == b""
+
     def test_drafts_of_dead_writers_are_removed_when_they_are_old(self, make):
         engine = make()
         engine.put(ADDRESS, row("a"))

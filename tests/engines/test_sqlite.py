@@ -694,3 +694,18 @@ def test_batches_are_bounded_in_bytes(engine):
     assert max(len(sqlite._rows_between(raw, after=start, end=12)) for start in range(12)) == 3
     assert len(list(engine.rows())) == 12
     assert list(engine.get_many([bytes([number]) * 16 for number in range(12)])) == [big] * 12
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+def test_threads_of_a_forked_child_open_the_database(tmp_path):
+    engine = SqliteEngine(str(tmp_path))
+    engine.put(ADDRESS, row("a"))
+    child = os.fork()
+    if not child:
+        signal.alarm(60)
+        found = []
+        thread = threading.Thread(target=lambda: found.append(engine.get(ADDRESS)), daemon=True)
+        thread.start()
+        thread.join(30)
+        os._exit(0 if found == [row("a")] else 1)
+    assert os.waitpid(child, 0)[1] == 0

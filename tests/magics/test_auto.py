@@ -279,3 +279,26 @@ def test_a_transformed_cell_that_is_typed_through_is_recorded_as_typed(session):
     session.run("%time x = len('ab')")
     assert "hit" in session.status()
     assert session.shell.user_ns["In"][-1].startswith("get_ipython().run_line_magic")
+
+
+def test_what_no_flag_says_is_as_the_settings_say_now_and_later(session):
+    session.run("%config StashMagics.auto_min = '2m'")
+    session.run("%config StashMagics.auto_max_size = '3 MB'")
+    session.run("%config StashMagics.auto_skip = 'live, slow'")
+    session.run("%stash auto --max-size 1GB")
+    assert "longer than 2 min are recorded, up to 1 GB each" in session.status()
+    assert "the tag live or slow" in session.status()
+    session.run("%config StashMagics.auto_min = '0'")
+    session.run("a = len('x')")
+    assert "stored 1 variable" in session.status()
+    session.run("%stash config auto_min 3m")
+    session.run("%stash auto")
+    assert "longer than 3 min" in session.status()
+
+
+@pytest.mark.parametrize(("name", "value"), [("auto_min", "soon"), ("auto_max_size", "much")])
+def test_a_setting_that_is_no_amount_is_refused_by_name(session, name, value):
+    session.run("%stash auto")
+    before = session.shell._hashstash_magics[0].auto.options
+    assert name in str(session.fail(f"%stash config {name} {value}"))
+    assert session.shell._hashstash_magics[0].auto.options == before

@@ -39,6 +39,18 @@ def test_html_is_left_out_and_text_is_shown(session, become_another_user):
     assert [list(data) for data in session.outputs()] == [["text/plain"]]
 
 
+def test_the_text_of_a_stranger_gives_a_terminal_no_orders(session, become_another_user, capsys):
+    cell = "%%stash t\nprint('\\x1b[31mred\\x1b[0m', 'a\\x1b]52;c;enEK\\x07b')\ny = 1"
+    session.run(cell)
+    capsys.readouterr()
+    session.run(cell)
+    assert capsys.readouterr().out == "\x1b[31mred\x1b[0m a\x1b]52;c;enEK\x07b\n"
+    become_another_user()
+    session.run(cell)
+    assert "hit" in session.status()
+    assert capsys.readouterr().out == "\x1b[31mred\x1b[0m ab\n"
+
+
 def test_code_runs_again_with_a_warning(session, become_another_user):
     cell = "%%stash t\ndef f():\n    return 1\ny = f()"
     session.run(cell)

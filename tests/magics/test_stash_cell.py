@@ -248,3 +248,38 @@ def test_an_unknown_status_is_named_when_loading(session, monkeypatch):
         session.shell.run_line_magic("load_ext", "hashstash")
     monkeypatch.setenv("HASHSTASH_STATUS", "line")
     session.shell.run_line_magic("load_ext", "hashstash")
+
+
+def last_line(error: BaseException) -> int:
+    trace = error.__traceback__
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace.tb_lineno
+
+
+def test_lines_are_numbered_as_typed(session):
+    assert last_line(session.fail("%%stash t\nx = 1\n1 / 0")) == 3
+    assert last_line(session.fail("%%stash t\nimport asyncio\nawait asyncio.sleep(0)\n1 / 0")) == 4
+    assert session.fail("%%stash t\nx = 1\ny = = 2").lineno == 3
+    assert session.fail("%%stash t\nx = 1\nreturn x").lineno == 3
+
+
+def test_where_code_runs_the_magic_lines_are_numbered_below_it(session):
+    assert last_line(session.fail("get_ipython().run_cell_magic('stash', 't', 'x = 1\\n1 / 0')")) == 2
+
+
+def test_plain_cells_run_without_a_frame_of_ours(session):
+    session.run(
+        "import sys\nframe, files = sys._getframe(), []\n"
+        "while frame := frame.f_back:\n    files.append(frame.f_code.co_filename)"
+    )
+    assert not any("hashstash/magics" in file for file in session["files"])
+
+
+def test_a_restored_function_has_the_lines_of_its_cell(session):
+    cell = "%%stash t\nx = 1\n\ndef f():\n    return 1 / 0"
+    session.run(cell)
+    session.run("del f")
+    session.run(cell)
+    assert "hit" in session.status()
+    assert last_line(session.fail("f()")) == 5

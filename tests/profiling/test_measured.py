@@ -2,6 +2,8 @@
 
 import itertools
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -9,7 +11,7 @@ from hashstash import HashStash
 from hashstash.engines import memory
 from hashstash.errors import UnsupportedValue
 from hashstash.mapping.progress import NoProgress
-from hashstash.profiling import measure
+from hashstash.profiling import measure, place
 from hashstash.profiling.samples import Sample, made_samples, own_samples
 
 pd = pytest.importorskip("pandas", reason="the package pandas is not installed")
@@ -249,3 +251,21 @@ def test_an_interrupt_before_anything_was_measured_is_one(stash, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         stash.profile(**SMALL, progress=False)
     assert os.listdir(stash.root_dir) == ["sqlite.hashstash.zlib"]
+
+
+def test_what_a_killed_profile_has_left_goes_with_the_next_one(stash, monkeypatch):
+    above = stash.root_dir
+    code = (
+        "import os, signal; from hashstash import HashStash; from hashstash.profiling.place import beside\n"
+        f"stash = HashStash({stash.root_dir!r}, engine='sqlite')\n"
+        "with beside(stash.config) as place:\n"
+        "    place.open(place.engine('sqlite'))['a'] = 1; os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=False, timeout=60)
+    (left,) = [name for name in os.listdir(above) if name.startswith("profile-")]
+    monkeypatch.setattr(place, "_YOUNGEST", -1.0)
+    with HashStash(os.path.join(above, "profile-mine"), engine="sqlite") as own:
+        own["a"] = 1
+        stash.profile(engine="sqlite", size=10, iterations=1, progress=False)
+        assert own["a"] == 1
+    assert left not in os.listdir(above)

@@ -1,10 +1,11 @@
 import json
+import os
 import threading
 import time
 
 import pytest
 
-from hashstash import HashStash
+from hashstash import HashStash, history
 from hashstash.engine import Capability
 from hashstash.errors import CorruptEntry, NewerFormat
 from hashstash.testing.engine.base import Worker, run_together
@@ -369,3 +370,38 @@ def test_a_version_of_a_newer_format_is_not_written_over(stash):
     with pytest.raises(NewerFormat, match="nothing was overwritten"):
         stash["k"] = 2
     assert stash.store.engine.get(address) == newer
+
+
+@pytest.fixture
+def removed_meanwhile(tmp_path, monkeypatch):
+    """A stash whose large versions another process removes, and begins anew, between listing and reading them."""
+    stash, other = (HashStash(tmp_path, engine="pairtree", compress="raw", append_mode=True) for _ in range(2))
+    stash["k"] = b"1" * 100_000
+    stash["k"] = b"2" * 100_000
+    listed = history.entries_of
+
+    def overtaken(store, key):
+        entries = list(listed(store, key))
+        monkeypatch.undo()
+        other.discard(key)
+        other[key] = b"3" * 100_000
+        return iter(entries)
+
+    monkeypatch.setattr(history, "entries_of", overtaken)
+    return stash
+
+
+def test_versions_that_are_removed_while_they_are_read_are_no_damage(removed_meanwhile):
+    assert removed_meanwhile.get_all("k") == [b"3" * 100_000]
+    removed_meanwhile["k"] = b"4"
+    assert "bad" not in removed_meanwhile.store.engine.section_names()
+
+
+def test_a_version_whose_file_is_gone_raises(tmp_path):
+    stash = HashStash(tmp_path, engine="pairtree", compress="raw", append_mode=True)
+    stash["k"] = b"1" * 100_000
+    stash["k"] = b"2" * 100_000
+    for name in stash.store.blobs.names():
+        os.unlink(stash.store.blobs.path(name))
+    with pytest.raises(CorruptEntry):
+        stash.get_all("k")

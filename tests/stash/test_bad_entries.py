@@ -6,7 +6,7 @@ import zlib
 
 import pytest
 
-from hashstash import HashStash
+from hashstash import HashStash, writing
 from hashstash.entry import Flag, unpack
 from hashstash.errors import BadEntry, CorruptEntry, MissingDependency, NewerFormat, TamperedEntry, UntrustedEntry
 
@@ -318,3 +318,17 @@ def test_what_is_kept_aside_is_neither_counted_nor_listed(damaged):
     stash["bad"] = "new"
     assert len(stash) == 3
     assert dict(stash.items()) == {"good": 1, "bad": "new", "better": [2]}
+
+
+def test_no_more_than_a_bounded_number_of_bad_rows_is_kept_aside_when_they_are_overwritten(tmp_path, monkeypatch):
+    monkeypatch.setattr(writing, "MOST_ASIDE", 3)
+    with HashStash(tmp_path, engine="pairtree") as stash:
+        for key in range(6):
+            stash[key] = "value"
+            address = stash.store.keys.address(key)
+            stash.store.engine.put(address, b"damaged")
+            with pytest.raises(CorruptEntry):
+                stash[key]
+            stash[key] = "again"
+        assert dict(stash) == dict.fromkeys(range(6), "again")
+        assert stash.store.engine.section(writing.BAD).count() == 3

@@ -30,6 +30,7 @@ ARGUMENTS = {
     "rows": [(ADDRESS, row("a"))],
     "name": "history",
     "moment": 1 << 62,
+    "place_of": lambda blob: None,
 }
 WRAPPERS = [
     lambda inner: PrefixWrapper(inner, "one"),

@@ -285,6 +285,8 @@ class _Reader:
         self._used: set[int] = set()
 
     def finish(self, value: Any) -> Any:
+        # It refers to this reader: the buffers, which are mapped files, would stay until garbage is collected.
+        del self.decode
         if self._loose:
             raise CorruptEntry("a stored value names a buffer where none can be; delete the entry")
         return value

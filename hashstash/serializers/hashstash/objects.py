@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import collections
 import copyreg
+import os
 import types
 import typing
 import weakref
@@ -37,6 +38,8 @@ MAKES_NAMED_TUPLES = collections.namedtuple.__code__.co_filename  # noqa: PYI024
 
 def walk_object(writer: Writer, value: Any) -> Walk:
     """Write an instance of any class."""
+    if value is os.environ:  # a copy would change nothing, and hold everybody's secrets
+        return (yield from walk_name(writer, value, "os", "environ"))
     recipe = _recipe(writer, value)
     if isinstance(recipe, str):
         return (yield from _walk_by_name(writer, value, recipe))

@@ -14,6 +14,7 @@ import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hashstash.errors import BadEntry, CorruptEntry, MissingDependency, NewerFormat, UnsupportedValue
+from hashstash.imports import installed_only
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -138,8 +139,9 @@ def _family_hooks(prefix: str, tag: str) -> Mapping[str, TypeHook]:
     if family is None:
         raise _unknown(tag)
     try:
-        importlib.import_module(family.package)
-        return _hooks(family.module)  # which may need another package, such as numpy
+        with installed_only():
+            importlib.import_module(family.package)
+            return _hooks(family.module)  # which may need another package, such as numpy
     except ImportError as error:
         raise MissingDependency(
             f"the stored value holds a {tag!r}, which needs the package {family.package!r} ({error}): "

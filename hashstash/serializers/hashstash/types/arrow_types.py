@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from hashstash.errors import CorruptEntry, MissingDependency
+from hashstash.imports import installed_only
 from hashstash.serializers.hashstash.types import NeedsGraph
 from hashstash.serializers.hashstash.types.build import expect, items
 
@@ -39,7 +40,8 @@ MAX_DEPTH = 64
 def arrow() -> Any:
     """The package, which reading an Arrow array needs."""
     try:
-        import pyarrow as pa
+        with installed_only():
+            import pyarrow as pa
     except ImportError as error:
         raise MissingDependency(
             "the stored value holds an Arrow array, which needs the package 'pyarrow': "

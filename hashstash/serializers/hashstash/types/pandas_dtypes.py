@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-from importlib.util import find_spec
 from typing import Any
 
 import pandas as pd
 
 from hashstash.errors import CorruptEntry
+from hashstash.imports import is_installed
 from hashstash.serializers.hashstash.types import restore
 from hashstash.serializers.hashstash.types.arrow_types import pack_type, unpack_type
 from hashstash.serializers.hashstash.types.build import expect, items, plain_hook
@@ -47,7 +47,7 @@ def unpack_zone(meta: Any) -> Any:
     kind, name = items(meta, 2)
     if kind != "pytz":
         raise CorruptEntry(f"a stored time zone is of the unknown kind {kind!r:.80}; delete the entry")
-    if find_spec("pytz"):
+    if is_installed("pytz"):
         return restore("pytz.zone", name, [])
     return dt.timezone(dt.timedelta(minutes=name)) if type(name) is int else restore("zone", name, [])
 

@@ -8,7 +8,6 @@ bounds, text and ranges as for any user's values.
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ import numpy as np
 import polars as pl
 
 from hashstash.errors import CorruptEntry
+from hashstash.imports import is_installed
 from hashstash.serializers.hashstash.types.arrow_types import arrow
 from hashstash.serializers.hashstash.types.build import expect, items
 from hashstash.serializers.hashstash.types.polars_types import class_of
@@ -209,7 +209,7 @@ class Builder:
         ends = np.concatenate([[0], np.cumsum(lengths, dtype="i8")])
         if ends[-1] != len(data):
             raise CorruptEntry("a stored polars column lacks text; delete the entry")
-        if length >= MANY and find_spec("pyarrow"):
+        if length >= MANY and is_installed("pyarrow"):
             return _texts_by_arrow(ends, data, is_text=is_text)
         if IN_PYTHON:
             values = pl.Series([bytes(data[start:end]) for start, end in pairwise(ends.tolist())], dtype=pl.Binary)

@@ -1,0 +1,100 @@
+"""Which libraries a cell uses, of those whose settings are facts of its record.
+
+A library whose settings cannot matter to a cell is none of its inputs: a figure's resolution is nothing to a sum. When in doubt
+they count, since a needless run is better than a figure that looks as another would.
+"""
+
+from __future__ import annotations
+
+import sys
+from types import FunctionType, ModuleType
+from typing import TYPE_CHECKING, Any
+
+from hashstash.cells.set_first import sets_first
+from hashstash.cells.settings import text_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from hashstash.cells.record import Run
+    from hashstash.cells.settings import Settings
+
+_ARRAYS = frozenset({"numpy", "scipy", "xarray", "pandas", "sklearn", "statsmodels", "skimage", "numba", "jax", "dask"})
+_FRAMES = frozenset({"pandas", "geopandas", "dask", "modin", "seaborn", "statsmodels"})
+_DRAWS_NOTHING = (_ARRAYS | sys.stdlib_module_names | {
+    "builtins", "__main__", "hashstash", "IPython", "ipywidgets", "tqdm", "polars", "pyarrow", "torch", "requests", "sqlalchemy",
+    "duckdb", "cloudpickle", "joblib", "pydantic", "attr", "attrs", "yaml", "bs4", "lxml", "PIL", "plotly", "altair", "bokeh",
+}) - {"xarray", "statsmodels", "sklearn"}  # fmt: skip
+_DRAWS = frozenset(
+    {"plot", "hist", "boxplot", "scatter_matrix", "background_gradient", "bar", "barh", "savefig", "imshow"}
+)
+
+
+def used_settings(run: Run, bound: Iterable[Any], changed: Settings) -> dict[str, dict[str, str | None]]:
+    """The settings of the libraries that the cell uses, through its names, its text, or what it made and showed.
+
+    Those that it sets before anything else do not count, whatever they were.
+    """
+    before, calls = run.before, run.before.names.attributes | run.before.callees.calls
+    reached = [root.value for root in before.roots.values()]
+    for root in before.roots.values():
+        functions = (value for value in root.walk.containers if isinstance(value, FunctionType))
+        reached += [*functions, *{type(value): value for value in root.walk.containers}.values()]
+    packages = _packages_of([*reached, *bound, run.value])
+    imported = (before.names.modules | calls) & sys.modules.keys()
+    packages |= {name.partition(".")[0] for name in imported}
+    found = _counted(before.settings, packages, calls, draws=run.recorder.shows_images())
+    if changed and sets_first(before.cell.tree, before.callees.calls):
+        return {name: {**texts, **dict.fromkeys(changed.get(name, ()), None)} for name, texts in found.items()}
+    return {name: dict(texts) for name, texts in found.items()}
+
+
+def _counted(
+    settings: Settings, packages: Iterable[str], calls: Iterable[str], *, draws: bool
+) -> dict[str, dict[str, str]]:
+    """Those of the libraries that a cell uses, as texts: the facts of a record. *draws*: it has shown an image."""
+    packages, calls = set(packages), set(calls)
+    draws = draws or not packages <= _DRAWS_NOTHING or ("pandas" in packages and not _DRAWS.isdisjoint(calls))
+    wanted = {
+        "matplotlib": draws,
+        "figures": draws,
+        "pandas": not _FRAMES.isdisjoint(packages),
+        "numpy": not _ARRAYS.isdisjoint(packages),
+        "decimal": "decimal" in packages,
+    }
+    return {
+        name: {key: text_of(value) for key, value in settings.get(name, {}).items()}
+        for name, uses in wanted.items()
+        if uses
+    }
+
+
+def _packages_of(values: Iterable[Any]) -> set[str]:
+    """The packages to which modules, functions, classes and objects belong, and which the user's own modules use."""
+    found: set[str] = set()
+    for value in values:
+        if isinstance(value, FunctionType):
+            inside = value.__globals__
+            found.update(_names_of(inside.get(name) for name in value.__code__.co_names))
+        found.update(_names_of([value if _has_owner(value) else type(value)]))
+    users = {name: module for name in found if _is_users(module := sys.modules.get(name))}
+    for module in users.values():
+        found.update(_names_of(vars(module).values()))
+    return {name.partition(".")[0] for name in found - users.keys()}
+
+
+def _has_owner(value: Any) -> bool:
+    return isinstance(value, type | ModuleType) or (callable(value) and getattr(value, "__module__", None) is not None)
+
+
+def _names_of(values: Iterable[Any]) -> Iterator[str]:
+    """The modules that these are, or that they come from."""
+    for value in values:
+        name = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
+        if isinstance(name, str):
+            yield name
+
+
+def _is_users(module: ModuleType | None) -> bool:
+    file = getattr(module, "__file__", None) or ""
+    return file.endswith(".py") and "site-packages" not in file and not file.startswith(sys.base_prefix)

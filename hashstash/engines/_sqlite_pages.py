@@ -1,0 +1,198 @@
+"""SQLite files that are damaged: whether the header is one of ours, and the records that SQLite itself does not give any more."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import struct
+from typing import TYPE_CHECKING, Any
+
+from hashstash.engines._salvage import NEXT_STEP
+from hashstash.engines._sqlite_connections import is_open_here, opening
+from hashstash.errors import CorruptEntry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_INTERIOR, _LEAF = 0x05, 0x0D
+_HEADER = 100
+_USUAL_SIZE = 4096
+_MAGIC = b"SQLite format 3\0"
+_VERSIONS = (b"\1\1\0\x40\x20\x20", b"\2\2\0\x40\x20\x20")
+_FORMATS = (0, 4)
+_ENCODINGS = (0, 1)
+_MOST_COLUMNS = 64
+_NUMBERS = {1: 1, 2: 2, 3: 3, 4: 4, 5: 6, 6: 8}
+_REAL = 7
+
+
+def check_header(path: str, reserve: str) -> None:
+    """Raise CorruptEntry if the first bytes of the file at *path* are not as SQLite writes them for us.
+
+    It would take a file of an unknown version for one that must not be written, and another text encoding for granted; and an
+    empty file, where *reserve* shows that tables were made once, for a new one.
+    """
+    if os.path.isdir(path):
+        raise CorruptEntry(f"{path} is a folder and no file; {NEXT_STEP}")
+    with opening:
+        if not is_open_here(path):  # else it was looked at before, and must not be opened here
+            _check_header(path, reserve)
+
+
+def _check_header(path: str, reserve: str) -> None:
+    with contextlib.suppress(FileNotFoundError), open(path, "rb") as file:
+        head = file.read(_HEADER)
+        if not head:
+            if os.path.exists(reserve):
+                raise CorruptEntry(f"{path} is empty, although there was something in it; {NEXT_STEP}")
+            return
+        size = int.from_bytes(head[16:18], "big")
+        is_sound = (
+            len(head) == _HEADER
+            and head.startswith(_MAGIC)
+            and (size == 1 or (size >= 512 and not size & (size - 1)))
+            and head[18:24] in _VERSIONS
+            and int.from_bytes(head[44:48], "big") in _FORMATS
+            and int.from_bytes(head[56:60], "big") in _ENCODINGS
+        )
+        if not is_sound:
+            raise CorruptEntry(f"{path} is damaged: its header is none of SQLite's; {NEXT_STEP}")
+
+
+def records_in(path: str, table: str) -> Iterator[list[Any]]:
+    """The columns of each record that can be found, those of *table* first and those of pages that it has lost after them."""
+    try:
+        with open(path, "rb") as file:
+            content = file.read()
+    except (FileNotFoundError, IsADirectoryError):
+        return
+    size = int.from_bytes(content[16:18], "big")
+    for guess in dict.fromkeys((65536 if size == 1 else size, _USUAL_SIZE)):
+        if guess >= 512 and not guess & (guess - 1):
+            yield from _Pages(content, guess).records(table)
+
+
+class _Pages:
+    def __init__(self, content: bytes, size: int) -> None:
+        self.content, self.size = content, size
+        self.there = -(-len(content) // size)
+
+    def records(self, table: str) -> Iterator[list[Any]]:
+        seen: set[int] = set()
+        for root in [
+            record[3] for record in self._leaf(1) if record[:3] == ["table", table, table] and len(record) > 3
+        ]:
+            yield from self._tree(root, seen)
+        free = self._free()
+        for number in range(2, self.there + 1):
+            if number not in seen and number not in free:
+                yield from self._leaf(number)
+
+    def _tree(self, root: Any, seen: set[int]) -> Iterator[list[Any]]:
+        waiting = [root]
+        while waiting:
+            number = waiting.pop()
+            if type(number) is not int or not 1 < number <= self.there or number in seen:
+                continue
+            seen.add(number)
+            page = self._page(number)
+            if page[:1] == bytes([_INTERIOR]):
+                waiting += [int.from_bytes(page[place : place + 4], "big") for place in self._places(page, 0, 12)]
+                waiting.append(int.from_bytes(page[8:12], "big"))
+            else:
+                yield from self._leaf(number)
+
+    def _page(self, number: int) -> bytes:
+        return self.content[(number - 1) * self.size : number * self.size]
+
+    def _places(self, page: bytes, start: int, head: int) -> tuple[int, ...]:
+        count = int.from_bytes(page[start + 3 : start + 5], "big")
+        count = min(count, (len(page) - start - head) // 2)
+        return struct.unpack_from(f">{max(0, count)}H", page, start + head)
+
+    def _leaf(self, number: int) -> Iterator[list[Any]]:
+        page = self._page(number)
+        start = _HEADER if number == 1 else 0
+        if page[start : start + 1] != bytes([_LEAF]):
+            return
+        for place in self._places(page, start, 8):
+            try:
+                yield self._record(page, place)
+            except (IndexError, ValueError, struct.error):
+                continue
+
+    def _record(self, page: bytes, place: int) -> list[Any]:
+        length, place = _number(page, place)
+        _, place = _number(page, place)
+        payload = self._payload(page, place, length)
+        head, at = _number(payload, 0)
+        kinds: list[int] = []
+        while at < head and len(kinds) < _MOST_COLUMNS:
+            kind, at = _number(payload, at)
+            kinds.append(kind)
+        columns = []
+        at = head
+        for kind in kinds:
+            value, at = _column(payload, at, kind)
+            columns.append(value)
+        return columns
+
+    def _payload(self, page: bytes, place: int, length: int) -> bytes:
+        """The bytes of a record, the rest of which lies in a chain of further pages if it is large."""
+        usable = self.size
+        if length > len(self.content):
+            raise ValueError("longer than the file")
+        if length <= usable - 35:
+            return page[place : place + length]
+        least = (usable - 12) * 32 // 255 - 23
+        local = least + (length - least) % (usable - 4)
+        local = local if local <= usable - 35 else least
+        pieces = [page[place : place + local]]
+        rest, number = length - local, int.from_bytes(page[place + local : place + local + 4], "big")
+        while rest > 0 and 1 < number <= self.there:
+            further = self._page(number)
+            pieces.append(further[4 : 4 + rest])
+            rest -= usable - 4
+            number = int.from_bytes(further[:4], "big")
+        return b"".join(pieces)
+
+    def _free(self) -> set[int]:
+        """The pages that the file lists as free; none if the list contradicts itself."""
+        if len(self.content) < _HEADER:
+            return set()
+        number, count = struct.unpack_from(">II", self.content, 32)
+        found: set[int] = set()
+        while number:
+            page = self._page(number)
+            if number in found or not 1 < number <= self.there or len(page) < self.size:
+                return set()
+            found.add(number)
+            number, listed = struct.unpack_from(">II", page)
+            if listed > self.size // 4 - 2:
+                return set()
+            found.update(struct.unpack_from(f">{listed}I", page, 8))
+        return found if len(found) == count else set()
+
+
+def _number(data: bytes, at: int) -> tuple[int, int]:
+    """A number of one to nine bytes, and where it ends."""
+    value = 0
+    for step in range(8):
+        byte = data[at + step]
+        value = value << 7 | byte & 0x7F
+        if byte < 0x80:
+            return value, at + step + 1
+    return value << 8 | data[at + 8], at + 9
+
+
+def _column(data: bytes, at: int, kind: int) -> tuple[Any, int]:
+    if kind in _NUMBERS:
+        end = at + _NUMBERS[kind]
+        return int.from_bytes(data[at:end], "big", signed=True), end
+    if kind == _REAL:
+        return struct.unpack_from(">d", data, at)[0], at + 8
+    if kind >= 12:
+        end = at + (kind - 12) // 2
+        piece = data[at:end]
+        return (piece.decode("utf-8", "replace") if kind % 2 else piece), end
+    return (None, 0, 1)[max(0, kind - 7)] if kind in (0, 8, 9) else None, at

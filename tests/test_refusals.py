@@ -1,0 +1,72 @@
+"""What the system refuses: errors that say where, how much and how much there is; and nothing is lost over them."""
+
+import errno
+import os
+import warnings
+
+import pytest
+
+from hashstash import HashStash
+from hashstash.errors import StashFull
+from hashstash.refusals import explain, locate, naming, no_room, why_not
+from hashstash.trust import own_key
+
+
+def test_no_room_says_where_how_much_and_what_is_free(tmp_path):
+    error = no_room(errno.ENOSPC, str(tmp_path), 5000)
+    assert isinstance(error, StashFull)
+    assert error.errno == errno.ENOSPC
+    assert f"no room for 5,000 bytes in {tmp_path}" in str(error)
+    assert "bytes are free" in str(error)
+
+
+def test_an_error_of_a_descriptor_gets_a_path():
+    error = OSError(errno.EIO, "Input/output error")
+    locate(error, "/some/file")
+    assert str(error) == "[Errno 5] Input/output error: '/some/file'"
+
+
+def test_an_error_that_names_a_path_keeps_it():
+    with pytest.raises(FileNotFoundError) as caught, naming("/another"):
+        os.stat("/there/is/none")
+    assert caught.value.filename == "/there/is/none"
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
+def test_disk_quota_and_file_size_are_no_room(number, tmp_path):
+    with pytest.raises(StashFull) as caught:
+        explain(OSError(number, os.strerror(number)), "file", str(tmp_path))
+    assert caught.value.errno == number
+
+
+def test_a_library_s_error_is_no_full_disk_where_there_is_room(tmp_path):
+    error = why_not(str(tmp_path), "disk I/O error")
+    assert not isinstance(error, StashFull)
+    assert error.errno == errno.EIO
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_function_runs_whose_place_cannot_be_opened(tmp_path):
+    stash = HashStash(tmp_path / "stash", engine="pairtree")
+    stash["a"] = 1
+    (tmp_path / "stash" / "stashed_result").write_text("a file where a folder should be")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        assert stash.run(max, 1, 2) == 2
+
+
+def test_drafts_of_a_signing_key_are_removed_later(tmp_path):
+    left = tmp_path / "key.1.abandoned"
+    left.write_bytes(b"half")
+    os.utime(left, (0, 0))
+    own_key(str(tmp_path))
+    assert os.listdir(tmp_path) == ["key"]
+
+
+def test_lmdb_has_room_for_its_table_of_readers(tmp_path):
+    """The library maps it: where there were none, a full disk would kill the interpreter."""
+    pytest.importorskip("lmdb")
+    stash = HashStash(tmp_path, engine="lmdb")
+    stash["a"] = 1
+    status = next(tmp_path.rglob("lock.mdb")).stat()
+    assert status.st_blocks * 512 >= status.st_size > 0
