@@ -14,7 +14,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, overload
 
 from hashstash import trust as trusting
-from hashstash.blobs import YOUNGEST_ORPHAN, Reference
+from hashstash.blobs import YOUNGEST_ORPHAN, BlobMissing, Reference
 from hashstash.checksum import crc32
 from hashstash.codec import decoder_of
 from hashstash.engine import Capability
@@ -346,6 +346,8 @@ def _check_blob(blobs: BlobStore | None, entry: Entry) -> None:
                 size += len(piece)
                 if is_signed:
                     state.update(piece)
+    except BlobMissing as error:
+        raise CorruptEntry(f"its blob file {path} is gone") from error
     except OSError as error:
         raise CorruptEntry(f"its blob file {path} cannot be read: {error.strerror}") from error
     if size != reference.size:

@@ -79,36 +79,47 @@ def read_meta(page: bytes) -> Meta:
 
 def check_metas(path: str) -> None:
     """Raise CorruptEntry if the two meta pages, which everything begins with, are not those of one sound file."""
-    problem = ""
+    problem, before = "", b""
     for _ in range(_TRIES):
         try:
-            problem = _problem_of_metas(path)
+            starts = _starts_of_metas(path)
         except FileNotFoundError:
             return
-        if not problem:
-            return
+        problem = _problem_of_metas(path, starts)
+        start = b"".join(starts)
+        if not problem or (before and start != before):
+            return  # a writer is at work: it has found a sound file, and what was read was of different moments
+        before = start
         time.sleep(_PAUSE)  # a writer may be just about one of them
     raise CorruptEntry(f"{path} is damaged, or no LMDB environment: {problem}; {NEXT_STEP}")
 
 
-def _problem_of_metas(path: str) -> str:
+def _starts_of_metas(path: str) -> tuple[bytes, ...]:
+    """How the two meta pages begin, as far as they are there; read at once, since others may be writing."""
     if os.path.isdir(path):
+        return ()
+    with open(path, "rb", buffering=0) as file:
+        pages = file.read(2 * DEFAULT_SIZE) or b""
+        size = read_meta(pages).free.pad if len(pages) >= _HEAD + _META.size else 0
+        if size not in _SIZES:
+            return (pages[: _HEAD + _META.size],)
+        if 2 * size > len(pages):
+            file.seek(0)
+            pages = file.read(2 * size) or b""
+    return tuple(pages[place : place + _HEAD + _META.size] for place in (0, size))
+
+
+def _problem_of_metas(path: str, starts: tuple[bytes, ...]) -> str:
+    if not starts:
         return "it is a folder and no file"
-    with open(path, "rb") as file:
-        start = file.read(_HEAD + _META.size)
-        if not start:  # nothing was ever written, unless somebody has closed it since
-            return "it is empty" if was_sealed(path) else ""
-        if len(start) < _HEAD + _META.size:
-            return "it is cut off"
-        first = read_meta(start)
-        if first.free.pad not in _SIZES:
-            return "its first page is none of an LMDB file"
-        file.seek(first.free.pad)
-        rest = file.read(_HEAD + _META.size)
-        if len(rest) < _HEAD + _META.size:
-            return "it is cut off"
-    second = read_meta(rest)
-    for number, (page, meta) in enumerate(((start, first), (rest, second))):
+    if not starts[0]:  # nothing was ever written, unless somebody has closed it since
+        return "it is empty" if was_sealed(path) else ""
+    if any(len(start) < _HEAD + _META.size for start in starts):
+        return "it is cut off"
+    if len(starts) == 1:
+        return "its first page is none of an LMDB file"
+    first, second = map(read_meta, starts)
+    for number, (page, meta) in enumerate(zip(starts, (first, second), strict=True)):
         own, flags, _, _ = _PAGE.unpack_from(page)
         if (meta.magic, meta.version & 0xFFFF) != (_MAGIC, 1) or own != number or not flags & _META_PAGE:
             return f"page {number} is none of an LMDB file"

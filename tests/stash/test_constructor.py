@@ -230,6 +230,7 @@ def test_without_lmdb_it_is_pairtree(monkeypatch):
 
 
 def test_without_lz4_it_is_zlib(monkeypatch):
+    monkeypatch.setitem(sys.modules, "lz4", None)
     monkeypatch.setattr("importlib.util.find_spec", _without("lz4"))
     assert HashStash("x", engine="memory").compress == "zlib"
     assert HashStash("x", engine="memory", compress=True).compress == "zlib"

@@ -234,8 +234,10 @@ def test_a_row_that_is_a_folder_does_not_end_the_check(tmp_path):
     os.unlink(path)
     os.mkdir(path)
     report = stash.check()
-    assert [problem.kind for problem in report] == ["storage"]
+    assert [problem.kind for problem in report] == ["damage"]
     assert report.rows == 1
+    assert len(stash.repair().moved) == 1
+    assert not stash.check()
 
 
 # ---- repair ----------------------------------------------------------------------------------------------------------

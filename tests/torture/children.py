@@ -57,6 +57,7 @@ class Child:
             env={**os.environ, "PYTHONPATH": path, **environment},
         )
         self._rest = b""
+        self._errors = ""
         self._selector = selectors.DefaultSelector()
         self._selector.register(self.process.stdout, selectors.EVENT_READ)
 
@@ -100,8 +101,11 @@ class Child:
             code = self.process.wait(patience)
         except subprocess.TimeoutExpired as error:
             raise Hangs(f"it does not end within {patience:g} s\n{self._stacks()}") from error
+        os.set_blocking(self.process.stderr.fileno(), False)  # a child of its own may still hold it
+        self.errors()
         for pipe in (self.process.stdin, self.process.stdout):
-            pipe.close()
+            with contextlib.suppress(BrokenPipeError):  # of what it was told and has not read
+                pipe.close()
         self._selector.close()
         return code
 
@@ -116,8 +120,10 @@ class Child:
 
     def errors(self) -> str:
         """What stands on stderr, once the child has ended."""
-        with self.process.stderr as pipe:
-            return pipe.read().decode(errors="replace")
+        if not self.process.stderr.closed:
+            with self.process.stderr as pipe:
+                self._errors = (pipe.read() or b"").decode(errors="replace")
+        return self._errors
 
     def _stacks(self) -> str:
         self.process.send_signal(signal.SIGABRT)  # faulthandler writes the stacks of all threads

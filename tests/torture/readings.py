@@ -23,6 +23,8 @@ def only_reads(place: str, count: int, has_home: bool) -> None:
     """In a child that must not write there: everything can be read, nothing stored, and computing goes on."""
     where, wrong = Place.loads(place), Wrong()
     os.environ["HOME"] = tempfile.mkdtemp() if has_home else os.path.join(where.root, "home")
+    for name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME"):
+        os.environ.pop(name, None)
     before = _listing(where.root)
     stash = where.open()
     try:
