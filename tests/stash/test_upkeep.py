@@ -235,7 +235,7 @@ def test_a_row_that_is_a_folder_does_not_end_the_check(tmp_path):
     os.mkdir(path)
     report = stash.check()
     assert [problem.kind for problem in report] == ["damage"]
-    assert report.rows == 1
+    assert report.rows == 2
     assert len(stash.repair().moved) == 1
     assert not stash.check()
 
