@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from torture import bytes_stores as stores
-from torture.bytes_damages import PAGE, Damage, files_in
-from torture.bytes_flips import Trials
-from torture.places import place, why_not
-from torture.report import Finding
+pytest.importorskip("numpy")  # which the stores of some checks hold arrays of
+
+from torture import bytes_stores as stores  # noqa: E402
+from torture.bytes_damages import PAGE, Damage, files_in  # noqa: E402
+from torture.bytes_flips import Trials  # noqa: E402
+from torture.places import place, why_not  # noqa: E402
+from torture.report import Finding  # noqa: E402
 
 pytestmark = [pytest.mark.once, pytest.mark.slow]
 

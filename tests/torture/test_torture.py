@@ -2,10 +2,12 @@
 
 import pytest
 
-from torture import CHECKS
-from torture.__main__ import attempt
-from torture.places import why_not
-from torture.report import Budget, line
+pytest.importorskip("numpy")  # which the stores of some checks hold arrays of
+
+from torture import CHECKS  # noqa: E402
+from torture.__main__ import attempt  # noqa: E402
+from torture.places import why_not  # noqa: E402
+from torture.report import Budget, line  # noqa: E402
 
 pytestmark = [pytest.mark.once, pytest.mark.slow]
 
