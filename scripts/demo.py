@@ -44,7 +44,9 @@ def _show_analysis() -> int:
             print(f"cell {after.number} shows something else when it is run again", file=sys.stderr)
             failures = 1
     if again > _MOST_OF_FIRST * once:
-        print(f"That is more than the {_MOST_OF_FIRST:.0%} that we aim at: most of it are imports, which no cache can save.")
+        print(
+            f"That is more than the {_MOST_OF_FIRST:.0%} that we aim at: most of it are imports, which no cache can save."
+        )
     return failures
 
 
