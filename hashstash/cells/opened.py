@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hashstash.cells.rows import Rows
 from hashstash.cells.stashes import CellStashes
+from hashstash.cells.surroundings import working_directory
 from hashstash.imports import is_installed
 from hashstash.open import below
 from hashstash.paths import cache_root
@@ -62,7 +63,7 @@ class OpenStashes:
             os.path.expanduser(root),
             load_settings(),
             cache_root(),
-            _folder_now(),
+            working_directory(),
             is_installed("lmdb"),
             is_installed("lz4"),
         )
@@ -85,13 +86,6 @@ def _folder(stash: HashStash) -> tuple[int, int] | None:
     except OSError:
         return None
     return status.st_dev, status.st_ino
-
-
-def _folder_now() -> str:
-    try:
-        return os.getcwd()
-    except OSError:  # it was removed
-        return ""
 
 
 def _device(folder: str) -> int | None:

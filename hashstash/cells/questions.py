@@ -13,7 +13,8 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from hashstash.cells.watch import is_python_file, watching
+from hashstash.cells.watch import watching
+from hashstash.fingerprint.packages import Origin, origin_of_globals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -123,7 +124,7 @@ def _asked_for_user(frame: FrameType | None) -> frozenset[str] | None:
     while frame is not None:
         module = str(frame.f_globals.get("__name__", ""))
         if module.partition(".")[0] not in _HELPERS:
-            is_users = not module.startswith("hashstash.") and not is_python_file(frame.f_code.co_filename)
+            is_users = origin_of_globals(frame.f_globals) is Origin.USER
             is_shown = _MAGICS_THAT_SHOW.get(module) == frame.f_code.co_name
             return frozenset(helpers) if is_users or is_shown else None
         helpers.append(frame.f_code.co_name)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from hashstash.cells.set_first import sets_first
 from hashstash.cells.settings import text_of
+from hashstash.fingerprint.modules import is_user_module
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -77,7 +78,7 @@ def _packages_of(values: Iterable[Any]) -> set[str]:
             inside = value.__globals__
             found.update(_names_of(inside.get(name) for name in value.__code__.co_names))
         found.update(_names_of([value if _has_owner(value) else type(value)]))
-    users = {name: module for name in found if _is_users(module := sys.modules.get(name))}
+    users = {name: sys.modules[name] for name in found - {"__main__"} if is_user_module(sys.modules.get(name))}
     for module in users.values():
         found.update(_names_of(vars(module).values()))
     return {name.partition(".")[0] for name in found - users.keys()}
@@ -93,8 +94,3 @@ def _names_of(values: Iterable[Any]) -> Iterator[str]:
         name = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
         if isinstance(name, str):
             yield name
-
-
-def _is_users(module: ModuleType | None) -> bool:
-    file = getattr(module, "__file__", None) or ""
-    return file.endswith(".py") and "site-packages" not in file and not file.startswith(sys.base_prefix)

@@ -241,12 +241,6 @@ def _is_for_the_interpreter(frame: FrameType | None) -> bool:
 
 
 @functools.cache
-def is_python_file(name: str) -> bool:
-    """Whether code of that file name belongs to Python or to an installed package."""
-    return name.startswith(("<frozen ", *_python_folders()))
-
-
-@functools.cache
 def _python_folders() -> tuple[str, ...]:
     paths = [
         sysconfig.get_path("stdlib"),
