@@ -16,7 +16,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torture.report import Finding
 
 TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PATIENCE = 60.0
@@ -108,6 +111,11 @@ class Child:
                 pipe.close()
         self._selector.close()
         return code
+
+    def end_well(self, finding: Finding, who: str = "the process") -> None:
+        """Wait for the end; another exit code than 0 is a failure, told with what stands on stderr."""
+        if self.end():
+            finding.wrong(f"{who} ended: {self.errors()[-1500:]}")
 
     def drop(self) -> None:
         """Be done with it, whatever has become of it."""

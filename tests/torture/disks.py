@@ -343,9 +343,7 @@ def found(
                 finding.wrong(said)
             else:
                 finding.counts.update(said)
-        code, errors = child.end(), child.errors()
-        if code:
-            finding.wrong(f"the process ended: {errors[-1500:]}")
+        child.end_well(finding)
     return finding
 
 

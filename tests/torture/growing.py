@@ -63,14 +63,10 @@ def growth(where: Place, budget: Budget) -> Finding:
         for writer, child in enumerate(children):
             for _, number, parts in child.hear_all(_PATIENCE):
                 expected |= {f"{writer} {number} {part}": number for part in range(parts)}
-            code, errors = child.end(), child.errors()
-            if code:
-                finding.wrong(f"writer {writer}: {errors[-900:]}")
+            child.end_well(finding, f"writer {writer}")
         reader.tell("stop")
         finding.counts["reads meanwhile"] = sum(said[1] for said in reader.hear_all(_PATIENCE))
-        code, errors = reader.end(), reader.errors()
-        if code:
-            finding.wrong(f"the reader: {errors[-900:]}")
+        reader.end_well(finding, "the reader")
         stash = where.open(map_size=_SMALL_MAP)
         _hold_against(stash, expected, finding)
         finding.counts["entries"] = len(expected)

@@ -323,9 +323,7 @@ def _injects_in(where: Place, chosen: Chosen, seed: int, *, beneath: bool, modul
                 finding.counts["faults"] += said[2]
             else:
                 finding.wrong(said[1])
-        code, errors = child.end(), child.errors()
-        if code:
-            finding.wrong(f"the process that tries ended: {errors[-2000:]}")
+        child.end_well(finding, "the process that tries")
     finding.counts["operations"] = len(chosen[0])
     return finding
 

@@ -139,9 +139,7 @@ def _note(child: Child, said: list[Any] | None, finding: Finding) -> None:
 def _noted(child: Child, finding: Finding) -> dict[str, tuple[int, int]]:
     for said in child.hear_all():
         _note(child, said, finding)
-    code, errors = child.end(), child.errors()
-    if code:
-        finding.wrong(f"a writer ended: {errors[-900:]}")
+    child.end_well(finding, "a writer")
     return child.__dict__.get("noted", {})
 
 

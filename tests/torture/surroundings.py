@@ -305,9 +305,7 @@ def _told(function: str, where: Place, rounds: int, budget: Budget, module: str 
                 finding.wrong(what)
             else:
                 finding.counts[what] += number[0]
-        code, errors = child.end(), child.errors()
-        if code:
-            finding.wrong(f"the process ended: {errors[-1500:]}")
+        child.end_well(finding)
     return finding
 
 
