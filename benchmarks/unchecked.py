@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
-from hashstash import blobs, codec, entry, listing, store
+from hashstash import blobs, codec, decoding, entry, listing, reading, store
 
 _CHECKS: list[tuple[Any, str, dict[str, str]]] = [
     (
@@ -37,14 +37,14 @@ _CHECKS: list[tuple[Any, str, dict[str, str]]] = [
             "digest is not None and found != digest": "False",
         },
     ),
-    (codec, "unfilter", {"raw_size > _LARGEST_FOREIGN_BOMB": "False", "len(data) != raw_size": "False"}),
+    (decoding, "unfilter", {"raw_size > _LARGEST_FOREIGN_BOMB": "False", "len(data) != raw_size": "False"}),
     (codec, "take_apart", {"magic != b'P1' or count > _MOST_BUFFERS": "False", "position != len(view)": "False"}),
     (
-        store.Store,
+        reading,
         "open_row",
-        {"found is not None and (found.flags.value & _NEEDS_CHECK or self.trust is not Trust.MINE)": "False"},
+        {"found is not None and (found.flags.value & _NEEDS_CHECK or store.trust is not Trust.MINE)": "False"},
     ),
-    (store.Store, "encoded_of", {"not entry.is_trusted and (entry.is_code or self.trust is Trust.STRICT)": "False"}),
+    (reading, "encoded_of", {"not entry.is_trusted and (entry.is_code or store.trust is Trust.STRICT)": "False"}),
     (
         blobs.BlobStore,
         "map",
@@ -57,7 +57,7 @@ _CHECKS: list[tuple[Any, str, dict[str, str]]] = [
     ),
 ]
 """Where a check is, and what takes the place of its expression: checksum, key digest, sizes, limits, signature."""
-_USERS = (entry, codec, store, listing)
+_USERS = (entry, codec, decoding, reading, store, listing)
 """Modules that have these functions by name."""
 
 

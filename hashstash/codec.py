@@ -16,7 +16,7 @@ from array import array
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from hashstash.entry import Flag
-from hashstash.errors import CorruptEntry, UnknownPlugin
+from hashstash.errors import CorruptEntry
 from hashstash.registry import COMPRESSORS, FILTERS, SERIALIZERS
 
 if TYPE_CHECKING:
@@ -46,12 +46,7 @@ _KEY_HAS_BUFFERS = 1
 KEY_IS_CODE = 2
 """The bit in an encoded key's first byte that says that decoding it imports or calls something."""
 _MIB = 1 << 20
-_LARGEST_OWN = 4096 * _MIB
-_LARGEST_FOREIGN = 1024 * _MIB
-_LARGEST_FOREIGN_BOMB = 64 * _MIB
-_BOMB_RATIO = 200
 _NO_FLAGS = Flag(0)
-_CODE_BIT, _PARTS_BIT, _B64_BIT = int(Flag.CODE), int(Flag.PARTS), int(Flag.B64)
 
 
 class Encoded(NamedTuple):
@@ -265,36 +260,6 @@ def _samples(data: Buffer, length: int = _SAMPLE) -> list[memoryview]:
     return [view[start : start + length] for start in (0, middle, last)]
 
 
-class Decoder(NamedTuple):
-    """What a label names: how payloads of that codec are read."""
-
-    serializer: Serializer
-    compressor: Filter | None
-    loads_plain: Callable[[Buffer], Any] | None
-    """Decodes a document without buffers that is data, as cheaply as the serializer can."""
-
-
-_decoders: dict[bytes, Decoder] = {}
-
-
-def decoder_of(label: bytes) -> Decoder:
-    """The decoder that an entry's label names; MissingDependency where its package is not installed."""
-    found = _decoders.get(label)
-    if found is None:
-        found = _decoders[label] = _load_decoder(label)
-    return found
-
-
-def _load_decoder(label: bytes) -> Decoder:
-    try:
-        serializer_name, _, compressor_name = label.decode("ascii").partition("+")
-        serializer = SERIALIZERS.load(serializer_name)
-        compressor = COMPRESSORS.load(compressor_name) if compressor_name else None
-    except (UnicodeDecodeError, UnknownPlugin) as error:
-        raise CorruptEntry(f"the entry was written by a codec {label!r} that this hashstash does not have") from error
-    return Decoder(serializer, compressor, None if compressor else getattr(serializer, "loads_plain", None))
-
-
 def no_plain_form(_: Any) -> None:
     """What :func:`plain_writer` gives for a serializer without a quick way: nothing is written by it."""
 
@@ -303,50 +268,6 @@ def plain_writer(serializer: Serializer) -> Callable[[Any], bytes | None]:
     """The serializer's quick way to a document of small data; ``None`` comes back for what it leaves to ``dumps``."""
     writer: Callable[[Any], bytes | None] = getattr(serializer, "dumps_plain", no_plain_form)
     return writer
-
-
-def unfilter(label: bytes, stored: Buffer, raw_size: int, flags: Flag, *, is_trusted: bool) -> Encoded:
-    """The encoded value in an entry's payload; sizes beyond what a stranger may ask for are refused before any is allocated."""
-    if raw_size > _LARGEST_FOREIGN_BOMB:  # everybody may claim as much as that
-        check_size(len(stored), raw_size, is_trusted=is_trusted)
-    decoder, bits = decoder_of(label), flags.value  # an ``&`` of flags takes longer than the rest of this
-    data = stored
-    if bits & _B64_BIT:
-        packed_size = raw_size if decoder.compressor is None else _size_of_text(data)
-        data = FILTERS.load("b64").decode(data, packed_size)
-    if decoder.compressor is not None:
-        data = decoder.compressor.decode(data, raw_size)
-    if len(data) != raw_size:
-        raise CorruptEntry(f"the payload has {len(data)} bytes where its header says {raw_size}")
-    is_code = bool(bits & _CODE_BIT)
-    return take_apart(data, is_code=is_code) if bits & _PARTS_BIT else Encoded(data, (), is_code)
-
-
-def _size_of_text(text: Buffer) -> int:
-    """How many bytes the base64 in *text* stands for."""
-    return len(text) // 4 * 3 - bytes(text[-2:]).count(b"=")
-
-
-def check_size(stored: int, raw_size: int, *, is_trusted: bool) -> None:
-    """Raise CorruptEntry if a payload claims a size that nobody trusted may claim."""
-    limit = (
-        _LARGEST_OWN if is_trusted else _LARGEST_FOREIGN_BOMB if raw_size > _BOMB_RATIO * stored else _LARGEST_FOREIGN
-    )
-    if raw_size > limit:
-        raise CorruptEntry(
-            f"the entry claims {raw_size:,} bytes of content; at most {limit:,} are accepted from its writer"
-        )
-
-
-def needs_signature(payload: Payload) -> bool:
-    """Whether a reader who does not trust the writer would refuse the payload, be it for code or for its size."""
-    if payload.flags & Flag.CODE:
-        return True
-    try:
-        check_size(payload.size, payload.raw_size, is_trusted=False)
-    except CorruptEntry:
-        return True
-    return False
 
 
 def key_is_code(data: Buffer) -> bool:

@@ -56,9 +56,9 @@ class Difference:
 
 def diff(store: Store, key: Any, a: int, b: int) -> Difference:
     """What has to change in version *a* of *key* to get version *b*."""
-    one, other = history.find(store, key, version=a), history.find(store, key, version=b)
+    (one, before), (other, after) = history.read(store, key, version=a), history.read(store, key, version=b)
     title = f"{shortened(key, _SHOWN_KEY)}, version {one.version} -> {other.version}"
-    return compare(store.value_of(one, key), store.value_of(other, key), title)
+    return compare(before, after, title)
 
 
 def compare(one: Any, other: Any, title: str) -> Difference:

@@ -176,6 +176,23 @@ def find(store: Store, key: Any, *, version: int | None = None, time: Any = None
     return entry
 
 
+def read(store: Store, key: Any, *, version: int | None = None, time: Any = None) -> tuple[Entry, Any]:
+    """The entry that :func:`find` gives, and its value."""
+    while True:
+        entry = find(store, key, version=version, time=time)
+        written = entry.write_id
+        try:
+            value = store.value_of(entry, key)
+        except BlobMissing:
+            if find(store, key, version=version, time=time).write_id == written:
+                raise  # else it was replaced or removed while we were reading it, and its file with it
+            store.seen_bad.discard(store.keys.address(key))
+            continue
+        # An entry whose file is gone takes over what is there in its place now, which may not be what was asked for.
+        if entry.write_id == written:
+            return entry, value
+
+
 def _numbered(store: Store, key: Any, version: int) -> _Row:
     if type(version) is not int:
         raise TypeError(f"version={version!r}; it is a whole number, counted from 1, or from the latest with -1")
@@ -243,7 +260,7 @@ def revert(store: Store, key: Any, version: int) -> Entry:
             f"{store.engine.location()} was opened without append_mode=True: going back would lose the present value of"
             f" {shortened(key, _SHOWN_KEY)}"
         )
-    entry = find(store, key, version=version)
+    entry, value = read(store, key, version=version)
     # Encoded anew: the blob file of the old version goes with it, and code is signed by whoever brings it back.
-    encoded = store.codec.serializer.dumps(store.value_of(entry, key))
+    encoded = store.codec.serializer.dumps(value)
     return store.save_encoded(key, encoded, WriteOptions(entry.seconds, metadata=entry.metadata))

@@ -2,9 +2,9 @@
 
 A holder writes its row anew every third of a lease. Whoever waits takes over when the row has not changed for a whole lease by
 the clock of the one who waits, so that no two clocks are compared; at once if the row names a process of this machine that is
-gone. A holder that was paused for that long finds out when it
-writes again; until then two may be inside, which costs a second computation and never a wrong value: what is stored is stored
-whole. Within a process a :class:`~hashstash.locks.KeyLock` comes first, so that only one thread of each process asks the server.
+gone. A holder that was paused for that long finds out when it writes again; until then two may be inside, which costs a second
+computation and never a wrong value: what is stored is stored whole. Rows for which nobody comes are removed by the server. Within
+a process a :class:`~hashstash.locks.KeyLock` comes first, so that only one thread of each process asks the server.
 """
 
 from __future__ import annotations
@@ -35,7 +35,9 @@ _BEATS = 3
 _FIRST_PAUSE = 0.005
 _LONGEST_PAUSE = 0.25
 _LONGEST_LEASE = 3600.0
-_RELEASED_ROWS_STAY = 60
+_RELEASED_ROWS_STAY = 60.0
+_ROWS_OF_THE_DEAD_STAY = 86_400.0
+"""Seconds without a sign of life after which the server forgets a row; much longer than any lease."""
 _SHORTEST_WAIT = 0.01
 
 
@@ -45,11 +47,8 @@ class Rows(Protocol):
     def get(self, address: bytes) -> bytes | None:
         """The row, or ``None``."""
 
-    def swap(self, address: bytes, expected: bytes | None, blob: bytes) -> bool:
-        """Store *blob* if the row carries the write id *expected*."""
-
-    def expire(self, address: bytes, moment: int, expected: bytes | None = None) -> None:
-        """Let the row go at *moment*."""
+    def swap_for(self, address: bytes, expected: bytes | None, blob: bytes, seconds: float) -> bool:
+        """Store *blob* if the row carries the write id *expected*, and let it go after *seconds* unless it is written again."""
 
     def location(self) -> str:
         """Where the rows lie."""
@@ -114,7 +113,7 @@ class _Lease:
     def _take(self, expected: bytes | None) -> bool:
         row = _row(_HELD, self.seconds)
         self.ours.append(row[WRITE_ID])  # before asking: whatever happens then, it can be given back
-        is_ours = self.rows.swap(self.address, expected, row)
+        is_ours = self.rows.swap_for(self.address, expected, row, _ROWS_OF_THE_DEAD_STAY)
         self.ours = [row[WRITE_ID]] if is_ours else []
         self.due = time.monotonic() + self.seconds / _BEATS
         return is_ours
@@ -138,11 +137,10 @@ class _Lease:
         """Let the next one have it. Where the server cannot be told, the lease simply ends; after an interrupt, call it again."""
         with self.guard:
             row = _row(_FREE, self.seconds)
-            moment = time.time_ns() + _RELEASED_ROWS_STAY * 10**9
             try:
                 current = self._current()
-                if current is not None and self.rows.swap(self.address, current, row):
-                    self.rows.expire(self.address, moment, row[WRITE_ID])
+                if current is not None:
+                    self.rows.swap_for(self.address, current, row, _RELEASED_ROWS_STAY)
             except (StashError, OSError) as error:
                 logger.debug("%s: a lease was not given back: %s", self.rows.location(), error)
             self.ours = []

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from hashstash import trust as trusting
 from hashstash.codec import key_is_code
+from hashstash.engine import WRITE_ID
 from hashstash.entry import Entry, plain_key, unpack, unpack_head, unpack_plain
 from hashstash.errors import BadEntry, CorruptEntry, UntrustedEntry
+from hashstash.policies.versions import HISTORY, history_address
 from hashstash.trust import Trust
 from hashstash.writing import EXPIRING
 
@@ -115,6 +117,14 @@ def open_head(store: Store, address: bytes, head: bytes) -> Entry:
 def _is_still(store: Store, address: bytes, head: bytes) -> bool:
     row = store.engine.get(address)
     return row is not None and row.startswith(head)
+
+
+def is_there(store: Store, entry: Entry) -> bool:
+    """Whether *entry*, the latest or an older version, still is what lies at its address."""
+    row = store.engine.get(entry.digest)
+    if row is None or row[WRITE_ID] != entry.write_id:
+        row = store.engine.section(HISTORY).get(history_address(entry.digest, entry.version))
+    return row is not None and row[WRITE_ID] == entry.write_id
 
 
 def key_of(store: Store, entry: Entry) -> Any:

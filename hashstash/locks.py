@@ -35,6 +35,7 @@ logger = logging.getLogger(__name__)
 _FIRST_PAUSE = 0.001
 _LONGEST_PAUSE = 0.05
 _ENDING = ".lock"
+_LONGEST_NOTE = 4096
 
 
 # ---- what every lock does ----------------------------------------------------------------------------------------------
@@ -184,6 +185,22 @@ class KeyLock(Lock):
         """Whether this thread holds the lock, and only under that token."""
         mutex = _mutexes.get((self.folder, self.name))
         return mutex is not None and _is_ours(mutex) and mutex.holds == {hold}
+
+    def leave_note(self, note: bytes) -> None:
+        """For those who wait: a few bytes in the lock's file, for as long as it is held; nothing where there is no file."""
+        mutex = _mutexes.get((self.folder, self.name))
+        if mutex is not None and mutex.file is not None:
+            mutex.file.truncate(0)  # whoever was killed while he held it has left his
+            os.pwrite(mutex.file.fileno(), note, 0)
+
+    def note(self) -> bytes:
+        """What the holder has left, or nothing."""
+        path = _lock_path(self.folder, self.name)
+        try:
+            with open(path or os.devnull, "rb") as file:
+                return file.read(_LONGEST_NOTE)
+        except OSError:
+            return b""
 
     def take(self, hold: object, timeout: float | None) -> bool:
         deadline = None if timeout is None else time.monotonic() + timeout

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hashstash import trust as trusting
-from hashstash.codec import Buffer, Codec, Payload, decoder_of, key_is_code, needs_signature, unfilter
+from hashstash.codec import Buffer, Codec, Payload, key_is_code
+from hashstash.decoding import decoder_of, needs_signature, unfilter
 from hashstash.entry import Entry, Flag, new_write_id, unpack
 from hashstash.errors import CorruptEntry, UntrustedEntry
 from hashstash.open import compressor_name

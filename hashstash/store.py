@@ -7,24 +7,25 @@ directly. A row that is data, never expires and lies in one piece takes the shor
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from hashstash import history, listing, statistics, writing
-from hashstash import trust as trusting
-from hashstash.blobs import SMALLEST_BLOB, BlobMissing, BlobStore, Reference
-from hashstash.codec import Codec, Encoded, Payload, decoder_of, no_plain_form, plain_writer, unfilter
+from hashstash import listing, reading, statistics, writing
+from hashstash.blobs import SMALLEST_BLOB, BlobMissing, BlobStore
+from hashstash.codec import Codec, Encoded, Payload, no_plain_form, plain_writer
+from hashstash.decoding import PlainLoaders
 from hashstash.engine import Capability, Engine
-from hashstash.entry import Entry, Flag, pack_plain, points_at_blob, unpack, unpack_plain
-from hashstash.errors import BadEntry, UntrustedEntry
+from hashstash.entry import Entry, pack_plain, points_at_blob, unpack_plain
 from hashstash.listing import Foreign
+from hashstash.reading import MISSING
 from hashstash.statistics import MERGE_MASK, Counts
 from hashstash.trust import Trust
-from hashstash.wording import shortened
 from hashstash.writing import PLAIN_WRITE, WriteOptions
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from hashstash.errors import BadEntry
     from hashstash.key_codec import EncodedKey, KeyCodec
     from hashstash.policy import Policy
 
@@ -32,22 +33,7 @@ __all__ = ["MISSING", "Counts", "Foreign", "Store", "WriteOptions"]
 
 Result = TypeVar("Result")
 
-MISSING: Final = object()
-_BLOB_BIT, _LOOSE_BIT = int(Flag.BLOB), int(Flag.LOOSE)
-_NEEDS_CHECK = int(Flag.CODE | Flag.SIGNED)
-_SHOWN_KEY = 80
 _BATCH_BYTES = 8 << 20  # addresses are random, so that a small batch would rewrite half of a tree for each few rows
-
-
-class _Loaders(dict[bytes, Callable[[Any], Any]]):
-    """By label, the short way to decode a document; a codec that has none raises."""
-
-    def __missing__(self, label: bytes) -> Callable[[Any], Any]:
-        loads = decoder_of(label).loads_plain
-        if loads is None:
-            raise KeyError(label)
-        self[label] = loads
-        return loads
 
 
 @dataclass(eq=False)
@@ -73,9 +59,11 @@ class Store:
         self.needs_head = self.append or any(policy.needs_head for policy in self.policies)
         self.is_limited = any(policy.is_exclusive for policy in self.policies)
         self.is_plain = not self.policies and not self.append and self.trust is not Trust.STRICT
-        self._loaders = _Loaders()
+        self._loaders = PlainLoaders()
         self._dumps_plain = plain_writer(self.codec.serializer) if self.is_plain else no_plain_form
         self.seen_bad: set[bytes] = set()
+        self.kept_aside: set[bytes] = set()
+        """Write ids of rows that were copied aside, whose blob files stay."""
         self.place = self.engine.location()
         self.merged = self.counts - Counts()
         self.next_merge = 0.0
@@ -139,12 +127,12 @@ class Store:
 
     def load_row(self, address: bytes, blob: bytes | None, key: Any = MISSING) -> Any:
         """The value in a row that was just read from *address*, or ``MISSING``."""
-        entry = None if blob is None else self.open_row(address, blob, key)
+        entry = None if blob is None else reading.open_row(self, address, blob, key)
         if entry is None:
             self.counts.misses += 1
             return MISSING
         try:
-            value = self.value_of(entry, key)
+            value = reading.value_of(self, entry, key)
         except BlobMissing:
             newer = self.engine.get(address)
             if newer == blob:
@@ -159,71 +147,33 @@ class Store:
         """The checked entry at *key*, its payload not decoded; ``None`` if there is none or it is over."""
         address = self.keys.address(key)
         blob = self.engine.get(address)
-        return None if blob is None else self.open_row(address, blob, key)
+        return None if blob is None else reading.open_row(self, address, blob, key)
+
+    def find_encoded(self, key: Any) -> tuple[Entry, Encoded] | None:
+        """The checked entry at *key* and its value, still serialized; ``None`` if there is none."""
+        while (entry := self.find(key)) is not None:
+            try:
+                return entry, self.encoded_of(entry)
+            except BlobMissing:
+                if listing.is_there(self, entry):
+                    raise
+        return None
 
     def open_row(self, address: bytes | None, blob: bytes, key: Any = MISSING) -> Entry | None:
         """The entry in *blob* after checksum, expiry, policies and trust; ``None`` if it is not to be seen."""
-        try:
-            entry = unpack(blob, address)
-            if entry.is_expired():
-                return None
-            found: Entry | None = entry
-            for policy in self.policies:
-                found = policy.on_read(found) if found is not None else None
-            # Data without a signature needs no trust: all that check() would do takes longer than this question.
-            if found is not None and (found.flags.value & _NEEDS_CHECK or self.trust is not Trust.MINE):
-                trusting.check(found, self._namespace_of(found), self.trust, row=blob)
-            return found
-        except BadEntry as error:
-            raise self.explained(error, key, address) from error
+        return reading.open_row(self, address, blob, key)
 
     def value_of(self, entry: Entry, key: Any = MISSING) -> Any:
         """The decoded value of a checked entry."""
-        try:
-            encoded = self.encoded_of(entry)
-            return decoder_of(entry.label).serializer.loads(encoded)
-        except BadEntry as error:
-            raise self.explained(error, key, entry.digest) from error
+        return reading.value_of(self, entry, key)
 
     def encoded_of(self, entry: Entry) -> Encoded:
         """The serialized value of a checked entry, decompressed; its large buffers are mapped from their file."""
-        if not entry.is_trusted and (entry.is_code or self.trust is Trust.STRICT):
-            trusting.check(entry, self._namespace_of(entry), self.trust)
-        stored: bytes | memoryview = entry.payload
-        if entry.flags.value & _BLOB_BIT:
-            stored = self._mapped(entry)
-        self.counts.bytes_read += len(stored)
-        return unfilter(entry.label, stored, entry.raw_size, entry.flags, is_trusted=entry.is_trusted)
-
-    def _mapped(self, entry: Entry) -> memoryview:
-        if self.blobs is None:
-            raise BlobMissing("the entry points at a blob file, but its engine has none")
-        is_signed = bool(entry.flags & Flag.SIGNED)
-        self.may_have_blobs = True
-        try:
-            return self.blobs.map(Reference.unpack(entry.payload), is_signed=is_signed)
-        except BlobMissing:
-            blob = self.engine.get(entry.digest)
-            if blob is None:
-                raise
-            newer = unpack(blob, entry.digest)
-            if newer.write_id == entry.write_id or newer.version != entry.version:
-                raise
-            # Replaced between our reading the row and its file: the row that is there now is the one to answer with.
-            trusting.check(newer, self._namespace_of(newer), self.trust)
-            for name in ("payload", "label", "raw_size", "flags", "write_id", "is_trusted"):
-                setattr(entry, name, getattr(newer, name))
-            return self._mapped(entry) if newer.flags & Flag.BLOB else memoryview(newer.payload)
-
-    def _namespace_of(self, entry: Entry) -> str:
-        return "" if entry.flags.value & _LOOSE_BIT else self.namespace
+        return reading.encoded_of(self, entry)
 
     def explained(self, error: BadEntry, key: Any, address: bytes | None) -> BadEntry:
         """*error* with the key and the place; the error's own text says why and what to do."""
-        if address is not None and not isinstance(error, UntrustedEntry):
-            self.seen_bad.add(address)
-        what = "an entry" if key is MISSING else f"the entry of {shortened(key, _SHOWN_KEY)}"
-        return type(error)(f"{what} in {self.engine.location()}: {error}")
+        return reading.explained(self, error, key, address)
 
     # ---- writing -------------------------------------------------------------------------------------------------
 
@@ -370,7 +320,3 @@ class Store:
     def count(self) -> int:
         """How many entries there are."""
         return listing.count(self)
-
-    def versions_of(self, key: Any) -> Iterator[Entry]:
-        """All versions at *key*, oldest first."""
-        return history.entries_of(self, key)

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hashstash import trust as trusting
 from hashstash.blobs import SMALLEST_BLOB, Reference
-from hashstash.codec import Payload, needs_signature
+from hashstash.decoding import needs_signature
 from hashstash.engine import WRITE_ID
 from hashstash.entry import Entry, Flag, new_write_id, pack_measured, points_at_blob, unpack
 from hashstash.errors import BadEntry, Conflict, CorruptEntry, NewerFormat
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from contextlib import AbstractContextManager
 
+    from hashstash.codec import Payload
     from hashstash.key_codec import EncodedKey
     from hashstash.store import Store
 
@@ -100,6 +102,32 @@ def write_many(store: Store, items: Iterable[tuple[EncodedKey, Payload, WriteOpt
         if rows:
             store.engine.ensure_writable()
             put_rows(store, rows)
+
+
+def write_together(store: Store, items: Iterable[tuple[EncodedKey, Payload, WriteOptions]]) -> None:
+    """:func:`write` for a few *items* that belong together, large and signed ones too; in one batch, if no policy sees them."""
+    if not store.is_plain:
+        for key, payload, options in items:
+            write(store, key, payload, options)
+        return
+    store.engine.ensure_writable()
+    entries: list[Entry] = []
+    blob_names: list[str] = []
+    try:
+        for key, payload, options in items:
+            entry, blob_name = new_entry(store, key, payload, options)
+            blob_names.append(blob_name)
+            if entry.is_trusted:
+                trusting.keyring().sign(entry, store.namespace)
+            entries.append(entry)
+        put_rows(store, {entry.digest: entry.pack() for entry in entries})
+    except Exception:
+        stored = {blob_name for entry, blob_name in zip(entries, blob_names, strict=False) if _is_stored(store, entry)}
+        for name in blob_names:
+            if name and name not in stored and store.blobs is not None:
+                with contextlib.suppress(OSError):
+                    store.blobs.remove(name)
+        raise
 
 
 def put_rows(store: Store, rows: dict[bytes, bytes]) -> None:
@@ -195,8 +223,26 @@ def keep_bad_rows(store: Store, addresses: Iterable[bytes]) -> None:
     for address in store.seen_bad.intersection(addresses) if store.seen_bad else ():
         store.seen_bad.discard(address)
         row, aside = store.engine.get(address), store.engine.section(BAD)
-        if row is not None and aside.count() < MOST_ASIDE and aside.size_bytes() + len(row) <= MOST_ASIDE_BYTES:
+        if row is None or aside.count() >= MOST_ASIDE:
+            continue
+        if (
+            sum(bytes_with_blob(store, kept) for _, kept in aside.rows()) + bytes_with_blob(store, row)
+            <= MOST_ASIDE_BYTES
+        ):
             aside.put(address, row)
+            store.kept_aside.add(row[WRITE_ID])
+
+
+def bytes_with_blob(store: Store, row: bytes) -> int:
+    """The bytes that a row takes, and its blob file on the disk: one with a hole of gigabytes may take nearly none."""
+    try:
+        entry = unpack(row)
+        if store.blobs is None or not entry.flags & Flag.BLOB:
+            return len(row)
+        status = os.stat(store.blobs.path(Reference.unpack(entry.payload).name))
+    except (BadEntry, OSError):  # which is no blob file that anybody could find
+        return len(row)
+    return len(row) + min(status.st_size, getattr(status, "st_blocks", status.st_size) * 512)
 
 
 def note_expiring(store: Store) -> None:
@@ -290,7 +336,7 @@ def remove_blob(store: Store, row: bytes) -> None:
 
 
 def _remove_blob_of(store: Store, entry: Entry) -> None:
-    if entry.flags & Flag.BLOB and store.blobs is not None:
+    if entry.flags & Flag.BLOB and store.blobs is not None and entry.write_id not in store.kept_aside:
         try:
             store.blobs.remove(Reference.unpack(entry.payload).name)
         except OSError as error:  # its row is gone, which is what counts: the file is swept later

@@ -7,6 +7,7 @@ was needed twice is printed at the end, since a test that is not steady wants me
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import shutil
@@ -19,7 +20,12 @@ MOST = 5
 WORKERS = ["-n", os.environ.get("WORKERS", "auto"), "--dist", "loadfile"]
 
 
+COMPILED = ("hashstash", "benchmarks", "tests/torture", "tests/cells")
+"""What the processes that tests start import, by the hundred."""
+
+
 def main(name: str, chosen: list[str]) -> int:
+    compile_for({sys.executable, *glob.glob(".venv*/bin/python")})
     folder = os.path.join(".pytest_cache", name)
     shutil.rmtree(folder, ignore_errors=True)
     command = [sys.executable, "-m", "pytest", "-o", f"cache_dir={folder}", *chosen]
@@ -32,6 +38,12 @@ def main(name: str, chosen: list[str]) -> int:
         print(f"\nNOT STEADY ({name}): failed beside other tests, and passed alone:")
         print("".join(f"    {test}\n" for test in failed))
     return again
+
+
+def compile_for(pythons: set[str]) -> None:
+    """Compile for these interpreters: where Python is asked to keep no bytecode, each process would compile all it imports."""
+    for python in pythons:
+        subprocess.run([python, "-m", "compileall", "-qq", *COMPILED], check=False)
 
 
 def failed_tests(folder: str) -> list[str]:

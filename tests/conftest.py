@@ -44,14 +44,42 @@ def pytest_xdist_auto_num_workers():
     return schedule.number_of_workers()  # asked before plug-ins are configured
 
 
+_WRITES_NO_BYTECODE = sys.dont_write_bytecode
+gc.disable()  # until all is collected
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """Keep what pytest makes of the assertions, also where no bytecode is wished: it takes as long as all else together."""
+    sys.dont_write_bytecode = False
+    try:
+        return (yield)
+    finally:
+        sys.dont_write_bytecode = _WRITES_NO_BYTECODE
+        gc.enable()
+
+
 def pytest_configure(config):
     for plugin in (servers, schedule, skips):
         config.pluginmanager.register(plugin, f"hashstash {plugin.__name__}")
 
 
+FEW_ENGINES = frozenset({"pairtree", "lmdb", "sqlite", "redis"})
+"""One of each kind: files, a mapping of memory, SQL, a server."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """What has the mark ``few_engines`` is heavy on the other engines."""
+    for item in items:
+        if hasattr(item, "callspec") and item.get_closest_marker("few_engines") is not None:
+            engines = [value for value in item.callspec.params.values() if isinstance(value, str) and value in _ENGINES]
+            if not FEW_ENGINES.issuperset(engines):
+                item.add_marker(pytest.mark.heavy)
+
+
 def pytest_collection_finish():
     """What has been collected stays until the end: without this each full collection walks through tens of thousands of tests."""
-    gc.collect()
     gc.freeze()
     gc.set_threshold(5000, 10, 10)
 
@@ -90,6 +118,12 @@ def _is_missing(name):
 @pytest.fixture(scope="session")
 def homes(tmp_path_factory):
     return tmp_path_factory.mktemp("homes")
+
+
+@pytest.fixture(scope="session")
+def bytecode(tmp_path_factory):
+    """An environment for processes of other Pythons, which compile everything once, and not into the project's folder."""
+    return {"PYTHONPYCACHEPREFIX": str(tmp_path_factory.mktemp("bytecode")), "PYTHONDONTWRITEBYTECODE": ""}
 
 
 @pytest.fixture(autouse=True)

@@ -38,15 +38,18 @@ def unit_of(nodeid: str) -> str:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Sort by the cost of the units; every worker comes to the same order."""
     costs: Counter[str] = Counter()
+    units = {}
     for item in items:
-        costs[unit_of(item.nodeid)] += max(_costs(item))
-    items.sort(key=lambda item: -costs[unit_of(item.nodeid)])
+        nodeid = item.nodeid  # made anew each time
+        units[id(item)] = unit = unit_of(nodeid)
+        costs[unit] += max(_costs(item, nodeid))
+    items.sort(key=lambda item: -costs[units[id(item)]])
 
 
-def _costs(item: pytest.Item) -> Iterator[int]:
+def _costs(item: pytest.Item, nodeid: str) -> Iterator[int]:
     yield 1
     yield from (COSTS.get(mark.name, 1) for mark in item.iter_markers())
-    yield from (cost for start, cost in COSTS_OF_FILES.items() if item.nodeid.startswith(start))
+    yield from (cost for start, cost in COSTS_OF_FILES.items() if nodeid.startswith(start))
 
 
 def number_of_workers() -> int | None:

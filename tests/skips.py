@@ -1,15 +1,37 @@
-"""Why tests were skipped, at the end of a run: a line per reason with their number, and one for all packages that are missing."""
+"""Why tests are skipped: a line per reason at the end of a run, with their number, and one for all packages that are missing."""
 
 from __future__ import annotations
 
+import importlib
 import re
 from collections import Counter
+from importlib.util import find_spec
 from typing import Any
+
+import pytest
 
 _PACKAGE = re.compile(
     r"No module named '(?P<module>[\w]+)|the package (?:for )?(?P<package>[\w.-]+) is not installed"
     r"|could not import .*needs the package '(?P<needed>[\w.-]+)'"
 )
+
+
+def needs(*packages: str) -> None:
+    """Skip the file that calls this where one is missing, without importing them: all workers collect a file, and one runs it."""
+    for package in packages:
+        if find_spec(package) is None:
+            pytest.skip(f"the package {package} is not installed", allow_module_level=True)
+
+
+class Later:
+    """A package that is imported when something of it is first used; see `needs`."""
+
+    def __init__(self, package: str) -> None:
+        needs(package)
+        self._package = package
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(importlib.import_module(self._package), name)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

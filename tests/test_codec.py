@@ -10,17 +10,14 @@ from hashstash.codec import (
     Codec,
     Encoded,
     Payload,
-    check_size,
-    decoder_of,
     key_is_code,
     lay_out,
-    needs_signature,
     pack_key,
     take_apart,
-    unfilter,
     unpack_key,
 )
 from hashstash.compressors import zlib
+from hashstash.decoding import check_size, decoder_of, needs_signature, unfilter
 from hashstash.entry import Flag
 from hashstash.errors import CorruptEntry, UnknownPlugin
 

@@ -1,6 +1,7 @@
 """The order of the layers, as a check of every import statement in the package."""
 
 import ast
+import functools
 import graphlib
 import pathlib
 import sys
@@ -9,6 +10,8 @@ from typing import NamedTuple
 import pytest
 
 import hashstash
+
+pytestmark = pytest.mark.once
 
 ROOT = pathlib.Path(hashstash.__file__).parent
 
@@ -26,13 +29,14 @@ LAYERS = {
         "refusals",
         "processes",
     ],
-    1: ["keys", "entry", "codec", "engine", "trust", "blobs", "locks", "leases", "policy"],
+    1: ["keys", "entry", "codec", "decoding", "engine", "trust", "blobs", "locks", "leases", "policy"],
     2: ["engines", "wrappers", "serializers", "compressors", "filters", "policies", "fingerprint"],
     3: [
         "stash",
         "facade",
         "open",
         "store",
+        "reading",
         "key_codec",
         "views",
         "loose",
@@ -116,10 +120,26 @@ def _named(node):
 
 
 FILES = sorted(ROOT.rglob("*.py"))
-IMPORTS = [found for path in FILES for found in imports_of(path)]
-OWN = [found for found in IMPORTS if found.module.partition(".")[0] == "hashstash"]
-OTHER = [found for found in IMPORTS if found.module.partition(".")[0] not in {"hashstash", *sys.stdlib_module_names}]
-AT_TOP = [found for found in OTHER if not (found.is_inside_function or found.is_for_types or found.is_tried)]
+
+
+@functools.cache
+def imports():
+    """Of all files; not read while the tests are collected, which each worker does."""
+    return [found for path in FILES for found in imports_of(path)]
+
+
+def own():
+    return [found for found in imports() if found.module.partition(".")[0] == "hashstash"]
+
+
+def other():
+    return [
+        found for found in imports() if found.module.partition(".")[0] not in {"hashstash", *sys.stdlib_module_names}
+    ]
+
+
+def at_top():
+    return [found for found in other() if not (found.is_inside_function or found.is_for_types or found.is_tried)]
 
 
 def unit_of(file):
@@ -130,8 +150,8 @@ def target_of(module):
     return module.split(".")[1] if "." in module else "__init__"
 
 
-def show(imports):
-    return [f"{found.file}:{found.line} imports {found.module}" for found in imports]
+def show(wrong):
+    return [f"{found.file}:{found.line} imports {found.module}" for found in wrong]
 
 
 def test_every_file_has_a_layer():
@@ -141,7 +161,7 @@ def test_every_file_has_a_layer():
 def test_module_level_imports_point_down():
     wrong = [
         found
-        for found in OWN
+        for found in own()
         if not found.is_inside_function
         and not found.is_for_types
         and LEVEL[target_of(found.module)] > LEVEL[unit_of(found.file)]
@@ -153,7 +173,7 @@ def test_only_the_facade_imports_upwards_inside_functions():
     """And objects that show themselves, what they are shown with."""
     wrong = [
         found
-        for found in OWN
+        for found in own()
         if found.is_inside_function
         and LEVEL[target_of(found.module)] > LEVEL[unit_of(found.file)]
         and not found.file.startswith(UPWARD_INSIDE_FUNCTIONS)
@@ -165,7 +185,7 @@ def test_only_the_facade_imports_upwards_inside_functions():
 def test_imports_for_types_only_point_up_within_a_layer():
     wrong = [
         found
-        for found in OWN
+        for found in own()
         if found.is_for_types
         and LEVEL[target_of(found.module)] > LEVEL[unit_of(found.file)]
         and not found.file.startswith(UPWARD_INSIDE_FUNCTIONS)
@@ -180,7 +200,7 @@ def _module_of(file):
 def test_files_do_not_import_each_other_in_a_circle():
     modules = {_module_of(path.relative_to(ROOT).as_posix()) for path in FILES}
     graph = {module: set() for module in modules}
-    for found in OWN:
+    for found in own():
         if not found.is_inside_function and not found.is_for_types and found.module in modules:
             graph[_module_of(found.file)].add(found.module)
     for module in modules:
@@ -194,7 +214,7 @@ def test_files_do_not_import_each_other_in_a_circle():
 def test_packages_of_one_layer_do_not_import_each_other_in_a_circle():
     """Two packages, such as serializers and fingerprint, may know each other in one direction only."""
     graph = {}
-    for found in OWN:
+    for found in own():
         if not found.is_inside_function and not found.is_for_types and target_of(found.module) != unit_of(found.file):
             graph.setdefault(unit_of(found.file), set()).add(target_of(found.module))
     try:
@@ -206,7 +226,7 @@ def test_packages_of_one_layer_do_not_import_each_other_in_a_circle():
 def test_only_what_is_shown_imports_the_notebook():
     wrong = [
         found
-        for found in OTHER
+        for found in other()
         if found.module.partition(".")[0] in NOTEBOOK and not found.file.startswith(MAY_IMPORT_NOTEBOOK)
     ]
     assert show(wrong) == []
@@ -216,7 +236,7 @@ def test_optional_packages_are_imported_at_the_top_only_in_the_file_of_their_nam
     """Or under ``try``, or in a helper that only such files import."""
     wrong = [
         found
-        for found in AT_TOP
+        for found in at_top()
         if not found.file.startswith((*MAY_IMPORT_NOTEBOOK, *MAY_IMPORT_PYTEST))
         and not _may_need(found.file, found.module.partition(".")[0])
     ]
@@ -230,7 +250,7 @@ def _may_need(file, package):
         return True
     users = {
         found.file
-        for found in OWN
+        for found in own()
         if found.module == _module_of(file) and not found.is_inside_function and not found.is_for_types
     }
     return bool(users) and all(_may_need(user, package) for user in users)
@@ -239,17 +259,19 @@ def _may_need(file, package):
 def test_only_the_contracts_import_pytest():
     wrong = [
         found
-        for found in OTHER
+        for found in other()
         if found.module.partition(".")[0] in {"pytest", "hypothesis"} and not found.file.startswith(MAY_IMPORT_PYTEST)
     ]
     assert show(wrong) == []
 
 
 def test_nothing_outside_of_an_engine_names_its_package():
+    """The engine is the file of that name, with its parts, whose names begin with it."""
     engines = {path.stem for path in (ROOT / "engines").glob("*.py")} - {"__init__", "memory", "pairtree"}
     wrong = [
         found
-        for found in OTHER
-        if found.module.partition(".")[0] in engines and found.file != f"engines/{found.module.partition('.')[0]}.py"
+        for found in other()
+        if (package := found.module.partition(".")[0]) in engines
+        and not found.file.startswith((f"engines/{package}.py", f"engines/_{package}_"))
     ]
     assert show(wrong) == []

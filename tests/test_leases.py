@@ -27,17 +27,15 @@ class Rows(MemoryEngine):
 
     def __init__(self, place):
         super().__init__(place)
-        self.expired = []
+        self.stay = {}
         self.swaps = 0
         self.fails = lambda: None
 
-    def swap(self, address, expected, blob):
+    def swap_for(self, address, expected, blob, seconds):
         self.swaps += 1
         self.fails()
-        return super().swap(address, expected, blob)
-
-    def expire(self, address, moment, expected=None):
-        self.expired.append((address, moment, expected))
+        self.stay[blob[8:16]] = seconds
+        return self.swap(address, expected, blob)
 
 
 @pytest.fixture
@@ -102,9 +100,12 @@ def test_a_free_lock_costs_one_swap_to_take_and_one_to_give_back(rows):
 def test_a_row_that_nobody_holds_goes_by_itself(rows):
     with LeaseLock(rows, "a"):
         pass
-    ((address, moment, write_id),) = rows.expired
-    assert rows.get(address)[8:16] == write_id
-    assert 0 < moment / 1e9 - time.time() <= 60
+    assert 0 < rows.stay[rows.get(b"a")[8:16]] <= 60
+
+
+def test_the_row_of_one_who_dies_goes_by_itself_but_never_during_a_lease(rows):
+    with LeaseLock(rows, "a"):
+        assert 3600 < rows.stay[rows.get(b"a")[8:16]] <= 86_400
 
 
 def test_an_exception_gives_it_back(rows, stranger):

@@ -334,3 +334,29 @@ def test_a_sweep_removes_what_killed_holders_have_left_and_nothing_that_is_held(
 
 def test_a_sweep_of_no_folder_removes_nothing(tmp_path):
     assert locks.sweep(str(tmp_path / "none")) == 0
+
+
+def test_those_who_wait_can_read_the_holders_note(tmp_path):
+    folder = str(tmp_path)
+    with KeyLock(folder, "a") as lock:
+        lock.leave_note(b"a longer note")
+        lock.leave_note(b"a note")
+        assert KeyLock(folder, "a").note() == b"a note"
+        assert not elsewhere(KeyLock(folder, "a"))
+    assert KeyLock(folder, "a").note() == b""
+    assert os.listdir(folder) == []
+
+
+def test_who_does_not_hold_a_lock_leaves_no_note(folder):
+    KeyLock(folder, "a").leave_note(b"not mine")
+    assert KeyLock(folder, "a").note() == b""
+
+
+def test_the_note_of_a_holder_who_was_killed_gives_way(tmp_path):
+    folder = str(tmp_path)
+    with KeyLock(folder, "a"):
+        (path,) = tmp_path.iterdir()
+    path.write_bytes(b"what he left" * 100)
+    with KeyLock(folder, "a") as lock:
+        lock.leave_note(b"mine")
+        assert lock.note() == b"mine"

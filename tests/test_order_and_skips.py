@@ -1,5 +1,6 @@
 """How a run is divided among workers, and what it says of skipped tests."""
 
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -48,3 +49,23 @@ def test_reasons_are_counted_and_packages_are_named_on_one_line():
         "     4 packages are not installed: lmdb 3, scipy 1",
         "     2 SWAP is not promised",
     ]
+
+
+def test_a_package_is_imported_when_something_of_it_is_used(tmp_path, monkeypatch):
+    (tmp_path / "used_later.py").write_text("answer = 42")
+    monkeypatch.syspath_prepend(tmp_path)
+    package = skips.Later("used_later")
+    assert "used_later" not in sys.modules
+    assert package.answer == 42
+    monkeypatch.delitem(sys.modules, "used_later")
+
+
+def test_a_file_that_needs_a_package_is_skipped_without_it():
+    with pytest.raises(pytest.skip.Exception, match="the package no_such_package is not installed"):
+        skips.needs("sys", "no_such_package")
+
+
+@pytest.mark.few_engines
+@pytest.mark.parametrize("engine", ["pairtree", "mongo"])
+def test_few_engines_are_enough(engine, request):
+    assert (request.node.get_closest_marker("heavy") is None) == (engine == "pairtree")

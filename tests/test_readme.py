@@ -5,9 +5,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from skips import Later, needs
 
-nbformat = pytest.importorskip("nbformat", reason="the package nbformat is not installed")
-pytest.importorskip("nbclient", reason="the package nbclient is not installed")
+nbformat = Later("nbformat")
+needs("nbclient")
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = [ROOT / "README.ipynb", *sorted((ROOT / "notebooks").glob("*.ipynb"))]
 

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hashstash.cells import settings
+from hashstash.cells import lately, settings
 from hashstash.cells.capture import mime_bundle
 from hashstash.cells.facts import EXISTS, environment_digest
 from hashstash.cells.modules import user_modules
 from hashstash.cells.names import CellNames, Read, analyse
+from hashstash.cells.patches import Patches
+from hashstash.cells.registrations import Registrations, registrations
 from hashstash.cells.scopes import identifiers
 from hashstash.cells.shell import own_variables
-from hashstash.cells.summaries import summarise_all
+from hashstash.cells.summaries import Looked, summarise_all
 from hashstash.cells.surroundings import Surroundings
 from hashstash.cells.watch import stat_of
 
@@ -33,6 +35,8 @@ _TEXT_READERS = frozenset({"query", "eval", "sql", "evaluate", "execute"})
 _ASK_FOR_FILES = frozenset({"exists", "lexists", "isfile", "is_file", "isdir", "is_dir", "stat", "getsize", "access"})
 _MOST_PATHS = 2000
 _MOST_WORDS = 50
+_MOST_KEPT = 12
+"""Inputs of one cell of which copies are kept."""
 _LONGEST_PATH = 4096
 
 
@@ -61,6 +65,8 @@ class Before:
     mentioned_files: dict[str, tuple[int, int] | None]
     surroundings: Surroundings
     settings: Settings
+    patches: Patches
+    registrations: Registrations
     module_digests: dict[str, bytes]
     loaded_modules: set[str] = field(default_factory=lambda: set(sys.modules))
     summaries: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -86,13 +92,18 @@ class Before:
             environment={name: environment_digest(name) for name in sorted(wanted)},
             mentioned_files=_mentioned_files(names, callees, roots) if options.watches_files else {},
             surroundings=Surroundings.look(),
-            settings=settings.look(),
+            settings=settings.look(names.attributes | callees.calls),
+            patches=_patches(names, callees, roots, inputs),
+            registrations=registrations(inputs.shell),
             module_digests={name: inputs.module_digest(module) for name, module in user_modules(names.modules).items()},
         )
 
     def summarise(self) -> None:
         """Keep a few words' worth of each input, as long as it is what it is."""
-        self.summaries = summarise_all({name: (root.value, root.walk.digest) for name, root in self.roots.items()})
+        looked = {name: Looked(root.value, root.walk.digest, root.walk.containers) for name, root in self.roots.items()}
+        self.summaries = summarise_all(looked, self.inputs.fingerprinter, frozenset(self.names.attributes))
+        for one in list(looked.values())[:_MOST_KEPT]:
+            lately.keep(one.value, one.digest)
 
     def volatile(self) -> tuple[str, ...]:
         """Why the inputs cannot be told apart from others, if so."""
@@ -109,7 +120,7 @@ class Before:
 
 def _names_of(cell: Cell, options: CellOptions, inputs: Inputs) -> CellNames:
     existing = inputs.names()
-    names = analyse(cell.tree, existing=existing, reached=inputs.reached)
+    names = _analysed(cell, existing, inputs)
     if options.inputs is not None:
         names.reads = {name: Read() for name in options.inputs}
         names.reads_everything = False
@@ -124,6 +135,36 @@ def _names_of(cell: Cell, options: CellOptions, inputs: Inputs) -> CellNames:
     for name in options.ignore:
         names.reads.pop(name, None)
     return names
+
+
+class _Analysis(NamedTuple):
+    """What the syntax of a cell said, and all that was asked besides it."""
+
+    existing: frozenset[str]
+    reached: dict[str, frozenset[str]]
+    names: CellNames
+
+
+_analyses: dict[bytes, _Analysis] = {}
+_MOST_ANALYSES = 256
+
+
+def _analysed(cell: Cell, existing: frozenset[str], inputs: Inputs) -> CellNames:
+    """What the cell reads and binds; of a cell that is run again among the same names, what was found the time before."""
+    known = _analyses.pop(cell.digest, None)
+    is_same = known is not None and known.existing == existing
+    if known is None or not is_same or any(inputs.reached(name) != then for name, then in known.reached.items()):
+        asked: dict[str, frozenset[str]] = {}
+
+        def reached(name: str) -> frozenset[str]:
+            asked[name] = inputs.reached(name)
+            return asked[name]
+
+        known = _Analysis(existing, asked, analyse(cell.tree, existing=existing, reached=reached))
+    while len(_analyses) >= _MOST_ANALYSES:
+        _analyses.pop(next(iter(_analyses)), None)
+    _analyses[cell.digest] = known
+    return replace(known.names, reads=dict(known.names.reads))
 
 
 def _is_dynamic(inputs: Inputs, name: str) -> bool:
@@ -189,6 +230,14 @@ def _path_texts(texts: list[str]) -> Iterator[str]:
 
 def _looks_like_path(text: str) -> bool:
     return " " not in text and (os.sep in text or "." in text.strip("."))
+
+
+def _patches(names: CellNames, callees: Callees, roots: dict[str, Root], inputs: Inputs) -> Patches:
+    attributes = names.attributes | callees.calls | {text for text in names.strings if text.isidentifier()}
+    modules = (sys.modules.get(name) for name in names.modules)
+    reached = {type(part): part for root in roots.values() for part in root.walk.containers}
+    values = [*(root.value for root in roots.values()), *reached.values(), *modules]
+    return Patches.look(attributes, values, builtin_names={*names.reads, *callees.calls} - inputs.names())
 
 
 def _path_inputs(roots: dict[str, Root]) -> Iterator[str]:

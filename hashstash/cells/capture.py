@@ -12,13 +12,15 @@ from __future__ import annotations
 import sys
 import threading
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from copy import deepcopy
 from functools import partial
 from io import StringIO
 from typing import TYPE_CHECKING, Any, Self
 
 from hashstash.cells.bounds import MAX_OUTPUT, Bounds
 from hashstash.cells.pipes import Pipe
-from hashstash.cells.widgets import WIDGET_VIEW, is_live, last_text
+from hashstash.cells.shell import when_cell_is_over
+from hashstash.cells.widgets import WIDGET_VIEW, is_live, last_text, shows_widget
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -74,12 +76,14 @@ class Recorder:
         self._undo: list[Callable[[], None]] = []
         self._pipes: list[Pipe] = []
         self._ends_with_value = False
+        self._held: list[Callable[[], Any]] | None = None
         self._paused = threading.local()  # a bar publishes in a thread of its own while the cell prints
 
     def __enter__(self) -> Self:
+        _recording.append(self)
         for name, stream in (("stdout", sys.stdout), ("stderr", sys.stderr)):
             self._pipes.append(Pipe(stream))
-            self._listen(stream, "write", partial(self._tee, name, self._pipes[-1]))
+            self._listen(stream, "write", partial(self._tee, name))
         self._listen(self.shell.display_pub, "publish", self._tee_publish)
         self._listen(self.shell.display_pub, "clear_output", self._tee_clear)
         self._listen(getattr(self.shell, "payload_manager", None), "write_payload", self._tee_payload)
@@ -92,19 +96,41 @@ class Recorder:
         return self
 
     def __exit__(self, *_exception: object) -> None:
+        if self in _recording:
+            _recording.remove(self)
         while self._undo:
             self._undo.pop()()
 
-    def finish(self) -> None:
-        """Take in what belongs to the cell and has not appeared yet: inline figures, the output of child processes."""
+    def finish(self, *, is_value_shown: bool = True) -> None:
+        """Take in what belongs to the cell and has not appeared yet: inline figures, the output of child processes.
+
+        If the last value is not shown yet, since whoever runs this cell gets it, figures appear after that.
+        """
         for pipe in self._pipes:
             pipe.drain()
         for event in self.events:
-            if event[0] == "display" and WIDGET_VIEW in event[1] and "text/html" not in event[1]:
+            if event[0] == "display" and shows_widget(event[1]) and "text/html" not in event[1]:
                 event[1]["text/plain"] = last_text(event[1])
         inline = sys.modules.get("matplotlib_inline.backend_inline")
         if inline is not None and inline.flush_figures in self.shell.events.callbacks["post_execute"]:
-            inline.flush_figures()
+            if is_value_shown or is_recorded_elsewhere(self):
+                inline.flush_figures()
+            else:
+                self._flush_later(inline.flush_figures)
+
+    def _flush_later(self, flush: Callable[[], None]) -> None:
+        """Record the figures behind the value, and show them when the shell has shown that."""
+        self.events.append(["value"])
+        held: list[Callable[[], Any]] = []
+        self._held = held
+        try:
+            flush()
+        finally:
+            self._held = None
+        if held:
+            when_cell_is_over(self.shell, held)
+        else:
+            self.events.remove(["value"])
 
     def _listen(self, owner: Any, name: str, wrapped: Callable[[Any], Callable[..., Any]]) -> None:
         original = getattr(owner, name, None)
@@ -172,38 +198,51 @@ class Recorder:
                 found.append([*event[:2], list(event[2])])
         return [[*event[:2], "".join(event[2])] if event[0] == "stream" else event for event in found]
 
-    def _tee(self, name: str, pipe: Pipe, write: Callable[..., Any]) -> Callable[..., Any]:
-        def heard(text: str, *arguments: Any) -> Any:
+    def _tee(self, name: str, write: Callable[..., Any]) -> Callable[..., Any]:
+        def tee(text: str, *arguments: Any) -> Any:
             if self.events and self.events[-1][0] == "stream" and self.events[-1][1] != name:
                 flush_streams()  # they are buffered apart: flushed at each change, they keep their order
             written = write(text, *arguments)
             self._add(["stream", name, text.replace("\r\n", "\n")])
             return written
 
-        def tee(text: str, *arguments: Any) -> Any:
-            return heard(text, *arguments) if arguments else pipe.passed(text, heard)
-
         return tee
 
     def _tee_publish(self, publish: Callable[..., Any]) -> Callable[..., Any]:
         def tee(data: Any, metadata: Any = None, *arguments: Any, **keywords: Any) -> Any:
-            if not (metadata or {}).get("hashstash"):
-                transient = {
-                    key: value for key, value in (keywords.get("transient") or {}).items() if key == "display_id"
-                }
-                self._add(
-                    [
-                        "display",
-                        self._bounds.data(dict(data)),
-                        dict(metadata or {}),
-                        transient,
-                        bool(keywords.get("update")),
-                    ]
-                )
-            with self._pause():
-                return publish(data, metadata, *arguments, **keywords)
+            event = self._display(data, metadata, keywords)  # as it is now, and noted if the publisher takes it
+            publication = partial(publish, data, metadata, *arguments, **keywords)
+            published = None
+            if self._held is None:
+                published = self._published(publication)
+            else:
+                self._held.append(publication)
+            if event is not None:
+                self._add(event)
+            return published
 
         return tee
+
+    def _published(self, publication: Callable[[], Any]) -> Any:
+        with self._pause():
+            return publication()
+
+    def _display(self, data: Any, metadata: Any, keywords: dict[str, Any]) -> Event | None:
+        """The event of a publication; ``None`` for what is ours, and for what every publisher refuses."""
+        metadata = {} if metadata is None else metadata
+        if self._is_paused() or not isinstance(data, dict) or not isinstance(metadata, dict):
+            return None
+        if metadata.get("hashstash"):
+            return None
+        transient = keywords.get("transient")
+        known = (
+            {"display_id": transient["display_id"]} if isinstance(transient, dict) and "display_id" in transient else {}
+        )
+        try:
+            return ["display", self._bounds.data(_copied(data)), _copied(metadata), known, bool(keywords.get("update"))]
+        except Exception:  # noqa: BLE001  the cell may publish anything, and it is the publisher who may complain
+            self.unheard.append("publish, of what cannot be copied,")
+            return None
 
     def _tee_clear(self, clear: Callable[..., Any]) -> Callable[..., Any]:
         def tee(wait: bool = False) -> Any:
@@ -256,11 +295,19 @@ class Recorder:
     def shows_images(self) -> bool:
         """Whether an image was displayed."""
         shown = (event[1] for event in self.events if event[0] in ("display", "result"))
-        return any(mime.startswith("image/") for data in shown for mime in data)
+        return any(str(mime).startswith("image/") for data in shown for mime in data)
 
     def shows_live_widgets(self) -> bool:
         """Whether a widget was displayed that is more than a progress bar: shown again, it would be dead."""
         return any(event[0] == "display" and is_live(event[1]) for event in self.events)
+
+
+_recording: list[Recorder] = []
+
+
+def is_recorded_elsewhere(recorder: Recorder | None = None) -> bool:
+    """Whether what is shown now belongs to a cell that another recorder listens to."""
+    return any(one is not recorder for one in _recording)
 
 
 def _with_value(events: list[Event], *, is_kept: bool) -> list[Event]:
@@ -306,7 +353,12 @@ def _caught(publisher: Any, shown: list[tuple[dict[str, Any], dict[str, Any]]]) 
 
 def static_data(data: dict[str, Any]) -> dict[str, Any]:
     """Without what only lives as long as its kernel: a widget keeps its text."""
-    return {mime: content for mime, content in data.items() if mime != WIDGET_VIEW}
+    return {mime: content for mime, content in data.items() if mime != WIDGET_VIEW} if shows_widget(data) else data
+
+
+def _copied(bundle: dict[str, Any]) -> dict[str, Any]:
+    """The bundle as it is now, whatever the cell does afterwards with what it has published."""
+    return {mime: deepcopy(part) if isinstance(part, dict | list) else part for mime, part in bundle.items()}
 
 
 def flush_streams() -> None:

@@ -11,7 +11,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Literal
 
 from hashstash.cells.shell import cell_number
-from hashstash.fingerprint import canonical_ast
+from hashstash.fingerprint import Fingerprinter, canonical_ast
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterator
@@ -53,6 +53,9 @@ class Cell:
     def _digest(self, hasher: blake2b) -> bytes:
         """The identity of the code: comments and formatting do not count, options of the compiler do."""
         hasher.update(repr((self.is_quiet, self.shell.ast_node_interactivity, _future_flags(self.shell))).encode())
+        transformers = getattr(self.shell, "ast_transformers", None)
+        if transformers:
+            hasher.update(Fingerprinter().walk(list(transformers)).digest)
         return hasher.digest()
 
     def run(self) -> Any:

@@ -12,10 +12,10 @@ from dataclasses import astuple, dataclass, field
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from hashstash.cells import settings
+from hashstash.cells import patches, settings
 from hashstash.cells.surroundings import Surroundings, digest_text, environment_text, working_directory
 from hashstash.cells.watch import answer, folder_names
-from hashstash.fingerprint import FileFact, alias_signature
+from hashstash.fingerprint import FileFact
 from hashstash.fingerprint.packages import Origin, origin_of_module, package_version, pinned
 from hashstash.wording import ago, size_text
 
@@ -103,7 +103,7 @@ class Facts:
             )
         yield from self._process_differences()
         for library, then in self.settings.items():
-            yield from settings.differences(library, then)
+            yield from patches.differences(then) if library == patches.NAME else settings.differences(library, then)
         yield from self._file_differences()
         yield from (
             f"module {fact.name} changed{file_change(fact.file)}"
@@ -111,7 +111,7 @@ class Facts:
             if not fact.still_holds(inputs)
         )
         by_value = {name for name, digest in self.names.items() if digest}
-        if by_value.issubset(names) and self.sharing != sharing_of(inputs, by_value):
+        if by_value.issubset(names) and self.sharing != inputs.sharing(frozenset(by_value)):
             yield "the variables share their objects differently"
 
     def _option_differences(self, options: CellOptions) -> Iterator[str]:
@@ -187,12 +187,6 @@ def surely_differ(data: dict[str, Any], inputs: Inputs, options: CellOptions) ->
 def changed(name: str) -> str:
     """What is said of an input that has another value."""
     return f"`{name}` changed"
-
-
-def sharing_of(inputs: Inputs, names: Iterable[str]) -> bytes:
-    """Which objects these variables share with one another now."""
-    walks = {name: walk for name in names if (walk := inputs.walk(name)) is not None}
-    return alias_signature(walks)
 
 
 def file_change(fact: FileFact) -> str:

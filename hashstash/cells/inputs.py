@@ -17,7 +17,7 @@ from hashstash.cells import objects
 from hashstash.cells.scopes import constant_names
 from hashstash.cells.shell import SYSTEM_NAMES, own_variables
 from hashstash.cells.views import WINDOW, open_window
-from hashstash.fingerprint import Fingerprinter
+from hashstash.fingerprint import Fingerprinter, alias_signature
 from hashstash.fingerprint.source import PerCode
 
 if TYPE_CHECKING:
@@ -69,6 +69,7 @@ class Inputs:
         self._walks: dict[str, Walk | None] = {}
         self._names: frozenset[str] | None = None
         self._modules: dict[int, bytes] = {}
+        self._sharing: dict[frozenset[str], bytes] = {}
 
     def names(self) -> frozenset[str]:
         """The user's own variables."""
@@ -107,6 +108,13 @@ class Inputs:
         """The digest of the variable, or ``None`` if there is none of that name."""
         walk = self.walk(name)
         return None if walk is None else walk.digest
+
+    def sharing(self, names: frozenset[str]) -> bytes:
+        """Which objects these variables share with one another; told once of the same names, however many records ask."""
+        if names not in self._sharing:
+            walks = {name: walk for name in names if (walk := self.walk(name)) is not None}
+            self._sharing[names] = alias_signature(walks)
+        return self._sharing[names]
 
     def reached(self, name: str) -> frozenset[str]:
         """Further names that the present value of *name* reads when it is used."""

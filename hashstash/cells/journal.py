@@ -4,16 +4,31 @@ from __future__ import annotations
 
 import logging
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from hashstash.cells import objects, settings, surroundings
 from hashstash.cells.surroundings import Surroundings
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from hashstash.cells.objects import State
     from hashstash.cells.settings import Settings
 
 logger = logging.getLogger(__name__)
+
+
+@contextmanager
+def nothing_changes(values: Iterable[Any]) -> Iterator[None]:
+    """Afterwards these objects are as they were: making a class may register it with its base or its metaclass."""
+    journal = Journal()
+    for value in values:
+        journal.keep(value, {})
+    try:
+        yield
+    finally:
+        journal.undo()
 
 
 class Journal:
@@ -60,6 +75,8 @@ def _inner_state(value: Any, changed: dict[str, Any]) -> dict[str, Any]:
 
 
 def _put_back(value: Any, state: State, inner: dict[str, Any]) -> None:
+    if not inner and objects.change(value, state) is None:
+        return
     now = objects.look(value)
     back: dict[str, Any] = dict(inner)
     if objects.content_of(value) is not None:

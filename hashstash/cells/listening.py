@@ -26,6 +26,7 @@ class Listening:
         self._questions = hearing_questions(shell)
         self._maps = StartedMaps()
         self._stack = ExitStack()
+        self._is_stopped = False
 
     def start(self) -> None:
         """Whoever calls this calls :meth:`stop` too, even if it is interrupted."""
@@ -33,12 +34,14 @@ class Listening:
             for part in (self.recorder, self.watch, self._readers, self._questions):
                 self._stack.enter_context(part)
 
-    def finish(self) -> None:
+    def finish(self, *, is_value_shown: bool) -> None:
         """Wait for what belongs to the cell and has not appeared yet."""
         self._maps.wait()  # their bars belong to what the cell showed
-        self.recorder.finish()
+        self.recorder.finish(is_value_shown=is_value_shown)
 
     def stop(self) -> None:
-        """Leave streams, displays and libraries as they were."""
-        with HeldBack():
-            self._stack.close()
+        """Leave streams, displays and libraries as they were. May be called again."""
+        if not self._is_stopped:
+            with HeldBack():
+                self._stack.close()
+                self._is_stopped = True

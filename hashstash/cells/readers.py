@@ -38,18 +38,21 @@ READERS: dict[str, tuple[str, ...]] = {
     "pyarrow.csv": ("read_csv", "open_csv"),
     "pyarrow.json": ("read_json", "open_json"),
     "pyarrow.ipc": ("open_file", "open_stream"),
-    "polars": ("read_*", "scan_*"),
+    "polars": ("read_*", "scan_*", "collect_all*", "LazyFrame.collect*", "LazyFrame.sink_*"),
     "duckdb": ("read_csv", "read_parquet", "read_json"),
     "h5py": ("File.__init__",),
     "cv2": ("imread", "imreadmulti"),
 }
-"""Module -> what in it takes a path first; ``*`` stands for any ending."""
+"""Module -> what in it takes a path first, or is a method of a lazy frame; ``*`` stands for any ending."""
 WRITERS: dict[str, tuple[str, ...]] = {"pyarrow.parquet": ("ParquetWriter.__init__",)}
 _PATH_ARGUMENTS = frozenset(
     {"source", "path", "where", "name", "filename", "file", "path_or_paths", "path_or_dataset", "input_file"}
 )
 _MODES = {"w": os.O_WRONLY, "w-": os.O_WRONLY, "x": os.O_WRONLY, "a": os.O_RDWR, "r+": os.O_RDWR}
 _MOST_FILES = 10_000
+_LAZY = "LazyFrame"
+_PLANNED_PATHS, _INNER = b"\xa5Paths", b"\x81\xa5inner"
+"""Before the paths of a scan in the MessagePack of a lazy frame's plan, and before each of them in later versions."""
 
 _replaced: list[tuple[Any, str, Any, Any]] = []
 """Owner, name, original, replacement."""
@@ -93,7 +96,7 @@ def _replace_in(module: ModuleType | None) -> None:
         for pattern in table.get(module.__name__, ()):
             for owner, name in _places(module, pattern):
                 original = vars(owner)[name]
-                replacement = _telling(original, flags, skip=int(owner is not module))
+                replacement = _telling(original, flags, skip=int(owner is not module and owner.__name__ != _LAZY))
                 _replaced.append((owner, name, original, replacement))
                 setattr(owner, name, replacement)
 
@@ -126,14 +129,49 @@ def _paths(given: Any) -> Iterator[str]:
     if isinstance(given, list | tuple | set):
         for part in given:
             yield from _paths(part)
+    elif type(given).__name__ == _LAZY:
+        yield from _paths(_planned_paths(given))
     elif isinstance(given, str | os.PathLike):
         text = os.fsdecode(given)
         if "\0" in text or "://" in text:
             return
         matches = glob.glob(text, recursive=True) if glob.has_magic(text) and not os.path.exists(text) else []
+        if matches:
+            yield from {os.path.dirname(path) or "." for path in matches}  # where another file may match
         for path in matches or [text]:
             yield path
             yield from _below(path)
+
+
+def _planned_paths(frame: Any) -> list[str]:
+    """The paths that a lazy frame of polars will read; none if its plan cannot be written, as with a user's function in it."""
+    try:
+        plan = frame.serialize()
+    except Exception:  # noqa: BLE001 - polars has an error of its own, or panics
+        return []
+    found: list[str] = []
+    place = plan.find(_PLANNED_PATHS)
+    while place >= 0:
+        place += len(_PLANNED_PATHS)
+        count, place = _length_at(plan, place, short=0x90, wide=0xDC, sizes=(2, 4))
+        for _ in range(count):
+            place += len(_INNER) * plan.startswith(_INNER, place)
+            size, place = _length_at(plan, place, short=0xA0, wide=0xD9, sizes=(1, 2, 4))
+            found.append(os.fsdecode(plan[place : place + size]))
+            place += size
+        place = plan.find(_PLANNED_PATHS, place)
+    return found
+
+
+def _length_at(data: bytes, place: int, *, short: int, wide: int, sizes: tuple[int, ...]) -> tuple[int, int]:
+    """The length that a MessagePack list or text begins with, and where its content starts; 0 if something else is there."""
+    first = data[place] if place < len(data) else 0
+    if short <= first < short + (16 if short == 0x90 else 32):
+        return first - short, place + 1
+    if wide <= first < wide + len(sizes):
+        size = sizes[first - wide]
+        return int.from_bytes(data[place + 1 : place + 1 + size], "big"), place + 1 + size
+    return 0, place
 
 
 def _below(folder: str) -> Iterator[str]:

@@ -6,14 +6,16 @@ never from its text alone: functions may bind names and change objects too.
 
 from __future__ import annotations
 
+import ast
 import logging
 import os
 import sys
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
-from hashstash.cells import leftovers, objects, settings
+from hashstash.cells import annotated, leftovers, objects, patches, settings
+from hashstash.cells.automatic import CHANGES
 from hashstash.cells.compare import Comparison
 from hashstash.cells.facts import (
     WHOLE,
@@ -23,14 +25,17 @@ from hashstash.cells.facts import (
     module_fact,
     names_digest,
 )
+from hashstash.cells.journal import nothing_changes
 from hashstash.cells.maps import what_is_missing
 from hashstash.cells.modules import user_modules
 from hashstash.cells.objects import CannotRestore
+from hashstash.cells.registrations import newly_registered
 from hashstash.cells.rows import Outputs, Record
+from hashstash.cells.source_texts import summary_of_file
 from hashstash.cells.surroundings import SEEDING, Surroundings, describes_terminal
 from hashstash.cells.used_settings import used_settings
 from hashstash.cells.views import window_of
-from hashstash.cells.watch import answer, stat_of
+from hashstash.cells.watch import answer, source_of, stat_of
 from hashstash.errors import BadEntry, UnsupportedValue
 from hashstash.fingerprint import FileFact, Fingerprinter, alias_signature
 from hashstash.serializers.hashstash.graph import dump_roots, load_roots
@@ -49,6 +54,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 RESULT = "the last value"
+_MOST_MODULES = 8
+"""Modules of the user's whose text is kept."""
 _VERIFIED_BYTES = 1 << 20
 """Larger data is not decoded again to see that it comes back equal."""
 _USES_DIRECTORY = frozenset(
@@ -100,6 +107,9 @@ class Run:
         surroundings = Surroundings.look().changes_since(self.before.surroundings, is_seeded=self._is_seeded())
         if changed:
             surroundings["settings"] = changed
+        noted = self._noted_annotations()
+        if noted is not None:
+            surroundings["annotations"] = noted
         result = _where(self.value, effects)
         encoded, inexact, shown = self._encode(effects, result)
         walks = effects.walks
@@ -122,13 +132,26 @@ class Run:
         )
         return Made(
             record,
-            Outputs(self.recorder.recorded(is_value_kept=not shown), surroundings, shown, self.before.summaries),
+            Outputs(self.recorder.recorded(is_value_kept=not shown), surroundings, shown, self._summaries(facts)),
             encoded,
         )
 
+    def _summaries(self, facts: Facts) -> dict[str, dict[str, Any]]:
+        files = {
+            f"module {fact.name}": summary_of_file(fact.name, fact.file.path) for fact in facts.modules[:_MOST_MODULES]
+        }
+        return {**self.before.summaries, **{name: summary for name, summary in files.items() if summary}}
+
+    def _noted_annotations(self) -> list[str] | None:
+        try:
+            return annotated.after_run(self.before.inputs.shell, self.before.cell.tree)
+        except ValueError as error:
+            raise NotStored(f"the annotation of `{error}` cannot be repeated on a hit (leave it out)") from error
+
     def _changed_settings(self) -> Settings:
         try:
-            return settings.changes(self.before.settings, settings.look())
+            calls = self.before.names.attributes | self.before.callees.calls
+            return settings.changes(self.before.settings, settings.look(calls))
         except settings.Unsettable as error:
             raise NotStored(f"it sets {error} to something that cannot be set again on a hit") from error
 
@@ -259,7 +282,8 @@ def _verify(encoded: Encoded, roots: dict[str, Any], effects: Effects, before: B
     if size > _VERIFIED_BYTES and not encoded.is_code:
         return set()
     try:
-        loaded = load_roots(encoded, resolve=before.inputs.resolve, namespace=before.inputs.namespace)
+        with nothing_changes(seen.value for seen in before.seen if encoded.is_code):
+            loaded = load_roots(encoded, resolve=before.inputs.resolve, namespace=before.inputs.namespace)
     except (BadEntry, UnsupportedValue) as error:
         raise NotStored(_advice(error)) from error
     comparison = Comparison(effects.fingerprinter)
@@ -306,21 +330,53 @@ def _facts(run: Run, effects: Effects, changed: Settings) -> Facts:
         modules=tuple(_module_facts(before)),
         packages=installed_packages(before.names.modules),
         random=before.surroundings.random_digests if options.rng else None,
-        settings=used_settings(run, effects.bound.values(), changed),
+        settings={**used_settings(run, effects.bound.values(), changed), patches.NAME: _patches(before)},
     )
+
+
+def _patches(before: Before) -> dict[str, str | None]:
+    new = before.patches.new()
+    if new is not None:
+        raise NotStored(f"it replaces `{new}`, which no record would bring back")
+    registered = newly_registered(before.inputs.shell, before.registrations)
+    if registered is not None:
+        raise NotStored(f"it registers {registered} with the shell, which no record would bring back")
+    for place in _set_in_modules(before):
+        raise NotStored(f"it changes `{place}` in a module that it imports, which no record would bring back")
+    return dict(before.patches.facts(before.names.modules - before.loaded_modules))
+
+
+def _set_in_modules(before: Before) -> Iterator[str]:
+    """What the cell's text sets in modules of the user's that it imports: what it does not read first is not looked at."""
+    looked_at = {id(root.value) for root in before.roots.values()}
+    modules = {name for name, module in user_modules(before.names.modules).items() if id(module) not in looked_at}
+    for node in ast.walk(before.cell.tree) if modules else ():
+        place: Any = node.func.value if _changes(node) else node
+        root = place
+        while isinstance(root, ast.Attribute | ast.Subscript):
+            root = root.value
+        is_set = place is not node or isinstance(getattr(node, "ctx", None), ast.Store | ast.Del)
+        module = before.inputs.namespace.get(root.id) if isinstance(root, ast.Name) and root is not place else None
+        if is_set and getattr(module, "__name__", None) in modules:
+            yield ast.unparse(place)
+
+
+def _changes(node: ast.AST) -> TypeGuard[Any]:
+    """Whether it is a call such as ``settings.update(...)``."""
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in CHANGES
 
 
 def _environment_facts(run: Run) -> dict[str, bytes | None]:
     """The variables of the environment that the cell names or has asked for, as they were before it ran."""
-    then = run.before.surroundings.variables
     heard = {WHOLE if name is None else name for name in run.watch.variables}
+    then = run.before.surroundings.variables if heard else {}
     facts = {name: environment_digest(name, then) for name in sorted(heard) if not describes_terminal(name)}
     own = run.watch.own_variables - run.before.options.environment
     return {**facts, **{name: digest for name, digest in run.before.environment.items() if name not in own}}
 
 
 def _module_facts(before: Before) -> Iterator[Any]:
-    fresh = set(sys.modules) - before.loaded_modules
+    fresh = sys.modules.keys() - before.loaded_modules
     fingerprinter = Fingerprinter(namespace=before.inputs.namespace)
     for name, module in sorted(user_modules(before.names.modules | fresh).items()):
         known = before.module_digests.get(name)
@@ -335,13 +391,23 @@ class _Files:
 
     def __init__(self, run: Run) -> None:
         self.watch = run.watch
+        self.loaded = run.before.loaded_modules
         self.mentioned = {path: found for path, found in run.before.mentioned_files.items() if self.watch.counts(path)}
 
     def facts(self) -> tuple[FileFact, ...]:
         given = {path: seen for path, seen in self.watch.given.items() if seen == stat_of(path)}
         mentioned = {path: seen for path, seen in self.mentioned.items() if self._is_input(path)}
-        paths = {**given, **self.watch.read, **mentioned}
+        paths = {**given, **self.watch.read, **mentioned, **self._reloaded()}
         return tuple(self._fact(path, seen) for path, seen in sorted(paths.items()))
+
+    def _reloaded(self) -> dict[str, tuple[int, int] | None]:
+        """Sources of modules that were loaded before the cell and that it loaded anew: it depends on what they say."""
+        sources = {os.path.abspath(source_of(path)) for path in self.watch.sources}
+        sources = set(filter(self.watch.counts, sources))
+        ends = {os.path.basename(path) for path in sources}
+        files = (getattr(sys.modules.get(name), "__file__", None) or "" for name in (self.loaded if sources else ()))
+        known = {os.path.abspath(file) for file in files if os.path.basename(file) in ends}
+        return {path: stat_of(path) for path in sources & known}
 
     def asked(self) -> dict[str, str]:
         """What the cell was told of paths that it neither read nor made afterwards."""
@@ -364,8 +430,9 @@ class _Files:
         return {path: names_digest(names) for path, names in self.watch.listed.items()}
 
     def written(self) -> tuple[str, ...]:
-        """Those that the cell added to: others may add too."""
-        return tuple(path for path in self._there() if path in self.watch.appended)
+        """Those that the cell added to: others may add too; and the folders that it made."""
+        folders = sorted(filter(os.path.isdir, self.watch.own_folders))
+        return (*(path for path in self._there() if path in self.watch.appended), *folders)
 
     def made(self) -> tuple[FileFact, ...]:
         """Those whose content is the cell's own; what was read as well is a fact already."""

@@ -45,6 +45,12 @@ def replay(
     return hidden
 
 
+def parted(events: list[Event]) -> tuple[list[Event], list[Event]]:
+    """What was shown before the last value, and what behind it."""
+    place = next((place for place, event in enumerate(events) if event[0] == "value"), len(events))
+    return events[:place], events[place + 1 :]
+
+
 def _show_again(shell: Shell, kind: str, content: list[Any], *, is_trusted: bool) -> bool:
     """Show one event that is no text; returns whether something of it was left out."""
     if kind == "display":

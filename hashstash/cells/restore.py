@@ -10,16 +10,18 @@ import importlib
 import sys
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from hashstash.cells import leftovers, objects, settings, surroundings
-from hashstash.cells.capture import StoredResult
+from hashstash.cells import annotated, leftovers, objects, settings, surroundings
+from hashstash.cells.capture import StoredResult, is_recorded_elsewhere
 from hashstash.cells.interrupts import HeldBack
 from hashstash.cells.journal import Journal
 from hashstash.cells.names import analyse
 from hashstash.cells.objects import CannotRestore
 from hashstash.cells.record import RESULT, joint_sharing
-from hashstash.cells.replay import replay, showable
+from hashstash.cells.replay import parted, replay, showable
+from hashstash.cells.shell import when_cell_is_over
 from hashstash.errors import BadEntry, StashError, UnsupportedValue
 from hashstash.serializers.hashstash.graph import load_roots
 
@@ -88,9 +90,16 @@ class Restorer:
 
     def _show(self, restored: Restored, events: list[Any], *, is_trusted: bool) -> None:
         try:
-            restored.hidden_displays = replay(
-                self.inputs.shell, events, is_trusted=is_trusted, show_value=self._shower(restored.value)
+            shell, is_later = (
+                self.inputs.shell,
+                not self.options.shows_value and is_trusted and not is_recorded_elsewhere(),
             )
+            now, behind = parted(events) if is_later else (events, [])
+            restored.hidden_displays = replay(
+                shell, now, is_trusted=is_trusted, show_value=self._shower(restored.value)
+            )
+            if behind:
+                when_cell_is_over(shell, [partial(replay, shell, behind, is_trusted=is_trusted)])
         except Exception as error:  # noqa: BLE001 - streams and displays are the user's; the variables are back already
             restored.warning = f"not all outputs could be shown again: {type(error).__name__}: {error}"
 
@@ -180,6 +189,7 @@ class Restorer:
         bindings = dict(self._bindings(values, names))
         deleted = list(filter(self.options.keeps, self.record.deleted))
         namespace, journal = self.inputs.namespace, Journal()
+        noted = self._annotations(bindings, outputs)
         with HeldBack():
             try:
                 journal.keep_surroundings(outputs.surroundings)
@@ -194,6 +204,16 @@ class Restorer:
             for name in deleted:
                 namespace.pop(name, None)
             namespace.update(bindings)
+            annotated.note(namespace, noted)
+
+    def _annotations(self, bindings: dict[str, Any], outputs: Outputs) -> dict[str, Any]:
+        if not annotated.annotations_of(self.cell.tree):
+            return {}
+        shell, names = self.inputs.shell, outputs.surroundings.get("annotations")
+        try:
+            return annotated.given(shell, self.cell.tree, {**shell.user_ns, **bindings}, names)
+        except Exception as error:
+            raise Unusable(f"the annotations could not be evaluated: {type(error).__name__}: {error}") from error
 
     def _bindings(self, values: dict[str, Any], names: list[str]) -> Iterator[tuple[str, Any]]:
         for name in names:

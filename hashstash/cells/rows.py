@@ -257,8 +257,8 @@ class Rows:
         changes = record.changes_objects
         is_listed = False
         try:
-            self.stash.put_encoded(("variables", record.id), variables, seconds=record.seconds, sign=changes)
-            self.stash.put_encoded(("outputs", record.id), encoded, seconds=record.seconds, sign=True)
+            contents = [(("variables", record.id), variables, changes), (("outputs", record.id), encoded, True)]
+            self.stash.put_encoded_together(contents, seconds=record.seconds)
             with HeldBack():
                 given_way = self._enter(digest, record)
                 is_listed = True
@@ -292,7 +292,7 @@ class Rows:
         return outputs, entry.is_trusted
 
     def _decoded(self, entry: Entry, encoded: Encoded) -> Any:
-        from hashstash.codec import decoder_of
+        from hashstash.decoding import decoder_of
 
         return decoder_of(entry.label).serializer.loads(encoded)
 

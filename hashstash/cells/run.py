@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+NOT_RUN = "it was not run, since --read was given"
 _MOST_COMPARED = 3
 """A miss is explained by the nearest of so many of the newest records."""
 
@@ -237,7 +238,7 @@ class CellRun:
     def finish(self) -> None:
         """The cell has run to its end: wait for what it has started, and stop listening."""
         if self._listening is not None:
-            self._listening.finish()
+            self._listening.finish(is_value_shown=self.options.shows_value)
             self._listening.stop()
         self.report.run_seconds = time.perf_counter() - self._started
 

@@ -7,15 +7,17 @@ default, so that a library which is not yet loaded is one with nothing changed. 
 
 from __future__ import annotations
 
+import functools
 import importlib
 import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from hashstash.cells import process_settings as process
 from hashstash.errors import StashError
 from hashstash.fingerprint import Fingerprinter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
 Values = dict[str, Any]
 Settings = dict[str, Values]
@@ -32,6 +34,8 @@ _NUMPY_DEFAULTS: Values = {
 _INLINE_DEFAULTS: Values = {
     "figure_formats": ["png"], "print_figure_kwargs": {"bbox_inches": "tight"}, "close_figures": True, "rc": {},
 }  # fmt: skip
+OF_IMPORTS = frozenset({("logging", "levels"), ("logging", "handlers")})
+"""What libraries set when they are imported: no inputs."""
 _CONTEXT = ("prec", "rounding", "Emin", "Emax", "capitals", "clamp")
 
 
@@ -46,14 +50,16 @@ class _Library(NamedTuple):
     read: Callable[[Any], Values]
     get: Callable[[Any, str], Any]
     set: Callable[[Any, str, Any], object]
+    calls: frozenset[str] = frozenset()
+    """It is looked at only for cells that call one of these, if there are any."""
 
 
-def look() -> Settings:
-    """What is set now, of all libraries that are loaded."""
+def look(calls: Collection[str] = ()) -> Settings:
+    """What is set now, of all libraries that are loaded and matter to who makes these *calls*."""
     found: Settings = {}
     for name, library in _LIBRARIES.items():
         module = sys.modules.get(library.module)
-        if module is not None:
+        if module is not None and not (library.calls and library.calls.isdisjoint(calls)):
             try:
                 found[name] = library.read(module)
             except Exception:  # noqa: BLE001 - half-loaded modules, other versions: then there is nothing to compare
@@ -76,8 +82,9 @@ def differences(name: str, then: dict[str, str | None]) -> Iterator[str]:
 
 
 def look_at(name: str) -> Values:
-    """What is set now of one library."""
-    return _LIBRARIES[name].read(sys.modules[_LIBRARIES[name].module])
+    """What is set now of one library, as far as it can be an input."""
+    found = _LIBRARIES[name].read(sys.modules[_LIBRARIES[name].module])
+    return {key: value for key, value in found.items() if (name, key) not in OF_IMPORTS}
 
 
 def changes(before: Settings, now: Settings) -> Settings:
@@ -177,6 +184,8 @@ def _set_figures(module: Any, key: str, value: Any) -> None:
 
 def _read_pandas(_module: Any) -> Values:
     config = sys.modules["pandas._config.config"]
+    if config._global_config == _pandas_defaults(len(config._registered_options)):  # noqa: SLF001 - in C, for most cells
+        return {}
     found = {}
     for key, option in config._registered_options.items():  # noqa: SLF001 - asking by name takes ten times as long
         value = config._global_config  # noqa: SLF001
@@ -185,6 +194,19 @@ def _read_pandas(_module: Any) -> Values:
         if _is_other(value, option.defval):
             found[key] = value
     return found
+
+
+@functools.lru_cache(maxsize=1)
+def _pandas_defaults(_count: int) -> Values:
+    """What is set where nothing was, nested as pandas keeps it; options are registered once, and never taken back."""
+    defaults: Values = {}
+    for key, option in sys.modules["pandas._config.config"]._registered_options.items():  # noqa: SLF001
+        *path, name = key.split(".")
+        place = defaults
+        for part in path:
+            place = place.setdefault(part, {})
+        place[name] = option.defval
+    return defaults
 
 
 def _read_numpy(module: Any) -> Values:
@@ -239,4 +261,27 @@ _LIBRARIES = {
     ),
     "numpy": _Library("numpy", "numpy", _read_numpy, _get_numpy, _set_numpy),
     "decimal": _Library("decimal", "decimal", _read_decimal, _get_decimal, _set_decimal),
+    "sklearn": _Library(
+        "scikit-learn", "sklearn", process.read_sklearn, lambda module, key: module.get_config()[key],
+        lambda module, key, value: module.set_config(**{key: value}),
+    ),
+    "warnings": _Library(
+        "warnings", "warnings", process.read_warnings, process.get_warnings, process.set_warnings, process.WARNING_CALLS,
+    ),
+    "logging": _Library(
+        "logging", "logging", process.read_logging, process.get_logging, process.set_logging,
+        process.LOGGING_CALLS | process.LOGGING_SETTERS,
+    ),
+    "locale": _Library(
+        "locale", "locale", process.read_locale, lambda module, key: process.read_locale(module)[key], process.set_locale,
+        process.LOCALE_CALLS,
+    ),
+    "time": _Library(
+        "time", "time", process.read_zone, lambda module, key: process.read_zone(module)[key], process.set_zone,
+        process.ZONE_CALLS,
+    ),
+    "sys": _Library(
+        "sys", "sys", process.read_limit, lambda _module, _key: sys.getrecursionlimit(), process.set_limit,
+        process.RECURSION_CALLS,
+    ),
 }  # fmt: skip

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     import ast
+    from collections.abc import Callable
 
 
 class Shell(Protocol):
@@ -55,3 +56,14 @@ def own_variables(shell: Shell) -> dict[str, Any]:
             or (name[:1] == "_" and name.lstrip("_i").isdigit())
         )
     }
+
+
+def when_cell_is_over(shell: Shell, actions: list[Callable[[], Any]]) -> None:
+    """Do something when the cell that the shell runs is over, and its last value shown; figures that it leaves come later."""
+
+    def once() -> None:
+        shell.events.unregister("post_execute", once)
+        for action in actions:
+            action()
+
+    shell.events.callbacks["post_execute"].insert(0, once)

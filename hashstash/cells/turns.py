@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from hashstash.cells.interrupts import HeldBack
 from hashstash.cells.notice import Notice
 from hashstash.errors import StashError
-from hashstash.paths import create_file
+from hashstash.locks import KeyLock
 from hashstash.wording import duration
 
 if TYPE_CHECKING:
@@ -59,8 +59,6 @@ class Turn:
     def __init__(self, engine: Engine, name: str) -> None:
         self._place = engine.location(), name
         self._lock: Any = engine.lock(f"cell:{name}")
-        folder = engine.lock_folder()
-        self._note = None if folder is None else os.path.join(folder, f"{name}.turn")
         self._is_ours = False
 
     def take(self) -> bool:
@@ -78,7 +76,6 @@ class Turn:
             if self._is_ours:
                 self._is_ours = False
                 _held.discard(self._place)
-                self._remove_note()
                 try:
                     self._lock.release()
                 except (StashError, OSError) as error:  # it ends with this process at the latest
@@ -96,40 +93,20 @@ class Turn:
 
     def _holder(self) -> dict[str, Any]:
         try:
-            with open(self._note or os.devnull, encoding="utf-8") as file:
-                note = json.load(file)
-        except (OSError, ValueError):
+            note = json.loads(self._lock.note()) if isinstance(self._lock, KeyLock) else None
+        except ValueError:
             return {}
         return note if isinstance(note, dict) and note.get("machine") == socket.gethostname() else {}
 
     def _leave_note(self) -> None:
-        """For those who wait; that of a holder who was killed gives way."""
-        if self._note is None:
+        """For those who wait."""
+        if not isinstance(self._lock, KeyLock):  # no file of this machine's: nobody asks who holds it
             return
         note = {"process": os.getpid(), "machine": socket.gethostname(), "began": time.time()}
         try:
-            descriptor = _new_file(self._note)
-            try:
-                os.write(descriptor, json.dumps(note).encode())
-            finally:
-                os.close(descriptor)
+            self._lock.leave_note(json.dumps(note).encode())
         except OSError as error:
-            logger.debug("no note beside a turn: %s", error)
-
-    def _remove_note(self) -> None:
-        try:
-            os.unlink(self._note or "")
-        except OSError as error:
-            logger.debug("no note removed: %s", error)
-
-
-def _new_file(path: str) -> int:
-    """A new file in place of the one that somebody may have left there."""
-    try:
-        return create_file(path)
-    except FileExistsError:
-        os.unlink(path)
-        return create_file(path)
+            logger.debug("no note with a turn: %s", error)
 
 
 def turn_for(engine: Engine, before: Before) -> Turn | None:

@@ -10,8 +10,9 @@ import sys
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
+from hashstash.cells import process_settings as process
 from hashstash.cells.set_first import sets_first
-from hashstash.cells.settings import text_of
+from hashstash.cells.settings import OF_IMPORTS, text_of
 from hashstash.fingerprint.modules import is_user_module
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ _DRAWS_NOTHING = (_ARRAYS | sys.stdlib_module_names | {
     "builtins", "__main__", "hashstash", "IPython", "ipywidgets", "tqdm", "polars", "pyarrow", "torch", "requests", "sqlalchemy",
     "duckdb", "cloudpickle", "joblib", "pydantic", "attr", "attrs", "yaml", "bs4", "lxml", "PIL", "plotly", "altair", "bokeh",
 }) - {"xarray", "statsmodels", "sklearn"}  # fmt: skip
+_CLOCKS = frozenset({"time", "datetime"})
 _DRAWS = frozenset(
     {"plot", "hist", "boxplot", "scatter_matrix", "background_gradient", "bar", "barh", "savefig", "imshow"}
 )
@@ -62,9 +64,14 @@ def _counted(
         "pandas": not _FRAMES.isdisjoint(packages),
         "numpy": not _ARRAYS.isdisjoint(packages),
         "decimal": "decimal" in packages,
+        "sklearn": "sklearn" in packages,
+        "warnings": "warnings" in packages and "warn" in calls,
+        "logging": "logging" in packages and not process.LOGGING_CALLS.isdisjoint(calls),
+        "locale": "locale" in packages and not process.LOCALE_CALLS.isdisjoint(calls),
+        "time": not (_CLOCKS.isdisjoint(packages) or process.ZONE_CALLS.isdisjoint(calls)),
     }
     return {
-        name: {key: text_of(value) for key, value in settings.get(name, {}).items()}
+        name: {key: text_of(value) for key, value in settings.get(name, {}).items() if (name, key) not in OF_IMPORTS}
         for name, uses in wanted.items()
         if uses
     }

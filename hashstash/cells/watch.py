@@ -8,6 +8,7 @@ watched. Readers written in C++ (Arrow's parquet) open files without an event: f
 from __future__ import annotations
 
 import functools
+import importlib.util
 import os
 import re
 import site
@@ -35,6 +36,8 @@ _OWN_READERS = (
     "hashstash.",
 )
 """Modules that open files for the interpreter or for us: imports are facts of another kind."""
+_IMPORTERS = ("importlib._bootstrap", "_frozen_importlib")
+_SOURCES = (".py", ".pyc")
 _HELPERS = frozenset(
     {"io", "_pyio", "tokenize", "pathlib", "codecs", "os", "posixpath", "ntpath", "glob", "zipfile", "contextlib"}
 )
@@ -59,6 +62,8 @@ class Watch:
         """Folders listed -> the names in them at that moment."""
         self.given: dict[str, tuple[int, int] | None] = {}
         """Files that are named to other programs -> size and time before these ran."""
+        self.sources: set[str] = set()
+        """Sources of modules, or what they were compiled to, that were loaded."""
         self.asked: dict[str, str] = {}
         """Paths that the cell looked for without opening them -> what it was told (:func:`answer`)."""
         self.variables: set[str | None] = set()
@@ -66,7 +71,7 @@ class Watch:
         self.own_variables: set[str] = set()
         """The variables that the cell set before it asked for them."""
         self.uses_working_directory = False
-        self._own_folders: set[str] = set()
+        self.own_folders: set[str] = set()
 
     def __enter__(self) -> Self:
         _install()
@@ -81,7 +86,7 @@ class Watch:
         return not path.startswith(self.ignored)
 
     def _is_made(self, path: str) -> bool:
-        return any(path == folder or path.startswith(folder + os.sep) for folder in self._own_folders)
+        return any(path == folder or path.startswith(folder + os.sep) for folder in self.own_folders)
 
     def hear_open(self, path: Any, flags: int) -> None:
         full = self.full_path(path)
@@ -128,7 +133,7 @@ class Watch:
         """What lies in a folder that the cell has made is its own."""
         full = self.full_path(folder)
         if full is not None and not os.path.lexists(full):
-            self._own_folders.add(full)
+            self.own_folders.add(full)
 
     def hear_question(self, path: Any, *, is_whole: bool) -> None:
         full = self.full_path(path)
@@ -147,6 +152,14 @@ class Watch:
         if not os.path.isabs(text):
             self.uses_working_directory = True
         return os.path.abspath(text)
+
+
+def source_of(path: str) -> str:
+    """The source of what may be compiled code."""
+    try:
+        return importlib.util.source_from_cache(path) if path.endswith(".pyc") else path
+    except ValueError:
+        return path
 
 
 def stat_of(path: str) -> tuple[int, int] | None:
@@ -207,6 +220,9 @@ def _hear(event: str, arguments: tuple[Any, ...]) -> None:
         if not _is_for_the_interpreter(sys._getframe(1)):  # noqa: SLF001 - who opens decides
             for watch in tuple(_watching):
                 watch.hear_open(arguments[0], arguments[2])
+        elif str(arguments[0]).endswith(_SOURCES) and _is_import(sys._getframe(1)):  # noqa: SLF001
+            for watch in tuple(_watching):
+                watch.sources.add(str(arguments[0]))
     elif event == "sqlite3.connect":
         for watch in tuple(_watching):
             watch.hear_open(arguments[0], os.O_RDONLY)
@@ -224,6 +240,10 @@ def _hear(event: str, arguments: tuple[Any, ...]) -> None:
                 watch.hear_command(arguments[1], arguments[2])
             elif event == "os.system":
                 watch.hear_command(arguments[0])
+
+
+def _is_import(frame: FrameType) -> bool:
+    return str(frame.f_globals.get("__name__", "")).startswith(_IMPORTERS)
 
 
 def _is_for_the_interpreter(frame: FrameType | None) -> bool:
@@ -252,14 +272,17 @@ def _python_folders() -> tuple[str, ...]:
 
 
 def _ignored_folders() -> tuple[str, ...]:
+    variables = ("IPYTHONDIR", "MPLCONFIGDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME")
+    chosen = tuple(found for name in variables if (found := os.environ.get(name)))
     home = os.path.expanduser("~")
-    variables = (
-        os.environ.get(name)
-        for name in ("IPYTHONDIR", "MPLCONFIGDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME")
-    )
+    return _folders_of_tools(home, chosen, "" if all(map(os.path.isabs, (home, *chosen))) else os.getcwd())
+
+
+@functools.lru_cache(maxsize=8)
+def _folders_of_tools(home: str, variables: tuple[str, ...], _relative_to: str) -> tuple[str, ...]:
     caches = [
         os.path.join(home, name) for name in (".cache", ".config", ".local", ".ipython", ".jupyter", ".matplotlib")
     ]
     prefixes = [prefix for prefix in (sys.prefix, sys.base_prefix) if not home.startswith(prefix)]
-    chosen = [os.path.abspath(path) + os.sep for path in (*filter(None, variables), *caches, *prefixes)]
+    chosen = [os.path.abspath(path) + os.sep for path in (*variables, *caches, *prefixes)]
     return (*chosen, *_python_folders(), "/proc/", "/sys/", "/dev/")

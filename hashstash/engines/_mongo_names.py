@@ -33,4 +33,6 @@ def place_of(collection: str) -> Any:
     if name == collection or "." in name or collection == LONG_NAMES or _CUT.search(name):
         return None
     place, _, section = name.partition("__")
-    return tuple(_ESCAPED.sub(lambda match: chr(int(match[1], 16)), part) for part in (place, section))
+    place, section = (_ESCAPED.sub(lambda match: chr(int(match[1], 16)), part) for part in (place, section))
+    # Not what stands beside a collection: servers that cannot take "rows.files" may call it "rows_files".
+    return (place, section) if collection_of(place, section) == (collection, False) else None

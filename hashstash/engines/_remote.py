@@ -9,23 +9,24 @@ import threading
 import time
 import weakref
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
 from urllib.parse import quote, unquote
 
 from hashstash import credentials
-from hashstash.engine import SECTIONS, Capability, Engine, SectionTable
+from hashstash.engine import SECTIONS, Capability, Engine, SectionTable, WriteId
 from hashstash.errors import ServerUnavailable
 from hashstash.leases import LEASE, LeaseLock
 from hashstash.paths import safe_parts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from contextlib import AbstractContextManager
 
 CONNECT_TIMEOUT = 2.0
 ANSWER_TIMEOUT = 4.0
 LEASES = "leases"
 _LARGE = 1 << 20
+_MOST_AT_ONCE = 500
 _MORE_PATIENCE = 15
 """How much longer a request of more than 1 MB may take: sending 100 MB over a slow line is no sign of a dead server."""
 _SILENCE = 2.0
@@ -169,8 +170,12 @@ class RemoteEngine(Engine):
     def section_names(self) -> list[str]:
         return [*SECTIONS, "bad"]
 
+    @abstractmethod
+    def swap_for(self, address: bytes, expected: WriteId | None, blob: bytes, seconds: float) -> bool:
+        """:meth:`swap` of a row that the server removes after *seconds* by its own clock; another write revokes that."""
+
     def lock(self, name: str) -> AbstractContextManager[Any]:
-        return LeaseLock(self.section(LEASES), name, self._options.get("lease", LEASE))
+        return LeaseLock(cast("RemoteEngine", self.section(LEASES)), name, self._options.get("lease", LEASE))
 
     @property
     def _timeout(self) -> float:
@@ -261,6 +266,20 @@ def last_parts(names: list[str], folder: str) -> list[str]:
     """The names directly below *folder* in the places *names*."""
     prefix = quote(folder.replace(os.sep, "/"), safe="/%._-") + "/"
     return sorted({name.removeprefix(prefix).split("/")[0] for name in names if name.startswith(prefix)})
+
+
+def in_groups(names: list[str], sizes: list[int], most: int) -> Iterator[list[str]]:
+    """*names* of rows in groups whose *sizes* add up to hardly more than *most* bytes, and that are not too many."""
+    group: list[str] = []
+    total = 0
+    for name, size in zip(names, sizes, strict=True):
+        group.append(name)
+        total += size
+        if total >= most or len(group) >= _MOST_AT_ONCE:
+            yield group
+            group, total = [], 0
+    if group:
+        yield group
 
 
 def is_address(name: bytes) -> bool:

@@ -25,6 +25,10 @@ Result = TypeVar("Result")
 
 NAP = 0.05
 """Seconds that the library waits for a lock by itself; no interrupt is heard meanwhile."""
+STUCK = 1.0
+"""Seconds after which a lock may be one that this process has kept by mistake."""
+PATIENCE = 30.0
+"""Seconds to wait for another process's transaction."""
 MOST_OPEN = 128
 _FORK_PATIENCE = 5.0
 
@@ -127,6 +131,19 @@ def close_group(group: weakref.WeakSet[Connection]) -> None:
         connection.close()
 
 
+def close_idle_on(path: str) -> None:
+    """Close all connections of this process to the file at *path* that no thread is inside of.
+
+    Where the system fails to give a lock back, SQLite keeps it until the last connection of the process to that file is closed:
+    nobody would ever get it.
+    """
+    file = _identity(path)
+    with opening:
+        connections = [connection for connection in _open if getattr(connection.raw, "file", None) == file]
+    for connection in connections:
+        connection.close(NAP)
+
+
 def connect(path: str, *, uri: bool = False) -> Handle:
     """A connection without transactions of its own making, that runs nothing which a stranger may have put into the file."""
     raw = sqlite3.connect(
@@ -144,6 +161,16 @@ def uri(path: str, query: str) -> str:
     from urllib.parse import quote
 
     return f"file:{quote(path)}?{query}"
+
+
+def stamp_of(file: str) -> tuple[int, ...]:
+    """What changes when somebody, who sees this folder in another way, writes to the database."""
+    status = os.stat(file)
+    try:
+        log = os.stat(file + "-wal").st_size
+    except FileNotFoundError:
+        log = 0
+    return status.st_ino, status.st_mtime_ns, status.st_size, log
 
 
 def is_mine(file: str) -> bool:

@@ -1,57 +1,28 @@
-"""What engines share that keep their rows in a table which another library has made in a SQLite file.
-
-The file is private under any umask, one connection serves all threads in turn, and what SQLite says becomes an error that
-names the file and the next step.
-"""
+"""Rows in a table that another library has made in an SQLite file: what the engines over such libraries have in common."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import sqlite3
-import time
 from abc import abstractmethod
 from itertools import islice
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
-from urllib.parse import quote
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from hashstash.engine import WRITE_ID, Capability, WriteId
-from hashstash.engines._embedded import EmbeddedEngine
 from hashstash.engines._salvage import NEXT_STEP, gathered, replace_files
-from hashstash.engines._sqlite_connections import Handle, note_open, opening, refuse_programs
-from hashstash.engines._sqlite_pages import check_header, records_in
-from hashstash.errors import CorruptEntry, StashFull, StashLocked
-from hashstash.paths import create_file, is_shared_mount, make_folder
-from hashstash.refusals import explain, locate, no_room, why_not
+from hashstash.engines._sqlite_answers import as_bytes
+from hashstash.engines._sqlite_handle import SqliteHandleEngine
+from hashstash.engines._sqlite_pages import records_in
+from hashstash.errors import CorruptEntry, StashFull
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-Result = TypeVar("Result")
-
-PATIENCE = 30.0
-"""Seconds to wait for another process's transaction."""
-_NAP = 0.05
-"""Seconds that SQLite waits by itself; no interrupt is heard meanwhile."""
-_SECOND_TRY = -1.0
 _BATCH = 1000
 _BATCH_OF_ROWS = 100
-# Our own statements are always right: if SQLite finds something wrong with one, the tables are not what they should be.
-_DAMAGED = {"SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_FORMAT", "SQLITE_ERROR"}
-_ERRORS = (sqlite3.Error, OverflowError, UnicodeDecodeError)
-_UNCLEAR = ("SQLITE_IOERR", "SQLITE_CANTOPEN")
-_LOCKED = {"SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_PROTOCOL"}
-_READ_ONLY = {"SQLITE_READONLY", "SQLITE_PERM"}
 
 
-def as_bytes(stored: Any) -> bytes:
-    """A stored value as bytes. What is no blob was not written by us, and is left to whoever looks into rows to refuse."""
-    if type(stored) is bytes:
-        return stored
-    return b"" if stored is None else str(stored).encode("utf-8", "surrogatepass")
-
-
-class SqliteFileEngine(EmbeddedEngine):
+class SqliteFileEngine(SqliteHandleEngine):
     """Rows in the table *_table* of the SQLite file *_file*, opened by another library."""
 
     capabilities = (
@@ -61,31 +32,13 @@ class SqliteFileEngine(EmbeddedEngine):
         | Capability.LOCAL_FILES
         | Capability.SHARED_WRITERS
     )
-    _file: ClassVar[str]
     _table: ClassVar[str]
     _also: ClassVar[str] = ""
     """What a query for a key has to ask for beside the key, as SQL."""
-    _own_triggers: ClassVar[str] = r"(?!)"
-    """What the SQL of the library's own triggers looks like."""
-
-    def __init__(self, folder: str, *, durable: bool = False) -> None:
-        super().__init__(folder, durable=durable)
-        self._path = os.path.join(folder, self._file)
-        self._connection: Any = None
-        self._stamp: object = None
-        self._is_ready = False
 
     def _sql(self, start: str, rest: str) -> str:
         """A query of the table, which cannot be a parameter of it."""
         return f"{start} FROM {self._table} WHERE {rest}{self._also}"
-
-    @abstractmethod
-    def _wrap(self, connection: sqlite3.Connection) -> Any:
-        """The library's object over an open connection, for reading."""
-
-    @abstractmethod
-    def _prepare(self, handle: Any) -> None:
-        """Make the library's tables and settings where they are missing."""
 
     @abstractmethod
     def _to_key(self, address: bytes) -> Any:
@@ -102,196 +55,6 @@ class SqliteFileEngine(EmbeddedEngine):
     @abstractmethod
     def _remove(self, handle: Any, address: bytes) -> bool:
         """Let the library remove one row; return whether there was one."""
-
-    # ---- the handle ----------------------------------------------------------------------------------------------
-
-    def _opened(self) -> Any:
-        """The library's object, with no transaction open; ``None`` if nothing was ever written."""
-        handle = self._handle
-        if handle is not None:
-            if self._stamp is not None and self._stamp != self._file_stamp():
-                self._let_go()  # SQLite believes that a file on read-only media never changes
-                return self._opened()
-            if self._connection.in_transaction:
-                self._connection.rollback()  # an interrupt came in the instant before its owner could do so
-            return handle
-        try:
-            if not os.path.getsize(self._path):
-                check_header(self._path, self._reserve)
-                return None
-        except FileNotFoundError:
-            return None
-        return self._connect(read_only=self.is_read_only())
-
-    def _connect(self, *, read_only: bool) -> Any:
-        with opening:
-            return self._connect_alone(read_only=read_only)
-
-    def _connect_alone(self, *, read_only: bool) -> Any:
-        check_header(self._path, self._reserve)
-        if read_only:
-            stamp = self._file_stamp()
-            # Without a log there is nothing to share with writers, and nothing may be made in this folder.
-            uri = f"file:{quote(self._path)}?mode=ro" + ("" if self._has_log() else "&immutable=1")
-        else:
-            stamp = None
-            uri = f"file:{quote(self._path)}?mode=rw"
-        connection = sqlite3.connect(
-            uri, uri=True, timeout=_NAP, isolation_level=None, check_same_thread=False, factory=Handle
-        )
-        note_open(connection, self._path)
-        try:
-            connection.execute("PRAGMA trusted_schema = OFF")
-            connection.execute("PRAGMA secure_delete = OFF")  # else each freed page is written, as builds of Debian do
-            connection.execute(f"PRAGMA synchronous = {'FULL' if self._durable else 'NORMAL'}")
-            refuse_programs(connection, self._path, self._own_triggers)
-            handle = self._wrap(connection)
-        except BaseException:
-            connection.close()
-            raise
-        self._connection, self._stamp, self._is_ready = connection, stamp, False
-        self._handle = handle
-        return handle
-
-    def _file_stamp(self) -> object:
-        status = os.stat(self._path)
-        return status.st_ino, status.st_size, status.st_mtime_ns, self._has_log()
-
-    def _has_log(self) -> bool:
-        try:
-            return os.path.getsize(self._path + "-wal") > 0
-        except FileNotFoundError:
-            return False
-
-    def _release(self, handle: Any) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
-
-    def _ready(self) -> Any:
-        """The library's object, ready for writing."""
-        handle = self._opened() if self._handle is None or self._connection.in_transaction else self._handle
-        if self._stamp is not None or (handle is None and self.is_read_only()):
-            self._refuse()
-        if handle is None:
-            make_folder(self._folder)
-            with contextlib.suppress(FileExistsError):
-                os.close(create_file(self._path))
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(self._reserve)  # of a file that is gone
-                self._has_reserve = False
-            handle = self._connect(read_only=False)
-        if not self._is_ready:
-            self._make_tables(handle)
-            self._is_ready = True
-        return handle
-
-    def _make_tables(self, handle: Any) -> None:
-        self._connection.execute(f"PRAGMA journal_mode = {self._journal()}")
-        self._prepare(handle)
-        self._make_reserve()  # last: it says that there are tables
-
-    def _journal(self) -> str:
-        """The mode of the journal: what is shared by machines has no shared memory, which a write-ahead log would need."""
-        return "delete" if is_shared_mount(self._folder) else "wal"
-
-    # ---- operations ----------------------------------------------------------------------------------------------
-
-    def _explanation(self, error: BaseException, needed: int | None = None) -> Exception:
-        """What an error of SQLite means for the user."""
-        name = _name(error)
-        is_undecodable = isinstance(error, UnicodeDecodeError) or (not name and "decode" in str(error))
-        if name in _DAMAGED or is_undecodable:
-            return CorruptEntry(f"{self._path} is damaged or not what it should be ({error}); {NEXT_STEP}")
-        if name == "SQLITE_FULL":
-            return no_room(None, self._folder, needed)
-        if name in _LOCKED:
-            return StashLocked(
-                f"{self._path} has been locked by another program for {PATIENCE:.0f} s; end it, or try again"
-            )
-        if name.startswith("SQLITE_CANTOPEN") and self.is_read_only():
-            text = "the last writes lie in a log that needs a writable folder; copy this folder to one"
-            return PermissionError(13, text, self._folder)
-        if name in _READ_ONLY:
-            return PermissionError(13, f"{error}", self._path)
-        if name == "SQLITE_TOOBIG" or isinstance(error, OverflowError):
-            return StashFull(27, f"one row is larger than SQLite takes, in {self._path}; store it in parts")
-        if name.startswith(_UNCLEAR):
-            return why_not(self._folder, f"SQLite says: {error}", needed)
-        return OSError(5, f"SQLite says: {error}", self._path)
-
-    def _read(self, read: Callable[[Any], Result]) -> Result | None:
-        """What *read* gives for the library's object; ``None`` if nothing was ever written."""
-        with self._turn:
-            deadline = 0.0
-            while True:
-                try:
-                    handle = self._opened()
-                    return None if handle is None else read(handle)
-                except _ERRORS as error:
-                    if "no such table" in str(error) and self._is_without_tables():
-                        return None  # whoever made the file was stopped before there was anything in it
-                    try:
-                        deadline = self._wait_or_raise(error, deadline)
-                    except StashFull:  # even reading needs room, for the index of the log
-                        if not self._give_up_reserve():
-                            raise
-                except OSError as error:
-                    locate(error, self._path)
-                    raise
-
-    def _is_without_tables(self) -> bool:
-        return self._connection.execute("SELECT 1 FROM sqlite_master").fetchone() is None
-
-    def _write(self, write: Callable[[Any], Result], *, needed: int | None = None) -> Result:
-        """What *write* gives for the library's object; nothing of it is kept if it fails.
-
-        *needed*: how many bytes are to be stored, for the error where there is no room.
-        """
-        with self._turn:
-            deadline = 0.0
-            while True:
-                try:
-                    return write(self._ready())
-                except _ERRORS as error:
-                    deadline = self._wait_or_raise(error, deadline, needed)
-                except OSError as error:
-                    explain(error, self._path, self._folder, needed)
-                    raise
-                finally:
-                    if self._connection is not None and self._connection.in_transaction:
-                        self._connection.rollback()
-
-    def _wait_or_raise(self, error: BaseException, deadline: float, needed: int | None = None) -> float:
-        """The moment until which to try again, where another program has only locked the file."""
-        if _name(error) in _DAMAGED and deadline >= 0:
-            # The library also says so when the system could not read: what is damaged is so when it is opened anew.
-            self._let_go()
-            return _SECOND_TRY
-        if _name(error).startswith(("SQLITE_IOERR", "SQLITE_CANTOPEN", "SQLITE_PROTOCOL", "SQLITE_READONLY")):
-            self._let_go()  # the library does not recover from all of them with the files that it has open
-        if _name(error) not in _LOCKED:
-            raise self._explanation(error, needed) from error
-        now = time.monotonic()
-        if deadline <= 0:
-            return now + PATIENCE
-        if now > deadline:
-            raise self._explanation(error) from error
-        return deadline
-
-    def _transaction(self, write: Callable[[Any], Result], *, needed: int | None = None) -> Result:
-        """Like :meth:`_write`, all of it or nothing."""
-
-        def run(handle: Any) -> Result:
-            self._begin(handle)
-            result = write(handle)
-            self._connection.execute("COMMIT")
-            return result
-
-        return self._write(run, needed=needed)
-
-    def _begin(self, handle: Any) -> None:
-        self._connection.execute("BEGIN IMMEDIATE")
 
     def put(self, address: bytes, blob: bytes) -> None:
         self._transaction(lambda handle: self._store(handle, address, bytes(blob)), needed=len(blob))
@@ -463,12 +226,3 @@ class SqliteFileEngine(EmbeddedEngine):
     def sync(self) -> None:
         if self._read(lambda _: True) and self._stamp is None:
             self._write(lambda _: self._connection.execute("PRAGMA wal_checkpoint(FULL)").fetchall())
-
-
-def _name(error: BaseException) -> str:
-    """SQLite's name of the error, without its finer distinctions where the coarse one says enough."""
-    name = getattr(error, "sqlite_errorname", None) or ""
-    for known in (*_DAMAGED, *_LOCKED, *_READ_ONLY):
-        if name.startswith(known):
-            return known
-    return str(name)

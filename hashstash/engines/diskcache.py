@@ -12,7 +12,8 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from hashstash.engines._salvage import NEXT_STEP
-from hashstash.engines._sqlite_file import SqliteFileEngine, as_bytes
+from hashstash.engines._sqlite_answers import as_bytes
+from hashstash.engines._sqlite_file import SqliteFileEngine
 from hashstash.errors import CorruptEntry, MissingDependency, UnsafeName
 
 if TYPE_CHECKING:

@@ -1,66 +1,40 @@
 """Rows as documents of a MongoDB server: one collection per stash and section, ``_id`` is the address in hexadecimal.
 
-::
-
-    {_id: "0f3a...", w: the write id in hexadecimal, b: the blob, n: its size, e: when it expires}
-    {_id: "0f3a...", w: ..., f: the id of a GridFS file, n: ..., e: ...}                            above 15 MB
-
 A document is changed by one update, so that readers see the old row or the new one; a large blob is uploaded under a new name
-first and the old one removed afterwards. Filters name addresses and write ids, both of our own making, and never a payload.
+first and the old one removed afterwards.
 """
 
 from __future__ import annotations
 
-import datetime as dt
 import time
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from hashstash import credentials
-from hashstash.engine import WRITE_ID, Engine, WriteId
 from hashstash.engines._mongo_names import LONG_NAMES, collection_of, place_of
-from hashstash.engines._remote import (
-    CONNECT_TIMEOUT,
-    LEASES,
-    Dropped,
-    PasswordNeeded,
-    RemoteEngine,
-    Server,
-    host_of,
-    is_address,
-    last_parts,
-    whole_number,
-)
-from hashstash.errors import CorruptEntry, MissingDependency, ReadOnlyStash, ServerUnavailable, StashFull
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+from hashstash.engines._remote import LEASES, Dropped, RemoteEngine, Server, in_groups, is_address, last_parts
+from hashstash.errors import MissingDependency, ServerUnavailable
 
 try:
-    import gridfs
-    import pymongo
-    from pymongo import errors as mongo_errors
+    import pymongo  # noqa: F401
 except ImportError as error:
     raise MissingDependency("the mongo engine needs the package 'pymongo': pip install 'hashstash[mongo]'") from error
 
-LARGEST_DOCUMENT = 15 << 20
-_DATABASE = "hashstash"
+# The parts of this engine, which need the package as well.
+from hashstash.engines._mongo_client import connect, settled_url
+from hashstash.engines._mongo_rows import LARGEST_DOCUMENT, LISTED, Rows, fields_of, head_of, size_in, what_is_missing
+from hashstash.engines._mongo_words import explained, is_silence
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from hashstash.engine import Engine, WriteId
+
 _END = "g"  # behind the last hexadecimal digit
 _BATCH = 500
 _BATCH_BYTES = 4 << 20
-_LISTED = 1000
 _YOUNGEST_ORPHAN = 3600.0
-_TRIES = 5
-_DUPLICATE, _UNAUTHORIZED, _AUTHENTICATION, _NO_ROOM = 11000, 13, 18, (14031, 8000)
-_REQUESTED = {"serverselectiontimeoutms", "connecttimeoutms", "sockettimeoutms"}
-
-
-class _Client(pymongo.MongoClient[Any]):
-    """A client whose server can be asked whether it is there."""
-
-    def ping(self) -> None:
-        """Ask for nothing."""
-        self.admin.command("ping")
 
 
 class MongoEngine(RemoteEngine):
@@ -98,43 +72,10 @@ class MongoEngine(RemoteEngine):
 
     @classmethod
     def _settled_url(cls, parsed: credentials.ServerUrl, options: dict[str, Any]) -> credentials.ServerUrl:
-        if len(parsed.path) > 1:
-            raise ValueError(
-                "url= names a server and a database; the name of the stash is the first argument of HashStash"
-            )
-        query = parsed.query
-        if not parsed.path and parsed.user and "authsource" not in {name.lower() for name, _ in query}:
-            query = (*query, ("authSource", "admin"))  # what MongoDB takes when a URL names no database
-        database = options.pop("db", None) or (parsed.path[0] if parsed.path else _DATABASE)
-        if not isinstance(database, str):
-            raise TypeError(f"db={database!r}; it is the name of a database")
-        hosts = parsed.hosts
-        if "host" in options or "port" in options or "," not in hosts:
-            host, port = host_of(hosts, 27017)
-            host = options.pop("host", host) or "localhost"
-            port = whole_number(options.pop("port", port), "port")
-            host = f"[{host}]" if ":" in host else host
-            hosts = host if parsed.scheme == "mongodb+srv" else f"{host}:{port}"
-        return parsed._replace(hosts=hosts, path=(database,), query=query)
+        return settled_url(parsed, options)
 
     def _connect(self, url: credentials.ServerUrl, password: str | None, timeout: float) -> Server[Any]:
-        milliseconds = int(timeout * 1000)
-        ours: dict[str, Any] = {
-            "serverSelectionTimeoutMS": min(2000, milliseconds),
-            "connectTimeoutMS": min(int(CONNECT_TIMEOUT * 1000), milliseconds),
-            "socketTimeoutMS": milliseconds,
-            "retryReads": False,  # we know better what may be asked twice
-            "retryWrites": False,
-            "appname": "hashstash",
-        }
-        given = {name.lower() for name, _ in url.query} & _REQUESTED
-        ours = {name: value for name, value in ours.items() if name.lower() not in given}
-        if password is not None:
-            ours["password"] = password
-        if url.user:
-            ours["username"] = url.user
-        client = _Client(url.bare(), **ours)
-        return Server(client, client.close, survives_interrupts=False)
+        return connect(url, password, timeout)
 
     @classmethod
     def stashes_below(cls, folder: str, options: Mapping[str, Any]) -> list[str]:
@@ -170,61 +111,57 @@ class MongoEngine(RemoteEngine):
     def _database(self) -> str:
         return credentials.parse_url(self._url).path[0]
 
-    def _rows_of(self, client: Any) -> Any:
-        concern = pymongo.WriteConcern(w=1, j=True) if self._durable else None
-        return client[self._database].get_collection(self._collection_name, write_concern=concern)
-
-    def _files_of(self, client: Any) -> Any:
-        return gridfs.GridFSBucket(client[self._database], bucket_name=self._collection_name)
+    def _rows(self, client: Any) -> Rows:
+        return Rows(client[self._database], self._collection_name, location=self.location(), durable=self._durable)
 
     # ---- rows ------------------------------------------------------------------------------------------------------
 
     def get(self, address: bytes) -> bytes | None:
-        return self._ask(lambda client: self._get(client, address.hex(), -1))
+        return self._get(address, -1)
 
     def peek(self, address: bytes, size: int) -> bytes | None:
-        return self._ask(lambda client: self._get(client, address.hex(), max(size, 1)))
+        return self._get(address, max(size, 1))
+
+    def _get(self, address: bytes, size: int) -> bytes | None:
+        return self._ask(lambda client: self._rows(client).get(address.hex(), size))
 
     def has(self, address: bytes) -> bool:
-        return self._ask(lambda client: self._rows_of(client).find_one({"_id": address.hex()}, {"_id": 1})) is not None
-
-    def _get(self, client: Any, name: str, size: int) -> bytes | None:
-        """The blob, or the first *size* bytes of a large one."""
-        tried = None
-        for _ in range(_TRIES):
-            document = self._rows_of(client).find_one({"_id": name})
-            if document is None:
-                return None
-            file = document.get("f")
-            if file is None:
-                return _blob_in(document)
-            if file == tried:
-                break
-            try:
-                with self._files_of(client).open_download_stream(file) as stream:
-                    return bytes(stream.read(size))
-            except _FILE_ERRORS as error:
-                if not _is_gone(error):
-                    raise
-                tried = file  # removed by whoever has just replaced the row
-        raise CorruptEntry(f"{self.location()}: a part of the row {name} is missing in GridFS; delete the row")
+        return self._ask(lambda client: self._rows(client).has(address.hex()))
 
     def put(self, address: bytes, blob: bytes) -> None:
         self._store({"_id": address.hex()}, blob)
 
     def swap(self, address: bytes, expected: WriteId | None, blob: bytes) -> bool:
-        name = address.hex()
-        filters = {"_id": name} if expected is None else {"_id": name, "w": expected.hex()}
-        return self._store(filters, blob, only_if_absent=expected is None, only_if_there=expected is not None)
+        return self._swap(address, expected, blob)
+
+    def swap_for(self, address: bytes, expected: WriteId | None, blob: bytes, seconds: float) -> bool:
+        self._let_expire()
+        when = self._ask(lambda client: client.by_its_clock(seconds))
+        return self._swap(address, expected, blob, expires=when)
+
+    def _swap(
+        self, address: bytes, expected: WriteId | None, blob: bytes, *, expires: dt.datetime | None = None
+    ) -> bool:
+        is_new = expected is None
+        filters = _filters(address, expected)
+        return self._store(filters, blob, only_if_absent=is_new, only_if_there=not is_new, expires=expires)
 
     def _store(
-        self, filters: dict[str, str], blob: bytes, *, only_if_absent: bool = False, only_if_there: bool = False
+        self,
+        filters: dict[str, str],
+        blob: bytes,
+        *,
+        only_if_absent: bool = False,
+        only_if_there: bool = False,
+        expires: dt.datetime | None = None,
     ) -> bool:
         """Store *blob* in the document of *filters*; return whether that was done."""
         if not self._is_listed:
             self._list()
         is_stored = False
         fields, file = self._fields(blob)
+        if expires is not None:
+            fields["e"] = expires
         try:
             if only_if_absent:
                 is_stored = self._insert({**filters, **fields}, blob)
@@ -236,21 +173,14 @@ class MongoEngine(RemoteEngine):
         return is_stored
 
     def _fields(self, blob: bytes) -> tuple[dict[str, Any], Any]:
-        fields: dict[str, Any] = {"w": blob[WRITE_ID].hex(), "n": len(blob)}
         if len(blob) <= LARGEST_DOCUMENT:
-            return {**fields, "b": bytes(blob)}, None
-        file = self._ask(
-            lambda client: self._files_of(client).upload_from_stream("row", blob), writing=True, size=len(blob)
-        )
-        return {**fields, "f": file}, file
+            return fields_of(blob), None
+        file = self._ask(lambda client: self._rows(client).upload(blob), writing=True, size=len(blob))
+        return {**head_of(blob), "f": file}, file
 
     def _insert(self, document: dict[str, Any], blob: bytes) -> bool:
         def insert(client: Any) -> bool:
-            try:
-                self._rows_of(client).insert_one(document)
-            except mongo_errors.DuplicateKeyError:
-                return False
-            return True
+            return self._rows(client).insert(document)
 
         try:
             return self._ask_once(insert, writing=True, size=len(blob))
@@ -258,19 +188,8 @@ class MongoEngine(RemoteEngine):
             return self._ask_again(insert, writing=True, size=len(blob)) or self._is_ours(document["_id"], blob, error)
 
     def _update(self, filters: dict[str, str], fields: dict[str, Any], blob: bytes, *, is_swap: bool) -> bool:
-        gone = {name: "" for name in ("b", "f", "e") if name not in fields}
-
         def update(client: Any) -> Any:
-            rows = self._rows_of(client)
-            for attempt in range(_TRIES):
-                try:
-                    return rows.find_one_and_update(
-                        filters, {"$set": fields, "$unset": gone}, projection={"f": 1}, upsert=not is_swap
-                    )
-                except mongo_errors.DuplicateKeyError:  # two upserts of one address at a time: the second is an update
-                    if attempt == _TRIES - 1:
-                        raise
-            return None
+            return self._rows(client).update(filters, fields, is_swap=is_swap)
 
         try:
             old = self._ask_once(update, writing=True, size=len(blob))
@@ -291,25 +210,17 @@ class MongoEngine(RemoteEngine):
     def _remove_unused(self, file: Any, name: str) -> None:
         """Remove an uploaded file, unless the row points at it all the same."""
         try:
-            row = self._ask(lambda client: self._rows_of(client).find_one({"_id": name}, {"f": 1}))
-            if row is None or row.get("f") != file:
+            if self._ask(lambda client: self._rows(client).file_of(name)) != file:
                 self._remove_file(file)
         except OSError:
             pass  # compact() sweeps it up
 
     def _remove_file(self, file: Any) -> None:
-        def remove(client: Any) -> None:
-            try:
-                self._files_of(client).delete(file)
-            except _FILE_ERRORS as error:
-                if not _is_gone(error):  # else another one was faster
-                    raise
-
-        self._ask(remove, writing=True)
+        self._ask(lambda client: self._rows(client).remove_file(file), writing=True)
 
     def delete(self, address: bytes) -> bool:
         def remove(client: Any) -> Any:
-            return self._rows_of(client).find_one_and_delete({"_id": address.hex()}, projection={"f": 1})
+            return self._rows(client).remove(address.hex())
 
         try:
             old = self._ask_once(remove, writing=True)
@@ -340,28 +251,9 @@ class MongoEngine(RemoteEngine):
     def _put_batch(self, batch: dict[str, bytes]) -> None:
         if not self._is_listed:
             self._list()
-        filters = {"_id": {"$in": list(batch)}, "f": {"$exists": True}}
-        old = self._ask(lambda client: list(self._rows_of(client).find(filters, {"f": 1})))
-        requests = [
-            pymongo.UpdateOne(
-                {"_id": name},
-                {"$set": {"w": blob[WRITE_ID].hex(), "n": len(blob), "b": bytes(blob)}, "$unset": {"f": "", "e": ""}},
-                upsert=True,
-            )
-            for name, blob in batch.items()
-        ]
-
-        def write(client: Any) -> None:
-            for attempt in range(_TRIES):
-                try:
-                    self._rows_of(client).bulk_write(requests, ordered=False)
-                    return
-                except mongo_errors.BulkWriteError as error:
-                    failed = (error.details or {}).get("writeErrors", [])
-                    if attempt == _TRIES - 1 or any(each.get("code") != _DUPLICATE for each in failed):
-                        raise
-
-        self._ask(write, writing=True, size=sum(map(len, batch.values())))
+        old = self._ask(lambda client: self._rows(client).with_files(list(batch)))
+        size = sum(map(len, batch.values()))
+        self._ask(lambda client: self._rows(client).put_batch(batch), writing=True, size=size)
         for document in old:
             self._remove_file(document["f"])
 
@@ -373,16 +265,7 @@ class MongoEngine(RemoteEngine):
                 yield found.get(name)
 
     def _found(self, names: list[str]) -> dict[str, bytes]:
-        def ask(client: Any) -> dict[str, bytes]:
-            found = {}
-            for document in self._rows_of(client).find({"_id": {"$in": names}}):
-                name = document["_id"]
-                blob = self._get(client, name, -1) if "f" in document else _blob_in(document)
-                if blob is not None:
-                    found[name] = blob
-            return found
-
-        return self._ask(ask)
+        return self._ask(lambda client: self._rows(client).get_each(names))
 
     def scan(self, prefix: bytes = b"") -> Iterator[bytes]:
         for page in self._pages(prefix.hex()):
@@ -392,46 +275,43 @@ class MongoEngine(RemoteEngine):
     def _pages(self, prefix: str = "", fields: tuple[str, ...] = ()) -> Iterator[list[dict[str, Any]]]:
         """Addresses and some *fields* in order and in batches: no cursor stays open while the caller works."""
         bounds = {"$gte": prefix, "$lt": prefix + _END}
-        wanted = dict.fromkeys(("_id", *fields), 1)
         while True:
-
-            def ask(client: Any, bounds: dict[str, str] = bounds) -> list[dict[str, Any]]:
-                return list(self._rows_of(client).find({"_id": bounds}, wanted).sort("_id", 1).limit(_LISTED))
-
-            page = self._ask(ask)
+            page = self._ask(lambda client, bounds=bounds: self._rows(client).page(bounds, fields))  # type: ignore[misc]
             if not page:
                 return
             yield [document for document in page if is_address(document["_id"].encode("utf-8", "surrogatepass"))]
-            if len(page) < _LISTED:
+            if len(page) < LISTED:
                 return
             bounds = {"$gt": page[-1]["_id"], "$lt": prefix + _END}
 
     def rows(self) -> Iterator[tuple[bytes, bytes]]:
         for page in self._pages(fields=("n",)):
-            for group in _in_groups(page):
+            for group in in_groups([document["_id"] for document in page], list(map(size_in, page)), _BATCH_BYTES):
                 for name, blob in self._found(group).items():
                     yield bytes.fromhex(name), blob
 
     def count(self) -> int:
-        return int(self._ask(lambda client: self._rows_of(client).estimated_document_count()))
+        return self._ask(lambda client: self._rows(client).count())
 
     def size_bytes(self) -> int:
         return sum(
-            len(document["_id"]) // 2 + _size_in(document) for page in self._pages(fields=("n",)) for document in page
+            len(document["_id"]) // 2 + size_in(document) for page in self._pages(fields=("n",)) for document in page
         )
 
     def expire(self, address: bytes, moment: int, expected: WriteId | None = None) -> None:
-        filters = {"_id": address.hex()} if expected is None else {"_id": address.hex(), "w": expected.hex()}
-        when = dt.datetime.fromtimestamp(-(-moment // 10**9), dt.UTC)
+        self._let_expire()
 
         def ask(client: Any) -> None:
-            rows = self._rows_of(client)
-            if not self._expires:
-                rows.create_index("e", expireAfterSeconds=0)
-                self._expires = True
-            rows.update_one(filters, {"$set": {"e": when}})
+            when = client.by_its_clock((moment - time.time_ns()) / 1e9)
+            self._rows(client).expire(_filters(address, expected), when)
 
         self._ask(ask, writing=True)
+
+    def _let_expire(self) -> None:
+        """Have the server look for rows whose time is over."""
+        if not self._expires:
+            self._ask(lambda client: self._rows(client).let_expire(), writing=True)
+            self._expires = True
 
     # ---- the whole -------------------------------------------------------------------------------------------------
 
@@ -440,133 +320,42 @@ class MongoEngine(RemoteEngine):
             for name in self.section_names():
                 self.section(name).clear()
         files = [document["f"] for document in self._with_files()]
-        self._ask(lambda client: self._rows_of(client).delete_many({}), writing=True)
+        self._ask(lambda client: self._rows(client).remove_all(), writing=True)
         for file in files:
             self._remove_file(file)
 
     def _with_files(self) -> list[dict[str, Any]]:
-        return self._ask(lambda client: list(self._rows_of(client).find({"f": {"$exists": True}}, {"f": 1})))
+        return self._ask(lambda client: self._rows(client).with_files())
 
-    def _stored_files(self, client: Any) -> dict[Any, Any]:
-        """When which file was uploaded."""
-        return {file._id: file.upload_date for file in self._files_of(client).find({})}  # noqa: SLF001
+    def _uploads(self) -> dict[Any, float]:
+        return self._ask(lambda client: self._rows(client).uploads())
 
     def compact(self) -> None:
         """Remove files that no row points at: those of rows that have expired, and of writers that died."""
-        for section in () if self._section_name else self.section_names():
-            self.section(section).compact()
-        files = self._ask(self._stored_files)
+        files = self._uploads()
         used = {document["f"] for document in self._with_files()}
         for file, uploaded in files.items():
-            if file not in used and time.time() - _seconds_of(uploaded) > _YOUNGEST_ORPHAN:
+            if file not in used and time.time() - uploaded > _YOUNGEST_ORPHAN:
                 self._remove_file(file)
 
     def check(self) -> list[str]:
-        files = self._ask(self._stored_files)
+        files = self._uploads()
         return [
-            f"{self.location()}: a part of the row {document['_id']} is missing in GridFS; delete the row"
+            f"{self.location()}: {what_is_missing(document['_id'])}"
             for document in self._with_files()
             if document["f"] not in files
         ]
 
-    # ---- errors ----------------------------------------------------------------------------------------------------
-
     def _explained(self, error: Exception, *, writing: bool) -> Exception:
-        text = str(error)
-        if isinstance(error, (mongo_errors.NetworkTimeout, mongo_errors.ExecutionTimeout)):
-            text = f"no answer within {self._timeout:g} s; is the server overloaded, or paused? (timeout= sets this)"
-            return self._silent(text)
-        if isinstance(error, mongo_errors.ServerSelectionTimeoutError):
-            return self._silent(_advice(text) or f"no server could be used: {text.partition(', Timeout:')[0]}")
-        if isinstance(error, mongo_errors.AutoReconnect):
-            return Dropped(text)
-        if isinstance(error, mongo_errors.OperationFailure):
-            return self._refused(error, text, writing=writing)
-        if isinstance(error, mongo_errors.ConfigurationError) and "password" in text.lower():
-            return PasswordNeeded(f"{self._url}: {_PASSWORD_NEEDED}")
-        if isinstance(error, mongo_errors.PyMongoError):
-            return ServerUnavailable(f"{self._url}: {text}")
-        return error
-
-    def _silent(self, text: str) -> ServerUnavailable:
-        error = ServerUnavailable(f"{self._url}: {text}")
-        if self._server is not None:
-            self._server.has_been_silent(error)
-        return error
-
-    def _refused(self, error: Any, text: str, *, writing: bool) -> Exception:
-        if error.code == _AUTHENTICATION:
-            credentials.forget(self._url)
-            return ServerUnavailable(
-                f"{self._url}: wrong user name or password; give the right one in the URL, or as password="
-            )
-        if error.code == _UNAUTHORIZED:
-            if not credentials.parse_url(self._url).user:
-                return PasswordNeeded(f"{self._url}: {_PASSWORD_NEEDED}")
-            kind = ReadOnlyStash if writing else ServerUnavailable
-            return kind(f"{self._url}: this user may not do that; give it the role readWrite on {self._database!r}")
-        if error.code in _NO_ROOM or "quota" in text or "OutOfDiskSpace" in text or "disk is full" in text:
-            return StashFull(28, f"{self._url}: the server has no room left; clear a stash, or give it more")
-        return ServerUnavailable(f"{self._url}: the server refused: {text.partition(', full error')[0]}")
+        found = explained(error, self._url, self._timeout, writing=writing)
+        if is_silence(error) and isinstance(found, ServerUnavailable) and self._server is not None:
+            self._server.has_been_silent(found)
+        return found
 
 
-_PASSWORD_NEEDED = (
-    "a user and a password are needed, and this process knows none: give them in the URL, or set"
-    f" {credentials.ENVIRONMENT}"
-)
-_ADVICE = {
-    "refused": "nothing listens there (connection refused); start the server, or check host and port",
-    "Name or service": "the name of the host is not known; check the URL",
-    "name resolution": "the name of the host is not known; check the URL",
-    "nodename nor": "the name of the host is not known; check the URL",
-    "CERTIFICATE_VERIFY_FAILED": "the server's certificate is not trusted; give ?tlsCAFile=file in the URL",
-    "timed out": "it does not answer; is the server overloaded, or paused?",
-}
-
-
-def _advice(text: str) -> str:
-    return next((advice for sign, advice in _ADVICE.items() if sign in text), "")
-
-
-_FILE_ERRORS = (gridfs.NoFile, gridfs.errors.CorruptGridFile, mongo_errors.OperationFailure)
-
-
-def _is_gone(error: Exception) -> bool:
-    """Whether it says that a file, or a part of it, is not there; nx-27017 has words of its own for that."""
-    return not isinstance(error, mongo_errors.OperationFailure) or "not found" in str(error)
-
-
-def _in_groups(page: list[dict[str, Any]]) -> Iterator[list[str]]:
-    """The addresses of *page* in groups whose rows are not too much at once."""
-    group: list[str] = []
-    total = 0
-    for document in page:
-        group.append(document["_id"])
-        total += _size_in(document)
-        if total >= _BATCH_BYTES or len(group) >= _BATCH:
-            yield group
-            group, total = [], 0
-    if group:
-        yield group
-
-
-def _seconds_of(moment: Any) -> float:
-    if isinstance(moment, str):  # as stand-ins of MongoDB give it
-        moment = dt.datetime.fromisoformat(moment)
-    aware: dt.datetime = moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
-    return aware.timestamp()
-
-
-def _blob_in(document: dict[str, Any]) -> bytes:
-    """The blob in a document; where anybody has put something else in its place, nothing at all, which is no entry."""
-    blob = document.get("b")
-    return bytes(blob) if isinstance(blob, bytes) else b""
-
-
-def _size_in(document: dict[str, Any]) -> int:
-    """How many bytes a document says that its blob has."""
-    size = document.get("n")
-    return size if isinstance(size, int) else 0
+def _filters(address: bytes, expected: WriteId | None) -> dict[str, str]:
+    """What the document at *address* has to be like, whose write id is *expected* if that is one."""
+    return {"_id": address.hex()} if expected is None else {"_id": address.hex(), "w": expected.hex()}
 
 
 PLUGIN = MongoEngine

@@ -14,13 +14,15 @@ from base64 import b64decode, b64encode
 from typing import TYPE_CHECKING, Any
 
 from hashstash.checksum import crc32
-from hashstash.engines._guard import Guard, GuardedEngine
+from hashstash.engines._guarded import GuardedEngine
 from hashstash.engines._salvage import NEXT_STEP
 from hashstash.errors import CorruptEntry, MissingDependency
 from hashstash.paths import create_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from hashstash.engines._guard import Guard
 
 try:
     from pickledb import PickleDB, orjson

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hashstash.engines._sqlite_file import SqliteFileEngine, as_bytes
+from hashstash.engines._sqlite_answers import as_bytes
+from hashstash.engines._sqlite_file import SqliteFileEngine
 from hashstash.errors import MissingDependency
 
 if TYPE_CHECKING:

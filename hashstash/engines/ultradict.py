@@ -18,7 +18,7 @@ from multiprocessing.shared_memory import SharedMemory
 from typing import TYPE_CHECKING, Any
 
 from hashstash.engine import Capability
-from hashstash.engines._guard import GuardedEngine
+from hashstash.engines._guarded import GuardedEngine
 from hashstash.errors import CorruptEntry, MissingDependency, StashFull
 from hashstash.paths import create_file
 

@@ -10,11 +10,12 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, overload
 
 from hashstash import trust as trusting
+from hashstash.blobs import BlobMissing
 from hashstash.conditions import fields_of, matches
 from hashstash.entries.info import FIELDS, META, OPERANDS, EntryInfo, describe
 from hashstash.entry import Entry, unpack
 from hashstash.errors import BadEntry, StashError, UntrustedEntry
-from hashstash.listing import each
+from hashstash.listing import each, is_there
 
 if TYPE_CHECKING:
     from hashstash.store import Store
@@ -178,6 +179,10 @@ class Entries(Sequence[EntryInfo]):
                 if current is None:
                     continue
                 value = self._store.shown_value_of(current)
+            except BlobMissing:
+                assert current is not None
+                bad += is_there(self._store, current)  # else it was removed while we were reading it
+                continue
             except BadEntry:
                 bad += 1
                 continue

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from hashstash import history
 from hashstash.entry import Entry, Flag
 from hashstash.errors import UntrustedEntry
 from hashstash.metadata import notes_bytes
@@ -28,7 +29,8 @@ def _copies(store: Store, entry: Entry) -> tuple[Any, list[tuple[Any, WriteOptio
     if store.is_foreign_key(entry):
         raise UntrustedEntry("foreign code is not copied; call stash.trust() first")
     key = store.key_of(entry)
-    return key, [(store.value_of(version, key), _options_of(version)) for version in store.versions_of(key)]
+    entries, values = history.values_of(store, key)
+    return key, [(value, _options_of(version)) for version, value in zip(entries, values, strict=True)]
 
 
 def _options_of(entry: Entry) -> WriteOptions:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from hashstash import writing
 from hashstash.facade.part import Part
 from hashstash.loose import from_loose, key_from_loose, loose_key, to_loose
 from hashstash.policies.time_to_live import parse_duration
 from hashstash.writing import WriteOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from hashstash.codec import Buffer, Encoded
     from hashstash.entry import Entry
@@ -27,10 +28,20 @@ class Encodes(Part):
         options = WriteOptions(seconds, lasts, sign, metadata=self.store.keys.context())
         return self.store.save_encoded(key, encoded, options)
 
+    def put_encoded_together(self, items: Iterable[tuple[Any, Encoded, bool]], *, seconds: float = 0.0) -> None:
+        """Store values that this stash's serializer has encoded already, each with its key and whether to sign it, at once."""
+        store, context = self.store, self.store.keys.context()
+        writing.write_together(
+            store,
+            (
+                (store.keys.encode(key), store.payload_of(encoded), WriteOptions(seconds, None, sign, metadata=context))
+                for key, encoded, sign in items
+            ),
+        )
+
     def get_encoded(self, key: Any) -> tuple[Entry, Encoded] | None:
         """The checked entry at *key* and its value, still serialized; ``None`` if there is none."""
-        entry = self.store.find(key)
-        return None if entry is None else (entry, self.store.encoded_of(entry))
+        return self.store.find_encoded(key)
 
     def encode_key(self, key: Any) -> bytes:
         """*key* as it is stored in its row; in a signed frame if it needs code.

@@ -70,7 +70,7 @@ class Looking(Part):
         *time*: a datetime or ISO text (local time, if it has no zone), or seconds since the epoch. NoSuchVersion names the
         versions that there are; KeyError if the key is missing.
         """
-        return self.store.value_of(history.find(self.store, key, version=version, time=time), key)
+        return history.read(self.store, key, version=version, time=time)[1]
 
     def diff(self, key: Any, a: int = -2, b: int = -1) -> Difference:
         """What changed in the value of *key* from version *a* to version *b*: a list of lines, empty if nothing did."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from hashstash.key_codec import KeyCodec
     from hashstash.open import Config
     from hashstash.stash import HashStash
     from hashstash.store import Store
@@ -15,6 +16,7 @@ class Part:
 
     store: Store
     _config: Config
+    _keys_codec: KeyCodec | None
 
     @property
     def _whole(self) -> HashStash:

@@ -7,6 +7,7 @@ What cannot be hashed is *volatile*: the walk says which part and why, and the c
 from hashstash.fingerprint.files import FileFact, file_digest, folder_digest
 from hashstash.fingerprint.fingerprinter import Fingerprinter, Walk, alias_signature
 from hashstash.fingerprint.live import LiveFingerprint
+from hashstash.fingerprint.memory import address_of
 from hashstash.fingerprint.source import canonical_ast
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "Fingerprinter",
     "LiveFingerprint",
     "Walk",
+    "address_of",
     "alias_signature",
     "canonical_ast",
     "file_digest",

@@ -91,6 +91,11 @@ class Fingerprinter:
             is_dynamic=walker.is_dynamic,
         )
 
+    def hashed_arrays(self) -> dict[tuple[Any, ...], bytes]:
+        """The digests of the large arrays whose bytes were hashed in this operation, by what :func:`address_of` says of them."""
+        known = (self._leaves or {}).values()
+        return {address: digest for owner, digest in known if (address := memory.address_of(owner)) is not None}
+
     def digest(self, value: Any, label: str = "value") -> bytes:
         """The digest of *value*; raises :class:`~hashstash.errors.VolatileKey` naming what cannot be hashed."""
         return stable_digest(finished(self._walker, [(label, value)]))

@@ -7,6 +7,7 @@ garbage behind nulls, one chunk. None of these packages is ever imported here, n
 from __future__ import annotations
 
 import sys
+from array import array as packed
 from typing import TYPE_CHECKING, Any, Final
 
 from hashstash.fingerprint import arrays
@@ -14,6 +15,12 @@ from hashstash.fingerprint import arrays
 if TYPE_CHECKING:
     from hashstash.fingerprint.walker import Handler, Walker
 
+_POLARS_NUMBERS: Final = {
+    "Boolean": ("b", "|b1"), "Int8": ("b", "|i1"), "Int16": ("h", "i2"), "Int32": ("i", "i4"), "Int64": ("q", "i8"),
+    "UInt8": ("B", "|u1"), "UInt16": ("H", "u2"), "UInt32": ("I", "u4"), "UInt64": ("Q", "u8"), "Float32": ("f", "f4"),
+    "Float64": ("d", "f8"),
+}  # fmt: skip
+"""Type of polars -> the typecode of Python's arrays, and what numpy calls it."""
 _TEXT_WIDTHS: Final = {"string": 4, "binary": 4, "large_string": 8, "large_binary": 8}
 
 
@@ -306,18 +313,25 @@ def _write_polars_column(walker: Walker, column: Any) -> None:
     missing = column.null_count()
     numbers: Any = column.to_physical() if column.dtype.is_numeric() or column.dtype.is_temporal() else None
     is_text = column.dtype == str
-    if "numpy" not in sys.modules or not (is_text or (numbers is not None and _has_numpy_type(numbers))):
+    if not (is_text or (numbers is not None and str(numbers.dtype) in _POLARS_NUMBERS)):
         walker.all(column.to_list())
         return
     walker.mark("missing", missing)
     if missing:
-        arrays.write_content(walker, column.is_null().to_numpy())
+        _write_polars_numbers(walker, column.is_null())
     if is_text:
-        arrays.write_content(walker, column.str.len_bytes().fill_null(0).to_numpy())
+        _write_polars_numbers(walker, column.str.len_bytes().fill_null(0))
         walker.large_text(column.fill_null("").str.join("").item() if len(column) else "")
     else:
-        arrays.write_content(walker, numbers.fill_null(0).to_numpy())
+        _write_polars_numbers(walker, numbers.fill_null(0))
 
 
-def _has_numpy_type(numbers: Any) -> bool:
-    return not str(numbers.dtype).startswith(("Decimal", "Int128", "UInt128"))
+def _write_polars_numbers(walker: Walker, numbers: Any) -> None:
+    """Write numbers or truths without gaps: the same bytes whether numpy is loaded, which polars may do at any moment."""
+    if "numpy" in sys.modules:
+        arrays.write_content(walker, numbers.to_numpy())
+        return
+    code, dtype = _POLARS_NUMBERS[str(numbers.dtype)]
+    walker.mark("dtype", dtype if dtype.startswith("|") else ("<" if sys.byteorder == "little" else ">") + dtype)
+    walker.mark("shape", len(numbers))
+    walker.buffer(packed(code, numbers.to_list()).tobytes())

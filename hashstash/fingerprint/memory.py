@@ -22,6 +22,14 @@ def memory_owner(value: Any) -> int | None:
     return _storage_of(value) if is_tensor(value) else None
 
 
+def address_of(value: Any) -> tuple[Any, ...] | None:
+    """What two arrays of numpy have in common that are the same elements of the same memory; ``None`` for anything else."""
+    numpy: Any = sys.modules.get("numpy")
+    if numpy is None or not isinstance(value, numpy.ndarray):
+        return None
+    return value.__array_interface__["data"][0], value.shape, value.strides, value.dtype.str
+
+
 def is_tensor(value: Any) -> bool:
     """Whether *value* is a tensor of torch."""
     kind = getattr(sys.modules.get("torch"), "Tensor", None)

@@ -7,11 +7,13 @@ import warnings
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from hashstash.blobs import BlobMissing
 from hashstash.errors import BadEntry, UntrustedEntry
 from hashstash.frames.batches import batch_of, fields_of_all
 from hashstash.frames.choice import Choice, no_such_field
 from hashstash.frames.columns import Columns
 from hashstash.frames.flat import Block, Row, flat_dict, free_name, parts_of
+from hashstash.listing import is_there
 from hashstash.policies.versions import older_rows
 from hashstash.store import Foreign
 
@@ -123,6 +125,9 @@ class Scan:
                         found.append(self._version(older))
                 except UntrustedEntry:
                     self._foreign += 1
+                except BlobMissing:
+                    assert older is not None
+                    self._bad += is_there(store, older)  # else it was removed while we were reading it
                 except BadEntry:
                     self._bad += 1
         try:

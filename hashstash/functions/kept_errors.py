@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from hashstash import trust as trusting
-from hashstash.codec import decoder_of, needs_signature, unfilter
+from hashstash.decoding import decoder_of, needs_signature, unfilter
 from hashstash.entry import NO_FLAGS, Entry, Flag, new_write_id, unpack
 from hashstash.errors import BadEntry, CorruptEntry
 from hashstash.policies.time_to_live import TimeToLive, expiry

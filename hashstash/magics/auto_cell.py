@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from hashstash.cells import aftermath, automatic
 from hashstash.cells.aftermath import Aftermath
+from hashstash.cells.why import failure
 from hashstash.errors import StashError
 from hashstash.magics.run_hook import show_interrupt
 from hashstash.magics.typed_cell import pause_for
@@ -74,7 +75,7 @@ class Attempt:
         run.begin()
         self._was_begun = True
         if await native():
-            run.report.reason = "it failed"
+            run.report.reason = failure(self.result.error_in_exec)
             self.auto.remember(run.report)
             return True
         run.value = self.result.result

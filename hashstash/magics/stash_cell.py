@@ -11,7 +11,8 @@ from IPython.core.magic import cell_magic, line_magic, magics_class, needs_local
 
 from hashstash.cells.cell import kind_of
 from hashstash.cells.opened import OpenStashes
-from hashstash.cells.run import CellRun, NothingStored, Report, run_cell, run_cell_async
+from hashstash.cells.run import NOT_RUN, CellRun, NothingStored, Report, run_cell, run_cell_async
+from hashstash.cells.why import failure
 from hashstash.errors import MissingDependency, StashError, UnknownPlugin, UnsafeName
 from hashstash.magics import arguments, manage, stash_map_line, status
 from hashstash.magics.auto import Auto
@@ -57,7 +58,11 @@ class StashMagics(StashTraits):
         try:
             value = run_cell(run)
         except NothingStored as error:
+            run.report.outcome, run.report.reason = "would run", NOT_RUN
             raise UsageError(str(error)) from None
+        except BaseException as error:
+            run.report.reason = failure(error)
+            raise
         finally:
             self.noted(run)
         self.tell(run)
@@ -72,7 +77,11 @@ class StashMagics(StashTraits):
         try:
             value = await run_cell_async(run)
         except NothingStored as error:
+            run.report.outcome, run.report.reason = "would run", NOT_RUN
             raise UsageError(str(error)) from None
+        except BaseException as error:
+            run.report.reason = failure(error)
+            raise
         finally:
             self.noted(run)
         self.tell(run)
@@ -142,11 +151,10 @@ class StashMagics(StashTraits):
 
     def noted(self, run: CellRun) -> None:
         """Keep what happened for ``%stash why``."""
-        self.reports[run.options.name] = run.report
+        self.reports[run.options.name] = self.reports[""] = run.report
 
     def tell(self, run: CellRun) -> None:
         """Show what happened to a cell that has not failed."""
-        self.reports[""] = run.report
         options = run.options
         level = "full" if options.verbose or options.dry_run else "none" if options.quiet else self.status
         status.show(self.shell, run.report, level)

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from IPython.core.error import UsageError
 
 from hashstash.cells.cell import parse
-from hashstash.cells.run import NothingStored
+from hashstash.cells.run import NOT_RUN, NothingStored
+from hashstash.cells.why import failure
 from hashstash.magics import arguments
 from hashstash.magics.run_hook import show_interrupt
 
@@ -94,6 +95,7 @@ class TypedCell:
         try:
             failed = await self._run(native)
         except NothingStored as error:
+            run.report.outcome, run.report.reason = "would run", NOT_RUN
             return self._fails(UsageError(str(error)))
         except asyncio.CancelledError as error:
             return show_interrupt(run.shell, self.result, error)
@@ -119,6 +121,7 @@ class TypedCell:
         nodes = self._nodes()
         run.begin()
         if await native(nodes, "none" if run.cell.is_quiet else None):
+            run.report.reason = failure(self.result.error_in_exec)
             return True
         run.value = self.result.result
         run.finish()

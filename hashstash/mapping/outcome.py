@@ -6,7 +6,7 @@ import enum
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from hashstash.blobs import Reference
-from hashstash.codec import decoder_of, unfilter
+from hashstash.decoding import decoder_of, unfilter
 from hashstash.entry import Flag
 from hashstash.errors import BadEntry, CannotTravel, StashError, WorkerDied
 from hashstash.functions.kinds import is_async

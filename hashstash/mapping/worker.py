@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hashstash import credentials
 from hashstash.blobs import BlobStore
-from hashstash.codec import Codec, Payload, needs_signature
+from hashstash.codec import Codec, Payload
+from hashstash.decoding import needs_signature
 from hashstash.entry import Flag
 from hashstash.errors import CannotTravel
 from hashstash.mapping import cargo, failure

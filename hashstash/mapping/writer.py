@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from hashstash import trust as trusting
-from hashstash.codec import needs_signature
+from hashstash.decoding import needs_signature
 from hashstash.errors import StashError
 from hashstash.trust import Trust
 

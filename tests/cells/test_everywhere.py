@@ -14,13 +14,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from skips import Later, needs
 
-for needed in ("nbformat", "nbclient", "nbconvert", "ipykernel"):
-    pytest.importorskip(needed)
-
-import nbformat  # noqa: E402 - skipped before
-from nbclient import NotebookClient  # noqa: E402
-from nbclient.exceptions import CellExecutionError  # noqa: E402
+needs("nbconvert", "ipykernel")
+nbformat, nbclient = Later("nbformat"), Later("nbclient")
 
 pytestmark = [pytest.mark.slow, pytest.mark.once]
 
@@ -107,7 +104,7 @@ class Desk:
     def nbclient(self, path):
         """What nbclient makes of it."""
         notebook = nbformat.read(path, 4)
-        client = NotebookClient(notebook, timeout=PATIENCE, resources={"metadata": {"path": str(self.folder)}})
+        client = nbclient.NotebookClient(notebook, timeout=PATIENCE, resources={"metadata": {"path": str(self.folder)}})
         with _environ(self.environment):
             client.execute()
         return notebook
@@ -194,7 +191,7 @@ def test_nbclient_runs_an_edited_cell_and_finds_the_old_text_again(own_desk):
 
 def test_nbclient_raises_what_a_stashed_cell_raises(own_desk):
     path = own_desk.write(sum="%%stash run\nx = 1\n1 / 0")
-    with pytest.raises(CellExecutionError, match="ZeroDivisionError") as raised:
+    with pytest.raises(nbclient.exceptions.CellExecutionError, match="ZeroDivisionError") as raised:
         own_desk.nbclient(path)
     assert "hashstash/cells" not in str(raised.value)
 

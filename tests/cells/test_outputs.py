@@ -31,6 +31,7 @@ pytestmark = [
 
 PYTHONS = driver.PYTHONS
 SECONDS = 60.0
+VIEW = "application/vnd.jupyter.widget-view+json"
 CHANGING = [
     (r"\x1b\[[0-9;]*m", ""),
     (r"0x[0-9a-f]+", "0x"),
@@ -76,7 +77,8 @@ class Kernel(driver.Kernel):
             self._hear(kind, content, shown)
 
     def _hear(self, kind, content, shown):
-        ours = content.get("metadata", {}).get("hashstash")
+        metadata = content.get("metadata")
+        ours = metadata.get("hashstash") if isinstance(metadata, dict) else None
         if ours:
             self.outcomes.append(ours["outcome"])
         elif kind == "stream":
@@ -99,7 +101,7 @@ def _mimes(data):
     return {
         mime: hashlib.md5(str(content).encode()).hexdigest()[:8] if mime.startswith("image/png") else content
         for mime, content in data.items()
-        if mime != "application/vnd.jupyter.widget-view+json"
+        if mime != VIEW or not isinstance(content, dict)
     }
 
 
@@ -172,6 +174,17 @@ CASES = {
     ],
     "raw": [IMPORTS, "§display({'text/plain': 'p', 'application/x-own+json': {'a': [1, None, 2.5]}}, raw=True)",
             "§publish_display_data({'text/plain': 'q'}, {'text/plain': {'k': 1}})"],
+    "malformed bundles": [
+        IMPORTS + "\nVIEW = 'application/vnd.jupyter.widget-view+json'",
+        "§display({VIEW: 'x'}, raw=True)\n1", "§display({VIEW: None, 'text/plain': 't'}, raw=True)", "§display({VIEW: ['x'], 'text/html': 3}, raw=True)",
+        "§publish_display_data({VIEW: 3.5, 'text/plain': ['a', 'b'], 'image/png': None}, {'a': (1, 2)})",
+        "§display({1: 'x', 'text/plain': None}, raw=True)",
+        "§for bad in (None, 'abc', ['x'], 5):\n    try:\n        display(bad, raw=True)\n    except Exception as error:\n        print(type(error).__name__, error)",
+        "§for bad in ('m', [1]):\n    try:\n        display({'text/plain': 'x'}, raw=True, metadata=bad)\n    except Exception as error:\n        print(type(error).__name__)",
+        "§for bad in ({'application/json': print}, {'text/plain': {1: object}}):\n    try:\n        display(bad, raw=True)\n    except Exception as error:\n        print(type(error).__name__)\n'after'",
+        "§class M2:\n    def _repr_mimebundle_(self, **_):\n        return {VIEW: 'x', 'text/plain': 4}, 'metadata'\nM2()",
+    ],
+    "a bundle that is changed when it was shown": ["§shown = {'application/json': {'a': [1]}, 'text/plain': 'p'}\ndisplay(shown, raw=True)\nshown['application/json']['a'].append(2)\nshown['text/plain'] = 'q'"],
     "images": [IMPORTS + "\nPNG = bytes.fromhex('89504e470d0a1a0a0000000d4948445200000001000000010806000000" "1f15c4890000000d49444154789c6360606060000000050001" "a5f645400000000049454e44ae426082')",
                "§display(Image(PNG, width=3))", "§Image(PNG)"],
     "a result": ["§a1 = 20\na1 + 1", "_", "Out[max(Out)]", "_ + 1"],
@@ -212,6 +225,8 @@ CASES = {
         PLOT + "\nfrom IPython.core.interactiveshell import InteractiveShell\nInteractiveShell.ast_node_interactivity = 'all'",
         "§plt.plot([9]);\n'first'\n'second'", "InteractiveShell.ast_node_interactivity = 'last_expr'",
     ],
+    "%%time above a figure and a value": [PLOT, "%%time\n§plt.plot([1, 2])\nprint('p')\n7", "_", "%%time\n§lines1 = plt.plot([1])", "%%time\n§plt.plot([2]);\nplt.show()\n'v'",
+                                          "%%time\n§10", "%%capture c1\n§plt.plot([1, 2])\n8", "[sorted(shown.data) for shown in c1.outputs if 'hashstash' not in shown.metadata]"],
     "figure formats": [PLOT + "\n%config InlineBackend.figure_formats = ['png', 'retina']", "§plt.plot([7, 2]);", "%config InlineBackend.figure_formats = ['png']"],
     "a figure by display": [PLOT, "§f3 = plt.figure()\nplt.plot([1])\ndisplay(f3)\nplt.close(f3)\nprint('end')"],
     "%matplotlib inside": ["§%matplotlib inline\nimport matplotlib.pyplot as plt\nplt.plot([4, 2]);"],
@@ -289,6 +304,49 @@ def test_a_cell_that_comes_back_shows_what_a_plain_cell_shows(shown, name):
 def test_a_cell_comes_back(shown, name):
     outcomes = shown[2, name][1]
     assert outcomes == ["not stored" if name in RUNS_AGAIN else "hit"] * len(outcomes), outcomes
+
+
+@pytest.mark.parametrize("where", PYTHONS)
+def test_the_browser_of_a_stash_is_live_when_its_cell_runs_and_a_card_when_it_comes_back(where, tmp_path):
+    if not PYTHONS[where].exists():
+        pytest.skip("no environment .venv-colab; make it, or set HASHSTASH_COLAB_PYTHON")
+    shown, outcomes = [], []
+    with driver.two_nurseries(str(PYTHONS[where]), are_wanted=True) as nurseries:
+        for nursery in nurseries:
+            kernel = Views(PYTHONS[where], tmp_path, nursery, line="%%stash t\n")
+            kernel.play(["import hashstash\nstash = hashstash.HashStash(root_dir='./searched')\nstash['wanted'] = 1"])
+            kernel.play(["§stash.browse()"])
+            outcomes += kernel.outcomes
+            shown.append(kernel.bundles)
+            kernel.play([LIVE_WIDGETS])
+            shown.append(kernel.bundles)
+            kernel.stop()
+    live, there, still, none = shown
+    assert outcomes == ["stored", "hit"]
+    assert [isinstance(bundle[VIEW].get("model_id"), str) for bundle in live if VIEW in bundle] == [True]
+    assert int(there[-1]["text/plain"]) > 0
+    assert still, "nothing came back"
+    assert not any(VIEW in bundle for bundle in still)
+    assert any("Browser of" in bundle["text/plain"] and "1 entry" in bundle["text/html"] for bundle in still)
+    assert int(none[-1]["text/plain"]) == 0
+
+
+LIVE_WIDGETS = """import ipywidgets
+known = ipywidgets.widgets.widget
+len(known._instances if hasattr(known, '_instances') else ipywidgets.Widget.widgets)"""
+
+
+class Views(Kernel):
+    """A kernel whose displays are kept whole."""
+
+    def play(self, cells):
+        self.bundles = []
+        return super().play(cells)
+
+    def _hear(self, kind, content, shown):
+        if kind in ("display_data", "execute_result") and "hashstash" not in content["metadata"]:
+            self.bundles.append(content["data"])
+        super()._hear(kind, content, shown)
 
 
 @pytest.mark.parametrize("name", DESCRIPTORS)

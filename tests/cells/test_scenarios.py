@@ -23,7 +23,7 @@ HERE = Path(__file__).parent
 
 SCENARIOS = {
     scenario["id"]: scenario
-    for name in ("samples", "own", "asked", "settings", "auto")
+    for name in ("samples", "own", "asked", "settings", "probed", "auto")
     for scenario in driver.load(HERE / "scenarios" / f"{name}.json")
 }
 PYTHONS = driver.PYTHONS

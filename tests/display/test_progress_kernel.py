@@ -11,10 +11,10 @@ import time
 from pathlib import Path
 
 import pytest
+from skips import Later, needs
 
-nbformat = pytest.importorskip("nbformat")
-nbclient = pytest.importorskip("nbclient")
-pytest.importorskip("ipykernel")
+nbformat, nbclient = Later("nbformat"), Later("nbclient")
+needs("ipykernel")
 KernelManager = pytest.importorskip("jupyter_client.manager").KernelManager
 
 pytestmark = pytest.mark.slow

@@ -14,6 +14,8 @@ from hashstash import HashStash
 from hashstash.errors import BadArchive, CorruptEntry, StashError
 from hashstash.trust import own_key
 
+pytestmark = pytest.mark.once
+
 DATABASES = {
     "lmdb": "data.mdb",
     "sqlite": "rows.sqlite",
@@ -178,10 +180,10 @@ def test_a_page_that_is_in_use_and_counted_as_free_is_found_before_it_is_written
 
 
 def test_pages_are_looked_at_only_if_the_file_was_changed_since_it_was_closed(tmp_path, lmdb_file, monkeypatch):
-    pages = importlib.import_module("hashstash.engines._lmdb_pages")
+    environment = importlib.import_module("hashstash.engines._lmdb_environment")
     looked = []
-    check = pages.Pages.check
-    monkeypatch.setattr(pages.Pages, "check", lambda *a, **k: looked.append(a) or check(*a, **k))
+    check = environment.check_pages
+    monkeypatch.setattr(environment, "check_pages", lambda *a, **k: looked.append(a) or check(*a, **k))
     with stash_of("lmdb", tmp_path) as stash:
         assert stash["key 0"] == "newest"
     assert not looked
@@ -192,7 +194,9 @@ def test_pages_are_looked_at_only_if_the_file_was_changed_since_it_was_closed(tm
 
 
 def test_a_sound_file_of_many_shapes_passes(tmp_path):
-    pages = importlib.import_module("hashstash.engines._lmdb_pages")
+    pages, checks, salvage = (
+        importlib.import_module(f"hashstash.engines._lmdb_{part}") for part in ("pages", "check", "salvage")
+    )
     with stash_of("lmdb", tmp_path) as stash:
         for number in range(2000):
             stash[number] = os.urandom(number % 97 * (60 if number % 50 == 0 else 3))
@@ -200,10 +204,10 @@ def test_a_sound_file_of_many_shapes_passes(tmp_path):
                 del stash[number // 2 if number // 2 in stash else number]
         rows = dict(stash.store.engine.rows())
         path = os.path.join(stash.path, "data.mdb")
-    pages.check_metas(path)
+    checks.check_metas(path)
     with pages.Pages(path) as looked:
-        looked.check()
-        assert dict(looked.rows()) == rows
+        checks.check_pages(looked)
+        assert dict(salvage.rows_in(looked)) == rows
 
 
 # ---- the databases of SQLite -----------------------------------------------------------------------------------------

@@ -6,11 +6,18 @@ from hashstash.engine import Capability
 from hashstash.registry import ENGINES
 from hashstash.testing.stash import StashContract
 
+pytestmark = pytest.mark.once
+
 
 class TestStash(StashContract):
     @pytest.fixture
     def opened(self, open_on, every_engine):
         return lambda **options: open_on(every_engine, **options)
+
+    test_a_function_runs_once_for_several_processes = pytest.mark.few_engines(
+        StashContract.test_a_function_runs_once_for_several_processes
+    )
+    test_several_processes_write = pytest.mark.few_engines(StashContract.test_several_processes_write)
 
 
 KINDS = {"files": "pairtree", "embedded": "lmdb", "server": "redis", "process": "memory", "database": "sqlite"}

@@ -19,6 +19,8 @@ from hashstash.errors import BadEntry, CorruptEntry, StashError, StashLocked, Un
 from hashstash.registry import ENGINES
 from hashstash.testing.rows import ADDRESS, OTHER, row
 
+pytestmark = pytest.mark.once
+
 NAMES = ["sqlitedict", "diskcache", "shelve", "pickledb", "ultradict"]
 FILES = [name for name in NAMES if name != "ultradict"]
 THIRD = bytes(range(50, 66))
@@ -496,10 +498,10 @@ def test_a_copy_of_the_folder_does_not_share_the_memory(tmp_path):
 def test_a_file_that_another_program_keeps_locked_is_said_so(name, tmp_path, monkeypatch):
     engine = engine_of(name, tmp_path / "stash")
     engine.put(ADDRESS, row("a"))
-    monkeypatch.setattr("hashstash.engines._sqlite_file.PATIENCE", 0.3)
+    monkeypatch.setattr("hashstash.engines._sqlite_handle.PATIENCE", 0.3)
     other = sqlite3.connect(engine._path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
-    with pytest.raises(StashLocked, match="locked by another program"):
+    with pytest.raises(StashLocked, match="locked by another process"):
         engine.put(ADDRESS, row("b"))
     assert engine.get(ADDRESS) == row("a")
     other.execute("ROLLBACK")

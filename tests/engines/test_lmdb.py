@@ -1,6 +1,8 @@
+import contextlib
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 
 import pytest
@@ -20,7 +22,7 @@ class TestLmdb(EngineContract):
         return lambda: LmdbEngine(str(tmp_path / "stash"))
 
     def raw_get(self, engine, address):
-        env = lmdb_engine._environments[os.path.realpath(engine.location())]._env
+        env = lmdb_engine.shared.environments[os.path.realpath(engine.location())]._env
         with env.begin() as transaction, transaction.cursor() as cursor:
             return cursor.value() if cursor.set_key(address) else None
 
@@ -186,7 +188,7 @@ def test_the_map_grows_while_processes_write_and_others_read(tmp_path, way):
         assert reader.communicate("\n", timeout=100)[0] == "[] True\n"
     assert engine.count() == 1 + 40 + 4 * 60
     assert all(engine.get(bytes([number]) + turn.to_bytes(15, "big")) for number in range(4) for turn in range(60))
-    assert lmdb_engine._environments[os.path.realpath(tmp_path)].map_size() >= 16 << 20
+    assert lmdb_engine.shared.environments[os.path.realpath(tmp_path)].map_size() >= 16 << 20
     engine.close()
 
 
@@ -263,7 +265,7 @@ def test_a_sync_gives_up_what_a_killed_reader_has_kept(killed_reader, tmp_path):
 def test_the_map_does_not_grow_for_the_sake_of_a_killed_reader(killed_reader):
     for number in range(200):
         killed_reader.put(ADDRESS, row("x" * 20_000 + str(number)))
-    assert lmdb_engine._environments[os.path.realpath(killed_reader.location())].map_size() == 1 << 20
+    assert lmdb_engine.shared.environments[os.path.realpath(killed_reader.location())].map_size() == 1 << 20
 
 
 @pytest.mark.parametrize("work", ["get", "put", "delete"])
@@ -297,3 +299,33 @@ def test_an_interrupt_leaves_no_note_of_a_running_transaction(tmp_path, work):
         if left[0] > 0:
             break
     assert place > 3
+
+
+READ_ONLY = """
+import os, sys
+from hashstash.engines.lmdb import LmdbEngine
+if os.getuid() == 0:
+    os.setgid(65534)
+    os.setuid(65534)
+engine = LmdbEngine(sys.argv[1])
+assert engine.get(b"a" * 16) == b"x" * 20
+child = os.fork()
+if not child:
+    found = engine.get(b"a" * 16)
+    os._exit(0 if found == b"x" * 20 else 1)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+def test_a_forked_child_goes_on_reading_a_folder_that_cannot_be_written():
+    with tempfile.TemporaryDirectory() as folder:
+        with contextlib.closing(LmdbEngine(folder)) as engine:
+            engine.put(b"a" * 16, b"x" * 20)
+        for name in os.listdir(folder):
+            os.chmod(os.path.join(folder, name), 0o444)
+        os.chmod(folder, 0o555)
+        try:
+            ran = subprocess.run([sys.executable, "-c", READ_ONLY, folder], capture_output=True, text=True, timeout=120)
+        finally:
+            os.chmod(folder, 0o700)
+    assert (ran.returncode, ran.stderr) == (0, "")

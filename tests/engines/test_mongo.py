@@ -1,3 +1,4 @@
+import importlib
 import os
 import signal
 import subprocess
@@ -16,6 +17,7 @@ mongo_engine = pytest.importorskip(
     "hashstash.engines.mongo", reason="the package pymongo is not installed", exc_type=ImportError
 )
 MongoEngine = mongo_engine.MongoEngine
+seconds_of = importlib.import_module("hashstash.engines._mongo_rows").seconds_of
 
 pytestmark = pytest.mark.server
 IN_TIME = 25.0
@@ -280,6 +282,39 @@ def test_an_expiry_is_written_for_the_server_and_revoked_by_another_put(engine):
     assert any("expireAfterSeconds" in index for index in documents(engine).list_indexes())
     engine.put(ADDRESS, row("b", 2))
     assert "e" not in documents(engine).find_one({"_id": ADDRESS.hex()})
+
+
+def test_an_expiry_counts_by_the_servers_clock(engine, monkeypatch):
+    """A process whose clock is slow does not lose at once what it stores for a while."""
+    now = time.time_ns
+    monkeypatch.setattr(time, "time_ns", lambda: now() - 10 * 86_400 * 10**9)
+    engine.put(ADDRESS, row("a"))
+    engine.expire(ADDRESS, time.time_ns() + 600 * 10**9)
+    moment = documents(engine).find_one({"_id": ADDRESS.hex()})["e"]
+    assert 500 < seconds_of(moment) - now() / 1e9 < 700
+
+
+def test_the_row_of_a_lease_goes_by_itself(engine):
+    with engine.lock("a"):
+        held = documents(engine.section("leases")).find_one({})["e"]
+    released = documents(engine.section("leases")).find_one({})["e"]
+    assert 3600 < seconds_of(held) - time.time() < 90_000
+    assert 0 < seconds_of(released) - time.time() < 90
+
+
+def test_looking_after_a_stash_makes_no_more_collections_each_time(mongo_url):
+    stash = HashStash(mongo_url)
+    stash["a"] = 1
+
+    def look():
+        stash.check()
+        stash.compact()
+        return stash.store.engine._ask(
+            lambda client: sorted(client[stash.store.engine._database].list_collection_names())
+        )
+
+    assert look() == look()
+    assert stash.store.engine.section_names() == ["bad", "history", "meta"]
 
 
 def test_counting_and_listing_ask_for_no_payload(engine):

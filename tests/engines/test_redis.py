@@ -236,6 +236,53 @@ def test_a_stash_of_which_everything_expires_leaves_nothing(engine, redis_url):
     assert engine.count() == 0
 
 
+def test_an_expiry_counts_by_the_servers_clock(engine, monkeypatch):
+    """A process whose clock is slow does not lose at once what it stores for a while."""
+    now = time.time_ns
+    monkeypatch.setattr(time, "time_ns", lambda: now() - 10 * 86_400 * 10**9)
+    engine.put(ADDRESS, row("a"))
+    engine.expire(ADDRESS, time.time_ns() + 600 * 10**9)
+    left = engine._ask(lambda client: client.pttl(engine._base + ADDRESS.hex()))
+    assert 500_000 < left <= 601_000
+
+
+def test_a_row_swapped_in_for_a_while_goes_with_its_address(engine, redis_url):
+    assert engine.swap_for(ADDRESS, None, row("a", 1), 0.2)
+    assert not engine.swap_for(ADDRESS, None, row("b", 2), 600.0)
+    soon(lambda: engine.get(ADDRESS) is None)
+    with servers.raw_redis(redis_url) as client:
+        soon(lambda: not list(client.scan_iter(f"hashstash:{{{engine._place}}}*", count=1000)))
+
+
+def test_another_swap_revokes_the_expiry(engine):
+    assert engine.swap_for(ADDRESS, None, row("a", 1), 600.0)
+    assert engine.swap(ADDRESS, row("a", 1)[8:16], row("b", 2))
+    assert engine._ask(lambda client: client.pttl(engine._base + ADDRESS.hex())) == -1
+
+
+def test_swaps_for_a_while_forget_the_addresses_of_what_is_over(engine, redis_url):
+    engine.put(OTHER, row("stays"))
+    for number in range(5):
+        assert engine.swap_for(bytes([number]) * 16, None, row("a"), 0.1)
+    soon(lambda: engine.count() == 1)
+    assert engine.swap_for(ADDRESS, None, row("a"), 600.0)
+    with servers.raw_redis(redis_url) as client:
+        assert client.zcard(engine._index) == 2
+        assert client.zcard(engine._expiring) == 1
+
+
+def test_the_row_of_a_lease_goes_by_itself(engine):
+    leases = engine.section("leases")
+
+    def left():
+        (address,) = leases.scan()
+        return leases._ask(lambda client: client.pttl(leases._base + address.hex()))
+
+    with engine.lock("a"):
+        assert 3_600_000 < left() <= 86_400_000
+    assert 0 < left() <= 60_000
+
+
 def test_a_time_to_live_is_kept_by_the_server_too(redis_url):
     stash = HashStash(redis_url)
     stash["long"] = 2

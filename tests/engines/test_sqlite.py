@@ -14,7 +14,7 @@ import pytest
 
 from hashstash import HashStash
 from hashstash.engines import _sqlite_connections as connections
-from hashstash.engines import sqlite
+from hashstash.engines import _sqlite_statements as statements
 from hashstash.engines.sqlite import SqliteEngine
 from hashstash.errors import CorruptEntry, StashLocked
 from hashstash.testing.engine import ADDRESS, OTHER, EngineContract, row
@@ -302,6 +302,17 @@ def test_a_writer_waits_for_another_one(engine):
     other.close()
     writer.join(10)
     assert engine.get(ADDRESS) == row("b")
+
+
+def test_a_lock_that_this_process_has_kept_by_mistake_is_given_back(tmp_path):
+    """As where the system failed to unlock: SQLite keeps the lock until all connections of the process are closed."""
+    stuck, engine = SqliteEngine(str(tmp_path)), SqliteEngine(str(tmp_path))
+    stuck.put(ADDRESS, row("a"))
+    stuck._connection(write=True).raw.execute("BEGIN IMMEDIATE")
+    engine.put(OTHER, row("b"))
+    assert stuck.get(OTHER) == row("b")
+    stuck.put(ADDRESS, row("c"))
+    assert engine.get(ADDRESS) == row("c")
 
 
 def test_the_time_to_wait_is_an_option(tmp_path):
@@ -691,7 +702,7 @@ def test_batches_are_bounded_in_bytes(engine):
     big = row("x" * 3_000_000)
     engine.put_many((bytes([number]) * 16, big) for number in range(12))
     raw = engine._connection(write=False).raw
-    assert max(len(sqlite._rows_between(raw, after=start, end=12)) for start in range(12)) == 3
+    assert max(len(statements.rows_between(raw, after=start, end=12)) for start in range(12)) == 3
     assert len(list(engine.rows())) == 12
     assert list(engine.get_many([bytes([number]) * 16 for number in range(12)])) == [big] * 12
 

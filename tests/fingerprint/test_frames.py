@@ -212,10 +212,11 @@ def test_arrow_values_count_by_type_and_content(digest):
 
 POLARS = """
 import sys
-import numpy, polars
+import polars
 {}
 from hashstash.fingerprint import Fingerprinter
 frame = polars.DataFrame({{"i": [1, None, 3], "f": [1.5, 2, 3], "s": ["é", None, ""], "l": [[1], None, []], "b": [True, None, False]}})
+frame = frame.with_columns(polars.col("i").cast(polars.UInt8).alias("u"), polars.col("f").cast(polars.Float32).alias("f4"))
 print(Fingerprinter().digest(frame).hex())
 """
 
@@ -224,8 +225,8 @@ def test_frames_of_polars_do_not_depend_on_what_else_was_imported():
     pytest.importorskip("polars")
     pytest.importorskip("pyarrow")
     run = [subprocess.run([sys.executable, "-c", POLARS.format(line)], capture_output=True, text=True, check=True)
-           for line in ("", "import pyarrow")]  # fmt: skip
-    assert run[0].stdout == run[1].stdout != ""
+           for line in ("", "import numpy", "import pyarrow")]  # fmt: skip
+    assert run[0].stdout == run[1].stdout == run[2].stdout != ""
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,8 @@ import pytest
 
 from hashstash import HashStash
 
+pytestmark = pytest.mark.once
+
 SHARED = ["pairtree", "lmdb", "sqlite", "redis"]
 
 SLOW = """

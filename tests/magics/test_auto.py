@@ -201,7 +201,7 @@ def test_an_interrupted_cell_is_not_recorded(session):
     assert isinstance(error, KeyboardInterrupt)
     assert session["done"] == 1
     assert session.status() == ""
-    assert "it failed" in why(session)
+    assert "it was interrupted" in why(session)
 
 
 def test_a_failing_cell_shows_its_own_lines_alone(session, capsys):

@@ -7,8 +7,10 @@ import sys
 
 import pytest
 
+from hashstash import locks
+from hashstash.cells import before
 from hashstash.cells.rows import Record
-from hashstash.cells.summaries import summarise_all
+from hashstash.cells.summaries import Looked, summarise_all
 
 CELL = "%%stash t\ny = x + 1\nprint(y)\n"
 
@@ -60,12 +62,69 @@ def test_a_hit_commits_nothing(session):
     assert (session["y"], commits.since()) == (2, 0)
 
 
-def test_a_miss_commits_once_for_each_of_its_three_rows(session):
+def test_a_miss_commits_what_it_made_at_once_and_then_the_list_of_records(session):
     run_with(session, 1)
     commits = Commits(session)
     run_with(session, 2)
     assert "stored" in session.status()
-    assert commits.since() == 3
+    assert commits.since() == 2
+
+
+@pytest.fixture
+def lock_files(monkeypatch):
+    """The lock files that were made."""
+    found = []
+    create = locks.create_file
+    monkeypatch.setattr(locks, "create_file", lambda path: found.append(path) or create(path))
+    return found
+
+
+@pytest.mark.skipif(locks.fcntl is None, reason="there are no lock files on this system")
+def test_a_miss_makes_two_files_for_locks_and_none_for_its_turn_beside_them(session, lock_files):
+    run_with(session, 1)
+    lock_files.clear()
+    run_with(session, 2)
+    assert "stored" in session.status()
+    assert len(lock_files) == 2
+
+
+def test_a_hit_makes_no_lock_file(session, lock_files):
+    run_with(session, 1)
+    lock_files.clear()
+    session.run("del y")
+    session.run(CELL)
+    assert ("hit" in session.status(), lock_files) == (True, [])
+
+
+def test_the_code_of_a_cell_is_analysed_once_among_the_same_names(session, monkeypatch):
+    analysed = []
+    analyse = before.analyse
+    monkeypatch.setattr(before, "analyse", lambda *tree, **asked: analysed.append(tree) or analyse(*tree, **asked))
+    run_with(session, 1, 2)
+    analysed.clear()
+    run_with(session, 3, 4)
+    assert analysed == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["def f():\n    return w", "f = len", "z = f; del f; f = z; other = 1"],
+    ids=["a function that reads another name", "another function", "another variable"],
+)
+def test_the_code_of_a_cell_is_analysed_anew_where_its_names_may_mean_other_things(session, change):
+    """The digest of the code says nothing of what its names read, nor of which variables its strings name."""
+    cell = "%%stash t\ny = f() if callable(f) and f is not len else 'w other'\n"
+    session.run("v, w = 1, 2\ndef f():\n    return v")
+    for value in (5, 6, 7):
+        session.run(f"v = {value}")
+        session.run(cell)
+    session.run(change)
+    session.run(cell)
+    session.run("v, w, other = 10, 20, 30")
+    session.run(cell)
+    plain = session["y"]
+    session.run(cell.removeprefix("%%stash t\n"))
+    assert session["y"] == plain
 
 
 def test_a_hit_makes_one_record_however_many_there_are(session, made):
@@ -201,14 +260,14 @@ def test_a_summary_holds_the_text_of_the_function_that_it_is_of():
         space = {}
         exec(compile(text, name, "exec"), space)  # noqa: S102
         functions.append(space["f"])
-    first, second = (summarise_all({"f": (function, b"same")})["f"]["source"] for function in functions)
+    first, second = (summarise_all({"f": Looked(function, b"same")})["f"]["source"] for function in functions)
     assert ("# 1" in first, "# 2" in second) == (True, True)
 
 
 def test_summaries_of_one_array_are_alike():
     np = pytest.importorskip("numpy")
     array = np.arange(100.0)
-    first, second = (summarise_all({"a": (array, b"an array")}) for _ in range(2))
+    first, second = (summarise_all({"a": Looked(array, b"an array")}) for _ in range(2))
     assert first == second
     assert first["a"]["shape"] == [100]
 

@@ -11,6 +11,8 @@ import pytest
 
 from hashstash import HashStash
 
+pytestmark = pytest.mark.once
+
 DEADLINE = 90
 HEAD = '''
 import json, os, sys, threading, time, warnings

@@ -41,10 +41,10 @@ def environment(name):
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
+def run(bytecode, tmp_path_factory):
     """Writes with one Python and reads with another; each writes once."""
     folder = tmp_path_factory.mktemp("portable")
-    settings = {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", "HASHSTASH_KEY": "5a" * 32}
+    settings = {"PYTHONPATH": str(ROOT), "HASHSTASH_KEY": "5a" * 32, **bytecode}
     settings |= {f"XDG_{kind}_HOME": str(folder / kind) for kind in ("CACHE", "STATE", "CONFIG")}
 
     def call(python, *arguments):

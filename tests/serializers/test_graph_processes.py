@@ -1,5 +1,6 @@
 """Functions and classes of a ``__main__`` that no longer exists: read in new processes, by every Python version."""
 
+import functools
 import json
 import os
 import shutil
@@ -43,8 +44,13 @@ def interpreter(version):
     pytest.skip(f"no Python {version} on this machine")
 
 
-def run(version, *arguments):
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
+@pytest.fixture(scope="module")
+def run(bytecode):
+    return functools.partial(run_by, bytecode)
+
+
+def run_by(bytecode, version, *arguments):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), **bytecode}
     done = subprocess.run(
         [interpreter(version), *map(str, arguments)],
         capture_output=True,
@@ -58,7 +64,7 @@ def run(version, *arguments):
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory):
+def results(run, tmp_path_factory):
     """What each version says about each case that each version wrote; a version writes a corpus once."""
     folder = tmp_path_factory.mktemp("graphs")
 
@@ -80,7 +86,7 @@ def test_every_case_is_read_in_a_new_process(results, corpus, writer, reader):
 
 
 @pytest.fixture
-def script(tmp_path):
+def script(run, tmp_path):
     """Runs a text as a script of the running Python, in a folder of its own."""
 
     def run_text(text):

@@ -5,9 +5,11 @@ import time
 
 import pytest
 
-from hashstash import HashStash, history
+from hashstash import HashStash
+from hashstash.blobs import BlobStore
 from hashstash.engine import Capability
-from hashstash.errors import CorruptEntry, NewerFormat
+from hashstash.errors import CorruptEntry, NewerFormat, NoSuchVersion
+from hashstash.store import MISSING, Store
 from hashstash.testing.engine.base import Worker, run_together
 from hashstash.wrappers.counters import CountersWrapper
 
@@ -172,12 +174,14 @@ def in_processes(stash, code, number=3):
     run_together(settings, f"who = int(sys.argv[1])\n{code}", number)
 
 
+@pytest.mark.few_engines
 def test_processes_append_without_loss_or_a_number_twice(stash):
     in_processes(stash, f"for number in range({COUNT}): stash['k'] = (who, number)")
     assert sorted(stash.get_all("k")) == [(name, number) for name in range(3) for number in range(COUNT)]
     assert numbers(stash) == list(range(1, 3 * COUNT + 1))
 
 
+@pytest.mark.few_engines
 def test_processes_append_large_and_small_values_to_several_keys(stash):
     in_processes(stash, "for n in range(8): stash[n % 2] = (who, n, 'x' * (50_000 if n % 3 == 0 else 10))")
     for key in (0, 1):
@@ -230,6 +234,7 @@ stash["k"] = "lost or kept"
 """
 
 
+@pytest.mark.few_engines
 @pytest.mark.parametrize(("where", "kept"), [("before", []), ("after", ["lost or kept"])])
 def test_a_writer_that_is_killed_between_history_and_head_loses_no_version(stash, where, kept):
     if Capability.CROSS_PROCESS not in stash.store.engine.capabilities:
@@ -374,20 +379,19 @@ def test_a_version_of_a_newer_format_is_not_written_over(stash):
 
 @pytest.fixture
 def removed_meanwhile(tmp_path, monkeypatch):
-    """A stash whose large versions another process removes, and begins anew, between listing and reading them."""
+    """A stash whose large versions another process removes, and begins anew, between looking them up and reading them."""
     stash, other = (HashStash(tmp_path, engine="pairtree", compress="raw", append_mode=True) for _ in range(2))
     stash["k"] = b"1" * 100_000
     stash["k"] = b"2" * 100_000
-    listed = history.entries_of
+    read = Store.value_of
 
-    def overtaken(store, key):
-        entries = list(listed(store, key))
+    def overtaken(store, entry, key=MISSING):
         monkeypatch.undo()
-        other.discard(key)
-        other[key] = b"3" * 100_000
-        return iter(entries)
+        other.discard("k")
+        other["k"] = b"3" * 100_000
+        return read(store, entry, key)
 
-    monkeypatch.setattr(history, "entries_of", overtaken)
+    monkeypatch.setattr(Store, "value_of", overtaken)
     return stash
 
 
@@ -395,6 +399,57 @@ def test_versions_that_are_removed_while_they_are_read_are_no_damage(removed_mea
     assert removed_meanwhile.get_all("k") == [b"3" * 100_000]
     removed_meanwhile["k"] = b"4"
     assert "bad" not in removed_meanwhile.store.engine.section_names()
+
+
+@pytest.mark.parametrize("version", [1, -1])
+def test_a_version_that_is_replaced_while_it_is_read_is_the_new_one(removed_meanwhile, version):
+    assert removed_meanwhile.at("k", version) == b"3" * 100_000
+    removed_meanwhile["k"] = b"4"
+    assert "bad" not in removed_meanwhile.store.engine.section_names()
+
+
+@pytest.mark.parametrize("read", [lambda stash: stash.at("k", 2), lambda stash: stash.diff("k")])
+def test_a_version_that_is_removed_while_it_is_read_is_no_version_any_more(removed_meanwhile, read):
+    with pytest.raises(NoSuchVersion, match="there is: 1"):
+        read(removed_meanwhile)
+
+
+def test_what_is_written_while_a_version_is_read_is_not_what_was_there_at_that_time(removed_meanwhile):
+    with pytest.raises(NoSuchVersion):
+        removed_meanwhile.at("k", time=time.time())
+
+
+@pytest.fixture
+def opening_is_overtaken(tmp_path, monkeypatch):
+    """A stash whose large value another process removes between finding it and opening its file."""
+    stash, other = (HashStash(tmp_path, engine="pairtree", compress="raw") for _ in range(2))
+    stash["k"] = b"1" * 100_000
+    mapped = BlobStore.map
+
+    def overtaken(blobs, reference, *, is_signed):
+        monkeypatch.undo()
+        other.clear()
+        return mapped(blobs, reference, is_signed=is_signed)
+
+    monkeypatch.setattr(BlobStore, "map", overtaken)
+    return stash
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda stash: list(stash.items()),
+        lambda stash: list(stash.entries().items()),
+        lambda stash: list(stash.assemble_ld(with_metadata=True)),
+        lambda stash: stash.get_many(["k"], default=[])[0],
+        lambda stash: stash.get_encoded("k") or [],
+        lambda stash: HashStash(stash.path + "-copy", engine="memory").update(stash) or [],
+    ],
+    ids=["items", "entries", "assemble_ld", "get_many", "get_encoded", "update"],
+)
+def test_a_value_that_is_removed_while_it_is_read_is_no_damage(opening_is_overtaken, read):
+    assert read(opening_is_overtaken) == []
 
 
 def test_a_version_whose_file_is_gone_raises(tmp_path):

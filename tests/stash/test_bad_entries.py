@@ -10,6 +10,8 @@ from hashstash import HashStash, writing
 from hashstash.entry import Flag, unpack
 from hashstash.errors import BadEntry, CorruptEntry, MissingDependency, NewerFormat, TamperedEntry, UntrustedEntry
 
+pytestmark = pytest.mark.once
+
 
 def with_crc(body):
     return body + struct.pack("<I", zlib.crc32(body))
@@ -207,7 +209,7 @@ def test_an_entry_under_another_keys_address_is_corrupt(stash):
 def test_a_package_that_is_missing_is_named_in_every_way_of_reading(stash, monkeypatch):
     import sys
 
-    from hashstash import codec, registry
+    from hashstash import decoding, registry
 
     stash["k"] = 1
     address = stash.store.keys.address("k")
@@ -217,7 +219,7 @@ def test_a_package_that_is_missing_is_named_in_every_way_of_reading(stash, monke
     monkeypatch.setitem(sys.modules, "lz4.block", None)
     monkeypatch.setitem(sys.modules, "lz4", None)
     monkeypatch.delitem(sys.modules, "hashstash.compressors.lz4", raising=False)
-    monkeypatch.setattr(codec, "_decoders", {})
+    monkeypatch.setattr(decoding, "_decoders", {})
     monkeypatch.setattr(registry.COMPRESSORS, "_loaded", {})
     for read in (lambda: stash["k"], lambda: stash.get("k", 5), lambda: list(stash.items()), lambda: stash.pop("k", 5)):
         with pytest.raises(MissingDependency, match=r"pip install 'hashstash\[lz4\]'"):

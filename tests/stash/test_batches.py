@@ -75,3 +75,40 @@ def test_items_include_what_only_the_long_way_can_decode(stash):
     assert found.keys() == {"deep", (1, "two")}
     assert found[1, "two"] == SMALL
     assert len(found["deep"]) == 1
+
+
+# ---- a few entries that belong together --------------------------------------------------------------------------------
+
+
+def encoded(stash, value):
+    return stash.store.codec.serializer.dumps(value)
+
+
+def test_entries_that_belong_together_are_read_as_if_each_had_been_stored_alone(stash):
+    stash.put_encoded_together([("a", encoded(stash, SMALL), True), ("b", encoded(stash, LARGE), False)], seconds=2.5)
+    assert dict(stash.items()) == {"a": SMALL, "b": LARGE}
+    assert [stash.store.find(key).seconds for key in "ab"] == [2.5, 2.5]
+    assert stash.stats.sets == 2
+
+
+def test_entries_that_belong_together_are_signed_as_asked_for(stash):
+    stash.put_encoded_together([("a", encoded(stash, 1), True), ("b", encoded(stash, 2), False)])
+    assert [stash.store.find(key).is_trusted for key in "ab"] == [True, False]
+
+
+def test_rules_see_each_of_the_entries_that_belong_together(tmp_path):
+    with HashStash(tmp_path / "stash", engine="lmdb", append_mode=True) as stash:
+        stash["a"] = 0
+        stash.put_encoded_together([("a", encoded(stash, 1), False), ("b", encoded(stash, 2), False)])
+        assert [len(stash.versions(key)) for key in "ab"] == [2, 1]
+
+
+@pytest.mark.parametrize("engine", ["lmdb", "pairtree"])
+def test_what_cannot_be_stored_together_leaves_no_blob_file(tmp_path, monkeypatch, engine):
+    with HashStash(tmp_path / "stash", engine=engine) as stash:
+        items = [("a", encoded(stash, LARGE), False), ("b", encoded(stash, LARGE * 2), False)]
+        monkeypatch.setattr(stash.store.engine, "put_many", lambda _rows: (_ for _ in ()).throw(OSError(28, "no room")))
+        with pytest.raises(OSError, match="no room"):
+            stash.put_encoded_together(items)
+        assert list(stash.store.blobs.names()) == []
+        assert len(stash) == 0

@@ -6,9 +6,10 @@ import tracemalloc
 
 import pytest
 
-from hashstash import HashStash, integrity
+from hashstash import HashStash, writing
 from hashstash.entry import Flag, unpack
 from hashstash.errors import CorruptEntry, ReadOnlyStash
+from hashstash.integrity import checking, mending, rows
 from hashstash.policies.versions import history_address
 
 ENGINES = ["pairtree", "lmdb", "sqlite", "memory"]
@@ -190,7 +191,7 @@ def test_a_check_needs_memory_for_a_batch_and_not_for_the_stash(tmp_path):
 
 
 def test_a_report_lists_a_bounded_number_of_problems(tmp_path, monkeypatch):
-    monkeypatch.setattr(integrity, "MOST_LISTED", 10)
+    monkeypatch.setattr(checking, "MOST_LISTED", 10)
     stash = HashStash(tmp_path, engine="pairtree")
     for number in range(25):
         stash[number] = number
@@ -268,7 +269,7 @@ def test_rows_that_went_bad_twice_are_both_kept(stash):
 
 
 def test_what_is_kept_aside_is_limited_and_the_rest_stays_where_it_is(tmp_path, monkeypatch):
-    monkeypatch.setattr(integrity, "MOST_ASIDE", 5)
+    monkeypatch.setattr(mending, "MOST_ASIDE", 5)
     stash = HashStash(tmp_path, engine="pairtree")
     for number in range(8):
         stash[number] = number
@@ -278,6 +279,46 @@ def test_what_is_kept_aside_is_limited_and_the_rest_stays_where_it_is(tmp_path, 
     assert (len(repairs.moved), len(repairs.left)) == (5, 3)
     assert {*rows_of(stash).values(), *rows_of(stash, "bad").values()} == before
     assert len(stash.check()) == 3
+
+
+@pytest.mark.parametrize("module", [mending, writing])
+def test_blob_files_count_among_what_is_kept_aside(tmp_path, monkeypatch, module):
+    monkeypatch.setattr(module, "MOST_ASIDE_BYTES", 250_000)
+    stash = HashStash(tmp_path, engine="pairtree", compress=False)
+    for number in range(4):
+        stash[number] = os.urandom(100_000)
+        with open(blob_file(stash, number), "r+b") as file:
+            file.write(b"damage")
+    if module is mending:
+        stash.repair()
+    else:
+        for number in range(4):
+            with pytest.raises(CorruptEntry):
+                stash[number]
+            stash[number] = "new"
+    assert len(rows_of(stash, "bad")) == 2
+
+
+def test_a_blob_file_of_another_size_is_not_read_to_be_found(tmp_path, monkeypatch):
+    """It may be a hole of terabytes, which takes no room on the disk."""
+    stash = HashStash(tmp_path, engine="pairtree", compress=False)
+    stash["k"] = os.urandom(100_000)
+    os.truncate(blob_file(stash, "k"), 1 << 30)
+    monkeypatch.setattr(rows, "crc32", lambda *_: pytest.fail("it was read"))
+    (problem,) = stash.check()
+    assert f"has {1 << 30} bytes instead of" in problem.what
+
+
+def test_what_the_system_fails_to_do_once_is_no_damage(tmp_path, monkeypatch):
+    """A storage is not written anew from what can be saved of it for want of memory or locks in one moment."""
+    stash = HashStash(tmp_path, engine="sqlite")
+    stash["k"] = 1
+    engine = stash.store.engine
+    found = iter([["SQLite says: disk I/O error"]])
+    monkeypatch.setattr(engine, "check", lambda: next(found, []))
+    assert not stash.repair().rebuilt
+    assert not os.path.exists(os.path.join(stash.path, "damaged"))
+    assert stash["k"] == 1
 
 
 def test_the_newest_sound_version_takes_the_place_of_a_bad_one(opened):
@@ -340,13 +381,13 @@ def test_a_count_that_went_wrong_is_repaired(tmp_path):
 def test_a_row_that_is_replaced_while_it_is_repaired_is_not_moved(stash, monkeypatch):
     stash["k"] = 1
     damage(stash, "k")
-    take = integrity._Aside.take
+    take = mending._Aside.take
 
     def replaced_before(aside, engine, where, blob):
         stash["k"] = 2
         return take(aside, engine, where, blob)
 
-    monkeypatch.setattr(integrity._Aside, "take", replaced_before)
+    monkeypatch.setattr(mending._Aside, "take", replaced_before)
     stash.repair()
     assert stash["k"] == 2
 

@@ -17,10 +17,10 @@ def unchecked(*arguments: Any) -> None:
 
 def trusting(*arguments: Any) -> None:
     """Pages are believed, as the library believes them."""
-    from hashstash.engines import _lmdb_pages, lmdb
+    from hashstash.engines import _lmdb_environment
 
-    _lmdb_pages.Pages.check = lambda *_, **__: None  # type: ignore[method-assign]
-    lmdb.check_metas = lambda _: None
+    _lmdb_environment.check_pages = lambda *_, **__: None
+    _lmdb_environment.check_metas = lambda _: None
     bytes_flips.examined(*arguments)
 
 

@@ -50,6 +50,7 @@ _TAKES_ROOM = (
     Call.CREATE | Call.WRITE | Call.MKDIR | Call.LINK | Call.RENAME | Call.TRUNCATE | Call.ALLOCATE | Call.SYNC
 )
 _NEEDS_RIGHTS = Call.OPEN | Call.CREATE | Call.MKDIR | Call.RENAME | Call.LINK | Call.UNLINK | Call.CHMOD
+_CHANGES = _TAKES_ROOM & ~Call.SYNC | Call.UNLINK | Call.CHMOD
 _IS_INTERRUPTED = Call.OPEN | Call.CREATE | Call.READ | Call.WRITE | Call.SYNC | Call.ALLOCATE | Call.TRUNCATE
 
 
@@ -72,9 +73,12 @@ FAULTS = (
     Fault("ENOSPC for good", errno.ENOSPC, _TAKES_ROOM, lasts=True),
     Fault("EDQUOT for good", errno.EDQUOT, _TAKES_ROOM, lasts=True),
     Fault("EACCES", errno.EACCES, _NEEDS_RIGHTS),
+    Fault("EROFS", errno.EROFS, _CHANGES),
+    Fault("EROFS for good", errno.EROFS, _CHANGES, lasts=True),
     Fault("EMFILE", errno.EMFILE, Call.OPEN | Call.CREATE | Call.LIST),
     Fault("ENOMEM", errno.ENOMEM, Call.MAP),
     Fault("ENOLCK", errno.ENOLCK, Call.LOCK),
+    Fault("EAGAIN", errno.EAGAIN, Call.LOCK),
     Fault("EINTR", errno.EINTR, _IS_INTERRUPTED),
     Fault("half a write", 0, Call.WRITE),
 )

@@ -1,44 +1,44 @@
 """The n-th call of the system fails, for n = 1 until the operation passes: what is stored is the old or the new, and it all works on.
 
-A process that has opened nothing forks for every trial, so that each begins with a copy of the same folder and takes
-milliseconds. The trial does the operation with the fault, looks, and does it again without; another process then looks too.
+A process that has opened nothing, but has imported what there is to be imported, forks for every trial, so that each begins with
+a copy of the same folder and takes milliseconds. The trial does the operation with the fault, looks, and does it again without;
+another process then looks too.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
-import select
 import shutil
-import signal
+import sys
 import tempfile
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 from hashstash.errors import CorruptEntry, StashError, StashFull
 from torture.children import Child, say
 from torture.faults import BROKEN, FAULTS, Fault, Faults, Patched, Preloaded, compiled
+from torture.forks import forked, imported
 from torture.operations import OPERATIONS, SMALL, Operation, Work, fill, state
 from torture.places import FILES, Place
 from torture.report import Budget, Check, Finding
 
-LONGEST_TRIAL = 60.0
-_STEPS = {"pairtree": 1, "pickledb": 2, "shelve": 2, "lmdb": 2}
-"""At each how many-th call a fault is tried; SQLite makes the most calls."""
+_STEPS = {"pairtree": (1, 1), "lmdb": (1, 1), "sqlite": (1, 4), "pickledb": (2, 6), "shelve": (2, 6)}
+"""At each how many-th call EIO is tried, and at each how many-th another fault; SQLite makes the most calls."""
+_OTHER_STEPS = (5, 15)
+_PROCESSES = 2
 _OLD = 2 * 86_400
 _PYTHON_ENGINES = ("pairtree", "shelve", "pickledb")
 _LOCAL_ERRORS = {"sqlite", "diskcache", "sqlitedict", "lmdb", "shelve"}
 """Engines whose libraries do not tell which error the system gave: any number will do, but not a wrong meaning."""
 
 
-def tries(place: str, names: list[str], faults: list[str], step: int, seed: int) -> None:
-    """In a child: every operation with an error at each *step*-th call, and other faults at every third of those.
+def tries(place: str, names: list[str], faults: list[str], steps: tuple[int, int], seed: int) -> None:
+    """In a child: every operation with EIO and other faults, each at each so many-th call.
 
     *seed* chooses at which calls to begin.
     """
@@ -46,12 +46,12 @@ def tries(place: str, names: list[str], faults: list[str], step: int, seed: int)
     injected: Faults = Preloaded() if "LD_PRELOAD" in os.environ else Patched()
     os.environ["PYTHONWARNINGS"] = "ignore"
     template = os.path.join(where.root, "template")
-    _forked(lambda: _filled(Work(template, where.engine)))
+    imported(forked(lambda: _filled(Work(template, where.engine))))
     for operation in (known for known in OPERATIONS if known.name in names):
         trial = _Trial(injected, where, template, operation)
         for place_in_list, fault in enumerate(known for known in FAULTS if known.name in faults):
             calls = trial.learn(fault)
-            stride = step if fault is BROKEN else 3 * step
+            stride = steps[fault is not BROKEN]
             numbers = range(1 + (seed + place_in_list) % stride, calls + 1, stride)
             for number in numbers:
                 for wrong in trial.attempt(fault, number):
@@ -59,10 +59,11 @@ def tries(place: str, names: list[str], faults: list[str], step: int, seed: int)
             say("tried", operation.name, len(numbers))
 
 
-def _filled(work: Work) -> None:
+def _filled(work: Work) -> list[str]:
     os.makedirs(work.folder, mode=0o700)
     work.live()
     fill(work)
+    return list(sys.modules)
 
 
 class _Trial:
@@ -86,10 +87,12 @@ class _Trial:
         told = self._told(fault, 0)
         if "answer" not in told:
             raise RuntimeError(f"{self._operation.name} fails without a fault: {told}")
+        imported(told["modules"])
         if not self._files:
             self._before, self._after, self._answer = told["before"], told["state"], told["answer"]
-            looked = _forked(self._look)
+            looked = forked(self._look)
             self._again, self._files = looked["state"], Counter(looked["files"])
+            imported(looked["modules"])
         return told["counted"]
 
     def attempt(self, fault: Fault, number: int) -> list[str]:
@@ -99,7 +102,7 @@ class _Trial:
             return [str(told)]
         where = f"({told['last']}) "
         wrong = [where + text for text in self._wrong_at_once(told, fault)]
-        looked = _forked(self._look)
+        looked = forked(self._look)
         if "state" not in looked:
             return [*wrong, f"{where}another process: {looked}"]
         if looked["state"] not in (self._after, self._again):  # done twice, or only the second time
@@ -115,7 +118,7 @@ class _Trial:
     def _told(self, fault: Fault, number: int) -> dict[str, Any]:
         shutil.rmtree(self._folder, ignore_errors=True)
         shutil.copytree(self._template, self._folder)
-        return _forked(lambda: self._act(fault, number))
+        return forked(lambda: self._act(fault, number))
 
     def _act(self, fault: Fault, number: int) -> dict[str, Any]:
         """In a process of its own: the operation with the fault, what is there afterwards, and the operation again."""
@@ -145,6 +148,8 @@ class _Trial:
         told["works"] = told["works"] and "works" not in stash
         told["again"] = _again(operation, work, stash)
         stash.close()
+        if not number:
+            told["modules"] = list(sys.modules)
         return told
 
     def _wrong_at_once(self, told: dict[str, Any], fault: Fault) -> list[str]:
@@ -183,7 +188,12 @@ class _Trial:
                     other.repair()
                     other.compact()
                 files = _names(work.folder)
-        return {"state": seen, "problems": problems, "files": files}
+        return {
+            "state": seen,
+            "problems": problems,
+            "files": files,
+            "modules": [] if self._files else list(sys.modules),
+        }
 
 
 MISSING_FILE = "no file"
@@ -254,43 +264,8 @@ def _names(folder: str) -> list[str]:
     return found
 
 
-def _forked(work: Callable[[], Any]) -> Any:
-    """What *work* gives in a fork of this process; why there is nothing, if it died or hangs."""
-    reading, writing = os.pipe()
-    process = os.fork()
-    if not process:
-        os.close(reading)
-        try:
-            with open(writing, "w") as pipe:
-                try:
-                    text = json.dumps(work())
-                except Exception:  # noqa: BLE001
-                    text = json.dumps({"died": traceback.format_exc()[-1500:]})
-                pipe.write(text)
-        finally:
-            os._exit(0)
-    os.close(writing)
-    try:
-        return _heard(reading, process)
-    finally:
-        os.close(reading)
-        os.waitpid(process, 0)
-
-
-def _heard(reading: int, process: int) -> Any:
-    deadline, content = time.monotonic() + LONGEST_TRIAL, b""
-    while True:
-        if not select.select([reading], [], [], max(0.0, deadline - time.monotonic()))[0]:
-            os.kill(process, signal.SIGABRT)
-            return {"hangs": f"longer than {LONGEST_TRIAL:g} s"}
-        piece = os.read(reading, 1 << 16)
-        if not piece:
-            return json.loads(content) if content else {"died": "the process ended without a word"}
-        content += piece
-
-
-Chosen = tuple[list[str], list[str], int]
-"""Operations, faults, and how many calls to go on by."""
+Chosen = tuple[list[str], list[str], tuple[int, int]]
+"""Operations, faults, and how many calls to go on by, with EIO and with others."""
 
 
 def injects(
@@ -316,22 +291,38 @@ def _injects_in(where: Place, chosen: Chosen, seed: int, *, beneath: bool, modul
             finding.notes.append(reason)
             return finding
         environment["LD_PRELOAD"] = path
+    names, faults, steps = chosen
     with finding.timed():
-        child = Child(module, "tries", where.dumps(), *chosen, seed, **environment)
-        while (said := child.hear(600)) is not None:
-            if said[0] == "tried":
-                finding.counts["faults"] += said[2]
-            else:
-                finding.wrong(said[1])
-        child.end_well(finding, "the process that tries")
-    finding.counts["operations"] = len(chosen[0])
+        children = [
+            Child(
+                module,
+                "tries",
+                where.fresh(str(number)).dumps(),
+                names[number::_PROCESSES],
+                faults,
+                steps,
+                seed,
+                **environment,
+            )
+            for number in range(_PROCESSES)
+        ]
+        for child in children:
+            while (said := child.hear(600)) is not None:
+                if said[0] == "tried":
+                    finding.counts["faults"] += said[2]
+                else:
+                    finding.wrong(said[1])
+            child.end_well(finding, "the process that tries")
+    finding.counts["operations"] = len(names)
     return finding
 
 
 def _chosen(budget: Budget, engine: str) -> Chosen:
     if budget.is_full:  # another seed begins at other calls
-        return [operation.name for operation in OPERATIONS], [fault.name for fault in FAULTS], _STEPS.get(engine, 5)
-    return ["overwrite large", "set code", "run anew"], ["EIO", "ENOSPC for good"], 7 if engine == "pairtree" else 11
+        steps = _STEPS.get(engine, _OTHER_STEPS)
+        return [operation.name for operation in OPERATIONS], [fault.name for fault in FAULTS], steps
+    step = 7 if engine == "pairtree" else 11
+    return ["overwrite large", "set code", "run anew"], ["EIO", "ENOSPC for good"], (step, 3 * step)
 
 
 def in_python(where: Place, budget: Budget) -> Finding:

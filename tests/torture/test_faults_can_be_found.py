@@ -20,7 +20,7 @@ def where():
 
 def test_rows_that_are_written_in_place(where):
     """A failing write leaves neither the old nor the new row."""
-    found = injects(where, SHORT, beneath=False, chosen=(["overwrite"], ["EIO"], 1), module="torture.broken")
+    found = injects(where, SHORT, beneath=False, chosen=(["overwrite"], ["EIO"], (1, 1)), module="torture.broken")
     assert any("another process" in failure or "neither" in failure or "died" in failure for failure in found.failures)
 
 

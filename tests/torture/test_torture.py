@@ -12,10 +12,18 @@ from torture.report import Budget, line  # noqa: E402
 pytestmark = [pytest.mark.once, pytest.mark.slow]
 
 BUDGET = Budget(is_full=False)
-CASES = [(check, engine) for check in CHECKS for engine in check.engines_for(BUDGET)]
 
 
-@pytest.mark.parametrize(("check", "engine"), CASES, ids=[f"{check.name}-{engine}" for check, engine in CASES])
+def cases():
+    """Each check on one of the engines of its bounded part, the next check on the next; all of them with `make test-all`."""
+    for number, check in enumerate(CHECKS):
+        engines = check.engines_for(BUDGET)
+        for place, engine in enumerate(engines):
+            marks = () if place == number % len(engines) else pytest.mark.heavy
+            yield pytest.param(check, engine, id=f"{check.name}-{engine}", marks=marks)
+
+
+@pytest.mark.parametrize(("check", "engine"), list(cases()))
 def test_it_holds(check, engine):
     if missing := why_not(engine):
         pytest.skip(missing)

@@ -1,8 +1,8 @@
 """Figures of matplotlib: what they draw after a round trip is the same, pixel by pixel."""
 
-import pytest
+from skips import needs
 
-pytest.importorskip("matplotlib")
+needs("matplotlib")
 
 DEFINITIONS = """
 import datetime

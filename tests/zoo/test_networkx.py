@@ -1,8 +1,8 @@
 """Graphs of networkx, whose views and caches lie in their instances."""
 
-import pytest
+from skips import needs
 
-pytest.importorskip("networkx")
+needs("networkx")
 
 DEFINITIONS = """
 import networkx as nx

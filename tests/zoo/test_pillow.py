@@ -1,11 +1,12 @@
 """Images of Pillow in all modes, made in memory or opened from a file."""
 
 import pytest
+from skips import needs
 
 from hashstash import HashStash
 from hashstash.errors import BadEntry
 
-pytest.importorskip("PIL")
+needs("PIL")
 
 MODES = (
     "1",

@@ -1,8 +1,8 @@
 """Models of pydantic, installed and of a notebook."""
 
-import pytest
+from skips import needs
 
-pytest.importorskip("pydantic")
+needs("pydantic")
 
 DEFINITIONS = """
 import datetime

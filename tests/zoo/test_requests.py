@@ -1,8 +1,8 @@
 """Responses and sessions of requests, from a real server on this machine."""
 
-import pytest
+from skips import needs
 
-pytest.importorskip("requests")
+needs("requests")
 
 DEFINITIONS = """
 import http.server

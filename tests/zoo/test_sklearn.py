@@ -1,8 +1,8 @@
 """Fitted estimators and pipelines of scikit-learn, with Cython objects, random states and functions of ``__main__``."""
 
-import pytest
+from skips import needs
 
-pytest.importorskip("sklearn")
+needs("sklearn")
 
 DEFINITIONS = '''
 import numpy as np

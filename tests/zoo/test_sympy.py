@@ -1,8 +1,8 @@
 """Expressions of sympy, whose parts are unique objects."""
 
-import pytest
+from skips import needs
 
-pytest.importorskip("sympy")
+needs("sympy")
 
 DEFINITIONS = '''
 import sympy as sp

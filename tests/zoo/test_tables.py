@@ -1,9 +1,8 @@
 """Tables of pyarrow and polars, alone and within objects of a notebook."""
 
-import pytest
+from skips import needs
 
-pytest.importorskip("polars")
-pytest.importorskip("pyarrow")
+needs("polars", "pyarrow")
 
 DEFINITIONS = """
 import datetime

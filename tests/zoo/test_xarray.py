@@ -1,8 +1,8 @@
 """Labelled arrays of xarray."""
 
-import pytest
+from skips import needs
 
-pytest.importorskip("xarray")
+needs("xarray")
 
 DEFINITIONS = """
 import numpy as np

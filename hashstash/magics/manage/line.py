@@ -10,7 +10,7 @@ from IPython.core.magic_arguments import argument
 
 from hashstash.errors import StashError
 from hashstash.magics import auto
-from hashstash.magics.manage import changing, looking, settings, sharing
+from hashstash.magics.manage import changing, looking, reasons, settings, sharing
 from hashstash.magics.manage.parsing import ENGINE, ROOT, Command
 from hashstash.magics.words import words_of
 
@@ -38,7 +38,7 @@ COMMANDS: dict[str, Command] = {
             [_NAME, argument("record", metavar="RECORD", nargs="?", help=_RECORD), ROOT, ENGINE],
         ),
         Command(
-            "why", "Why a cell ran, or was not stored, when it last did in this session.", looking.why, [_SOME_NAME]
+            "why", "Why a cell ran, or was not stored, when it last did in this session.", reasons.why, [_SOME_NAME]
         ),
         Command(
             "get",

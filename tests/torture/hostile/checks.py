@@ -115,28 +115,33 @@ def rows(place: Place, budget: Budget, options: dict[str, Any] | None = None) ->
 
 def leading_away(place: Place, budget: Budget) -> Finding:
     """Links, pipes, sockets, devices in the place of each file and folder."""
-    return _surroundings(place, budget, "meet_links", budget(full=60, short=12), budget.seed)
+    return _below(place, "links", "meet_links", budget(full=60, short=12), budget.seed)
 
 
 def below(place: Place, budget: Budget) -> Finding:
     """The engine's own format, filled with what no engine of ours wrote."""
-    from torture.hostile.surroundings import attacks
+    from torture.hostile.formats import attacks
 
     names = sorted(attacks(place))
     port = int((re.findall(r":(\d+)", str(place.options.get("url", ""))) or ["0"])[0])
-    return _surroundings(place, budget, "meet_attacks", names if budget.is_full else names[::6], port)
+    return _below(place, "formats", "meet_attacks", names if budget.is_full else names[::6], port)
 
 
-def _surroundings(place: Place, budget: Budget, function: str, *arguments: Any) -> Finding:
+def _below(place: Place, module: str, function: str, *arguments: Any) -> Finding:
     finding = Finding()
-    module = "torture.hostile.surroundings"
     scene = Scene(place)
     with finding.timed():
         try:
             if place.engine not in ("redis", "mongo"):
-                scene.child("fill", place.dumps(), who="stranger", module=module)
+                scene.child("fill", place.dumps(), who="stranger", module="torture.hostile.used")
             said = scene.child(
-                function, place.dumps(), scene.folder, scene.mark, *arguments, who="victim", module=module
+                function,
+                place.dumps(),
+                scene.folder,
+                scene.mark,
+                *arguments,
+                who="victim",
+                module=f"torture.hostile.{module}",
             )
         except (Hangs, Broken) as error:
             finding.wrong(str(error), kind="crashes")
@@ -157,7 +162,7 @@ def imports(place: Place, budget: Budget) -> Finding:
     scene = Scene(place)
     module = "torture.hostile.beside"
     with finding.timed():
-        scene.child("store", place.dumps(), who="stranger", module=module)
+        scene.child("store", place.dumps(), who="stranger", module="torture.hostile.used")
         for site in (True, False) if budget.is_full else (False,):
             said = scene.child(
                 "read", place.dumps(), f"{scene.folder}/here", scene.mark, site, who="victim", module=module
@@ -191,7 +196,9 @@ def notebooks(place: Place, budget: Budget) -> Finding:
         for planted in (False, True) if budget.is_full else (False,):
             scene = Scene(place.fresh(f"planted-{planted}"))
             os.makedirs(f"{scene.folder}/beside", exist_ok=True)
-            finding.counts["records"] += scene.child("record", planted, scene.mark, who="stranger", module=module)[1]
+            finding.counts["records"] += scene.child(
+                "record", planted, scene.mark, who="stranger", module="torture.hostile.used"
+            )[1]
             _, done, hits, wrong, seen = scene.child("meet", scene.mark, scene.folder, who="victim", module=module)
             finding.counts["cells and lines"] += done
             finding.counts["brought back"] += hits
@@ -208,7 +215,7 @@ def welcome(place: Place, budget: Budget) -> Finding:
         if place.engine == "memory":
             _, taken, wrong = scene.child("give_and_take", place.dumps(), who="victim", module=module)
         else:
-            scene.child("give", place.dumps(), who="stranger", module=module)
+            scene.child("give", place.dumps(), who="stranger", module="torture.hostile.used")
             _, taken, wrong = scene.child("take", place.dumps(), who="victim", module=module)
     finding.counts["values"] = taken
     for what in wrong:
@@ -221,7 +228,7 @@ def bombs(place: Place, budget: Budget) -> Finding:
     finding = Finding()
     scene, module = Scene(place), "torture.hostile.bombs"
     with finding.timed():
-        scene.child("plant", place.dumps(), who="stranger", module=module)
+        scene.child("plant", place.dumps(), who="stranger", module="torture.hostile.used")
         _, refused, wrong, extra = scene.child("meet", place.dumps(), who="victim", module=module)
     finding.counts["refused"] = refused
     finding.counts["MB more at most"] = extra >> 20

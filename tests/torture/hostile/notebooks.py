@@ -17,8 +17,8 @@ from hashstash.errors import StashError
 from hashstash.imports import installed_only
 from torture.children import say
 from torture.hostile.canary import Canary
+from torture.hostile.pickles import Runs
 from torture.hostile.rows import TEXTS
-from torture.hostile.surroundings import Runs
 
 SAFE = {"text/plain", "image/png", "image/jpeg", "image/gif", "image/webp", "image/bmp", "image/x-icon"}
 SETUP = "import sys\nimport pandas as pd\nfrom IPython.display import HTML, Javascript, Latex, Markdown, display"

@@ -1,0 +1,174 @@
+"""What users have put into modules and classes of Python's library and of packages: ``np.mean = ...``, an accessor of pandas.
+
+A package counts by its version, which says nothing of a function that somebody has replaced in it. So those attributes that a
+cell names, or a function that it reaches, are looked at in the modules and classes that it may take them from. What the user
+has put there is an input; what the cell itself puts there is in no record.
+"""
+
+from __future__ import annotations
+
+import builtins
+import sys
+from dataclasses import dataclass
+from types import BuiltinFunctionType, FunctionType, ModuleType
+from typing import TYPE_CHECKING, Any
+
+from hashstash.fingerprint import Fingerprinter
+from hashstash.fingerprint.packages import Origin, origin_of_globals, origin_of_module, origin_of_name
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator
+
+NAME = "patches"
+"""What these facts are called among the settings."""
+_EXTENDED = {
+    "pandas": ("DataFrame", "Series", "Index"),
+    "polars": ("DataFrame", "LazyFrame", "Series", "Expr"),
+    "xarray": ("Dataset", "DataArray"),
+}
+"""Package -> classes whose objects come up on the way, and to which users like to add methods."""
+_INNER = ("__func__", "fget", "func", "_accessor", "_ns", "__wrapped__")
+"""Where descriptors keep what was put there."""
+_PLAIN = frozenset(
+    {BuiltinFunctionType, ModuleType, int, float, str, bool, tuple, dict, list, type(None), type(str.join)}
+)
+_CAN_BE_SET = 1 << 9
+"""The flag of classes that are made at run time, or by a module in Python."""
+
+Place = tuple[Any, frozenset[str]]
+"""A module or a class, and which of its attributes the cell may take."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patches:
+    """What the user had put into the places around a cell before it ran."""
+
+    places: dict[str, Place]
+    made: dict[tuple[str, str], Any]
+
+    @classmethod
+    def look(cls, names: Collection[str], values: Iterable[Any], *, builtin_names: Collection[str]) -> Patches:
+        """Look at the attributes called *names* of the modules and classes among *values*, and of the classes of others."""
+        wanted = frozenset(names)
+        places = {_name_of(place): (place, wanted) for place in _places(values, wanted)}
+        known = wanted if "builtins" in places else frozenset()
+        places["builtins"] = builtins, known.union(builtin_names)
+        return cls(places, _made(places))
+
+    def facts(self, imported: Iterable[str]) -> dict[str, str]:
+        """Place -> the names that it has, those which the user made with a digest; *imported*: modules that came later."""
+        names = frozenset().union(*(names for _place, names in self.places.values()))
+        later = {name: (module, names) for name in imported if _is_theirs(module := sys.modules.get(name))}
+        texts = {place: self._text(place, *found) for place, found in {**later, **self.places}.items()}
+        return {place: text for place, text in texts.items() if text}
+
+    def _text(self, place: str, owner: Any, names: frozenset[str]) -> str:
+        made = {name: value for (where, name), value in self.made.items() if where == place}
+        return " ".join(
+            f"{name}={_digest(made[name])}" if name in made else name
+            for name in sorted(names)
+            if name in made or _get(owner, name) is not None
+        )
+
+    def new(self) -> str | None:
+        """What has been put there since, or taken away, as ``math.floor``; ``None`` if nothing."""
+        now = _made(self.places)
+        moved = (key for key in now.keys() | self.made.keys() if now.get(key) is not self.made.get(key))
+        return next((".".join(key).replace(":", ".") for key in sorted(moved)), None)
+
+
+def differences(then: dict[str, str | None]) -> Iterator[str]:
+    """What the user has put there, or taken away, since these facts were recorded, in words."""
+    for place, text in then.items():
+        known = {name: digest for name, _, digest in (part.partition("=") for part in (text or "").split())}
+        owner = _find(place)
+        made = {} if owner is None else _made({place: (owner, frozenset(known))})
+        for name, digest in known.items():
+            value = made.get((place, name))
+            if digest != ("" if value is None else _digest(value)):
+                yield f"`{place.replace(':', '.')}.{name}` was replaced or put back"
+
+
+def _places(values: Iterable[Any], names: frozenset[str]) -> Iterator[Any]:
+    packages = set()
+    for value in {id(value): value for value in values}.values():
+        if isinstance(value, ModuleType):
+            if not _is_theirs(value):
+                continue
+            packages.add(value.__name__)
+            yield value
+            yield from (part for name in names if _can_be_set(part := vars(value).get(name)))
+        else:
+            kind = value if isinstance(value, type) else type(value)
+            if _can_be_set(kind):
+                packages.add(kind.__module__.partition(".")[0])
+                yield kind
+    for package, kinds in _EXTENDED.items():
+        if package in packages:
+            yield from filter(_can_be_set, (vars(sys.modules[package]).get(kind) for kind in kinds))
+
+
+def _can_be_set(kind: Any) -> bool:
+    if not isinstance(kind, type) or not kind.__flags__ & _CAN_BE_SET:
+        return False
+    return origin_of_name(kind.__module__) is not Origin.USER
+
+
+def _is_theirs(module: Any) -> bool:
+    return isinstance(module, ModuleType) and origin_of_module(module) is not Origin.USER
+
+
+def _name_of(place: Any) -> str:
+    return place.__name__ if isinstance(place, ModuleType) else f"{place.__module__}:{place.__qualname__}"
+
+
+def _find(place: str) -> Any:
+    module, _, path = place.partition(":")
+    owner: Any = sys.modules.get(module)
+    for name in path.split(".") if path else ():
+        owner = getattr(owner, name, None)
+    return owner
+
+
+def _made(places: dict[str, Place]) -> dict[tuple[str, str], Any]:
+    found = {}
+    for place, (owner, names) in places.items():
+        for name in names:
+            value = _get(owner, name)
+            if value is not None and type(value) not in _PLAIN and is_users(value):
+                found[place, name] = value
+    return found
+
+
+def _get(owner: Any, name: str) -> Any:
+    if isinstance(owner, ModuleType):
+        return vars(owner).get(name)  # modules may load others when they are asked
+    try:
+        return getattr(owner, name, None)
+    except Exception:  # noqa: BLE001 - descriptors are foreign code
+        return None
+
+
+def is_users(value: Any) -> bool:
+    """Whether the user has written this function or class, or what a descriptor or a method holds."""
+    value = getattr(value, "__func__", value)
+    if type(value) is FunctionType:
+        return origin_of_globals(value.__globals__) is Origin.USER
+    kind = value if isinstance(value, type) else type(value)
+    if kind.__module__ == "unittest.mock" or origin_of_name(kind.__module__) is Origin.USER:
+        return True
+    if isinstance(value, type):
+        return False
+    inner = (vars(type(value)).get(name) and getattr(value, name, None) for name in _INNER)
+    held = getattr(value, "__dict__", {})
+    return any(map(_is_users_code, (*inner, *(held.get(name) for name in _INNER if isinstance(held, dict)))))
+
+
+def _is_users_code(value: Any) -> bool:
+    if type(value) is FunctionType:
+        return origin_of_globals(value.__globals__) is Origin.USER
+    return isinstance(value, type) and origin_of_name(value.__module__) is Origin.USER
+
+
+def _digest(value: Any) -> str:
+    return Fingerprinter().walk(value).digest.hex()[:16]

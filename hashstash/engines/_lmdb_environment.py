@@ -1,0 +1,247 @@
+"""One LMDB environment: opened only if its pages can be trusted, growing its map, alone for what no transaction may run beside.
+
+The map starts small and sparse and doubles when it is full. Nothing is fsynced per write unless it shall be durable.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import lmdb
+
+from hashstash.engines._lmdb_check import MOST_LEAVES, check_metas, check_pages
+from hashstash.engines._lmdb_pages import Damaged, Pages
+from hashstash.engines._lmdb_seal import is_sealed, seal
+from hashstash.engines._salvage import NEXT_STEP
+from hashstash.errors import CorruptEntry, StashFull
+from hashstash.paths import PRIVATE_FILE, create_file, make_folder
+from hashstash.refusals import NO_ROOM, explain, no_room, why_not
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+FIRST_MAP_SIZE = 1 << 30
+QUIET = 0.001
+"""Seconds between two looks at whether a transaction still runs."""
+DATA = "data.mdb"
+_LOCKS = "lock.mdb"
+FILES = (DATA, _LOCKS, "data.seal")
+_LARGEST_MAP_SIZE = 1 << 44
+_MOST_READERS = 1024
+_LONGEST_WAIT = 30.0
+_MOST_RESIZES = 64  # from the first size to the largest it doubles less often
+_LOCKS_SIZE = 192 + 64 * (_MOST_READERS - 1)
+"""As the library makes it: a head, and a line of the processor's cache for each reader but one, which is in the head."""
+_NUMBERS = {os.strerror(number): number for number in errno.errorcode}
+"""What the system says, which ends an error of the library, and its number."""
+_DAMAGE = (lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.InvalidError, lmdb.VersionMismatchError, lmdb.PanicError)
+
+
+class Environment:
+    """The one environment that this process has open on a folder.
+
+    Growing and closing must not happen while a transaction runs, so every operation has a note of its own in ``running``,
+    whose ``add`` and ``discard`` are atomic, and ``begin`` is ``None`` while the gate is shut.
+    """
+
+    def __init__(self, folder: str, map_size: int, *, durable: bool) -> None:
+        self.folder = folder
+        self.durable = durable
+        self.users = 0
+        self.read_only = False
+        self.running: set[object] = set()
+        self.begin: Callable[..., Any] | None = None
+        self.paused: Callable[..., Any] | None = None
+        self.gate = threading.RLock()
+        self.is_dirty = False
+        self._env: Any = None
+        self.rows: Any = None
+        self._open(map_size)
+
+    def _open(self, map_size: int) -> None:
+        options: dict[str, Any] = {"max_readers": _MOST_READERS, "max_spare_txns": 8, "mode": PRIVATE_FILE}
+        for name in FILES:
+            if os.path.isdir(os.path.join(self.folder, name)):
+                raise CorruptEntry(f"{os.path.join(self.folder, name)} is a folder and no file; move it aside")
+        check_metas(os.path.join(self.folder, DATA))
+        self.read_only = os.path.isdir(self.folder) and not os.access(self.folder, os.W_OK)
+        try:
+            if self.read_only:
+                self._env = _open_steadily(self.folder, readonly=True, lock=False, **options)
+            else:
+                make_folder(self.folder)
+                _allot_locks(os.path.join(self.folder, _LOCKS))
+                self._env = _open_steadily(
+                    self.folder, map_size=map_size, sync=self.durable, metasync=self.durable, **options
+                )
+                self._env.reader_check()
+        except lmdb.Error as error:
+            refusal = refused(error, self.folder)
+            if refusal is not None and not isinstance(error, _DAMAGE):
+                raise refusal from error
+            raise CorruptEntry(
+                f"{self.folder} is no LMDB environment that can be opened ({error}); move it aside"
+            ) from error
+        try:
+            self._check_pages()
+            self._fill_up()
+            self.rows = self._resized(lambda: self._env.open_db(None))
+        except BaseException:
+            self._env.close()
+            raise
+        self.begin = self._env.begin
+
+    def _check_pages(self) -> None:
+        """Raise CorruptEntry if the file was changed since one of us has closed it, and cannot be trusted.
+
+        The library takes offsets in pages as they are: reading through a wrong one would kill the interpreter.
+        """
+        path = os.path.join(self.folder, DATA)
+        if is_sealed(path):
+            return
+        try:
+            # In a transaction, so that nobody uses the pages again that are looked at.
+            with self._resized(self._env.begin) as transaction, Pages(path) as pages:
+                check_pages(pages, transaction.id(), most_leaves=MOST_LEAVES)
+        except Damaged as error:
+            raise CorruptEntry(f"{path} is damaged: {error}; {NEXT_STEP}") from error
+
+    def _resized(self, ask: Callable[[], Any]) -> Any:
+        """What *ask* gives, in a map of the size to which others have made it grow meanwhile."""
+        while True:
+            try:
+                return ask()
+            except lmdb.MapResizedError:
+                self._env.set_mapsize(0)
+
+    def _fill_up(self) -> None:
+        """Make the file as long as its pages say, where its last ones are free: reading behind its end kills the interpreter."""
+        path = os.path.join(self.folder, DATA)
+        info, page = self._env.info(), self._env.stat()["psize"]
+        needed = (info["last_pgno"] + 1) * page
+        if os.path.getsize(path) >= needed:
+            return
+        if self.read_only:
+            self._env.close()
+            raise CorruptEntry(f"{path} is cut off: it should have {needed} bytes; move it aside")
+        _lengthen(path, needed)
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[Any]:
+        """The environment with no transaction of this process running."""
+        with self.gate:
+            begin, self.begin = self.begin, None
+            try:
+                deadline = time.monotonic() + _LONGEST_WAIT
+                while self.running and time.monotonic() < deadline:
+                    time.sleep(QUIET)
+                yield self._env
+            finally:
+                self.begin = begin
+
+    def grow(self, full_at: int) -> None:
+        """Double the map, unless another thread has done so since it was full at *full_at* bytes."""
+        with self.alone() as env:
+            # What a killed process had kept of the room is free once it is noticed.
+            if env.info()["map_size"] > full_at or env.reader_check():
+                return
+            if full_at >= _LARGEST_MAP_SIZE:
+                raise StashFull(28, f"{self.folder} has reached the largest map size")
+            env.set_mapsize(2 * full_at)
+
+    def adopt_size(self) -> None:
+        """Take over the size that another process has grown the map to."""
+        with self.alone() as env:
+            env.set_mapsize(0)
+
+    def map_size(self) -> int:
+        """The size of the map in bytes."""
+        return int(self._env.info()["map_size"])
+
+    def sync(self) -> None:
+        """Write what was committed to the disk."""
+        self.is_dirty = False
+        if self.read_only:
+            return
+        try:
+            self._env.reader_check()  # a process that was killed while it read keeps all pages that were freed since then
+            self._env.sync(True)
+        except lmdb.Error as error:
+            self.is_dirty = True
+            raise refused(error, self.folder) or error from error
+
+    def leave(self) -> None:
+        """Close in a forked child what only the parent may go on using."""
+        self._env.close()
+
+    def give_up(self) -> None:
+        """Close without a sync, which the library refuses by now."""
+        with self.alone() as env:
+            env.close()
+        self.begin = None
+
+    def close(self) -> None:
+        """Sync and close; the caller has made sure that nobody comes back with this object."""
+        with self.alone() as env:
+            try:
+                if self.is_dirty:
+                    self.sync()
+            finally:
+                env.close()
+        if not self.read_only:
+            seal(os.path.join(self.folder, DATA))
+        self.begin = None
+
+
+def _allot_locks(path: str) -> None:
+    """Have room for the table of readers: the library maps it, and on a full disk the interpreter would be killed by using it."""
+    if not hasattr(os, "posix_fallocate"):
+        return
+    try:
+        descriptor = create_file(path)
+    except FileExistsError:
+        descriptor = os.open(path, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))
+    try:
+        status = os.fstat(descriptor)
+        if status.st_blocks * 512 < _LOCKS_SIZE:
+            os.posix_fallocate(descriptor, 0, _LOCKS_SIZE)
+    except OSError as error:
+        explain(error, path, os.path.dirname(path), _LOCKS_SIZE)
+        raise
+    finally:
+        os.close(descriptor)
+
+
+def _lengthen(path: str, size: int) -> None:
+    """Make the file at least *size* bytes long. Never shorter: another process may be writing behind its end just now."""
+    descriptor = os.open(path, os.O_WRONLY)
+    try:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(descriptor, size - 1, 1)
+        else:
+            os.ftruncate(descriptor, size)
+    finally:
+        os.close(descriptor)
+
+
+def refused(error: lmdb.Error, folder: str, needed: int | None = None) -> OSError | None:
+    """What the system has against what the library could not do; ``None`` where the system has not refused anything."""
+    number = _NUMBERS.get(str(error).rpartition(": ")[2])
+    if number == errno.EIO:  # what the library also says where only a part of a write found room
+        return why_not(folder, error, needed)
+    if number in NO_ROOM:
+        return no_room(number, folder, needed)
+    return None if number is None else OSError(number, os.strerror(number), folder)
+
+
+def _open_steadily(folder: str, **options: Any) -> Any:
+    """The environment; again when others make the map larger in the very moment between its parts being read."""
+    for _ in range(_MOST_RESIZES):
+        with contextlib.suppress(lmdb.MapResizedError):
+            return lmdb.open(folder, **options)
+    return lmdb.open(folder, **options)

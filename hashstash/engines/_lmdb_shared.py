@@ -1,0 +1,153 @@
+"""The LMDB environments that this process has open: one per folder, shared by all stashes on it, each opened anew after a fork.
+
+The library opens no folder twice in a process, and an environment must be neither used nor closed by a forked child as its parent
+does. A background thread syncs what a power loss would cost.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import threading
+import time
+
+import lmdb
+
+from hashstash.engines._lmdb_environment import QUIET, Environment
+from hashstash.refusals import naming
+
+logger = logging.getLogger(__name__)
+
+_SYNC_EVERY = 3.0
+_LONGEST_PAUSE = 2.0
+_MOST_IDLE = 32
+_FORK_SAFE_SINCE = 3
+
+environments: dict[str, Environment] = {}
+table_lock = threading.RLock()
+generation = 0
+"""How many forks lie between this process and the one that began; what was opened in an earlier one is not to be used."""
+syncer: threading.Thread | None = None
+_abandoned: list[Environment] = []
+
+
+def acquire(folder: str, map_size: int, *, durable: bool) -> Environment:
+    """The environment on *folder* for one user more, opened if it is not; *map_size* is its first size in bytes."""
+    real = os.path.realpath(folder)
+    with table_lock:
+        environment = environments.get(real)
+        if environment is None:
+            _close_idle()
+            _let_go_of_parents(real)
+            with naming(real):
+                environment = environments[real] = Environment(real, map_size, durable=durable)
+        environment.users += 1
+        return environment
+
+
+def _let_go_of_parents(folder: str) -> None:
+    """In a forked child, make the library forget what the parent has open on *folder*.
+
+    Since version 3 it refuses to open a folder twice and closes an environment of another process without touching that
+    process's locks and readers; older versions do neither, and there the environment must stay as it is.
+    """
+    if int(lmdb.__version__.split(".")[0]) >= _FORK_SAFE_SINCE:
+        for environment in [known for known in _abandoned if known.folder == folder]:
+            environment.leave()
+            _abandoned.remove(environment)
+
+
+def _close_idle() -> None:
+    idle = [environment for environment in environments.values() if environment.users <= 0]
+    for environment in idle if len(idle) > _MOST_IDLE else ():
+        del environments[environment.folder]
+        environment.close()
+
+
+def release(environment: Environment) -> None:
+    """Say that one user less has it; the last one closes it."""
+    with table_lock:
+        environment.users -= 1
+        if environment.users <= 0 and environments.get(environment.folder) is environment:
+            del environments[environment.folder]
+            environment.close()
+
+
+def give_up(environment: Environment) -> None:
+    """Close what the library does not use any more since a write of its own failed."""
+    with table_lock:
+        if environments.get(environment.folder) is environment:
+            del environments[environment.folder]
+            environment.give_up()
+
+
+def close_on(folder: str) -> None:
+    """Close what is open on *folder*, whoever uses it."""
+    with table_lock:
+        environment = environments.pop(os.path.realpath(folder), None)
+        if environment is not None:
+            environment.close()
+
+
+def start_syncer() -> None:
+    """Have a thread sync what is written from now on, unless there is one."""
+    global syncer
+    with table_lock:
+        if syncer is None:
+            syncer = threading.Thread(target=_sync_for_ever, name="hashstash-sync", daemon=True)
+            syncer.start()
+
+
+def _sync_for_ever() -> None:
+    while True:
+        time.sleep(_SYNC_EVERY)
+        for environment in list(environments.values()):
+            if environment.is_dirty:
+                with table_lock:
+                    if environments.get(environment.folder) is environment:
+                        try:
+                            environment.sync()
+                        except (lmdb.Error, OSError) as error:  # tried again, and raised where it is closed
+                            logger.debug("%s is not synced: %s", environment.folder, error)
+
+
+def _close_all() -> None:
+    with table_lock:
+        for environment in list(environments.values()):
+            environment.close()
+        environments.clear()
+
+
+def _forget_in_child() -> None:
+    """A forked child must neither use nor close what its parent has open."""
+    global generation, syncer, table_lock
+    generation += 1
+    table_lock = threading.RLock()
+    syncer = None
+    for environment in environments.values():
+        environment.begin = None
+        _abandoned.append(environment)
+    environments.clear()
+
+
+def _pause_for_fork() -> None:
+    """Let no transaction run while the process is copied: the child could never close what its parent was writing to."""
+    table_lock.acquire()
+    for environment in environments.values():
+        environment.gate.acquire()
+        environment.paused, environment.begin = environment.begin, None
+    deadline = time.monotonic() + _LONGEST_PAUSE
+    while any(known.running for known in environments.values()) and time.monotonic() < deadline:
+        time.sleep(QUIET)
+
+
+def _go_on_after_fork() -> None:
+    for environment in environments.values():
+        environment.begin = environment.paused
+        environment.gate.release()
+    table_lock.release()
+
+
+os.register_at_fork(before=_pause_for_fork, after_in_parent=_go_on_after_fork, after_in_child=_forget_in_child)
+atexit.register(_close_all)

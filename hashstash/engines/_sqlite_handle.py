@@ -1,0 +1,218 @@
+"""One connection to the SQLite file of another library: opened when it is needed, used in turn, rolled back whatever happens.
+
+The file is private under any umask. Others' locks are waited for in short naps, so that an interrupt is heard.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import time
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+from hashstash.engines._embedded import EmbeddedEngine
+from hashstash.engines._sqlite_answers import explained, is_locked, is_stuck, may_be_damage
+from hashstash.engines._sqlite_connections import (
+    NAP,
+    PATIENCE,
+    Handle,
+    note_open,
+    opening,
+    refuse_programs,
+    stamp_of,
+    uri,
+)
+from hashstash.engines._sqlite_pages import check_header
+from hashstash.errors import StashFull
+from hashstash.paths import create_file, is_shared_mount, make_folder
+from hashstash.refusals import explain, locate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Result = TypeVar("Result")
+
+_SECOND_TRY = -1.0
+_ERRORS = (sqlite3.Error, OverflowError, UnicodeDecodeError)
+
+
+class SqliteHandleEngine(EmbeddedEngine):
+    """Whatever lies in the SQLite file *_file* of *folder*, which another library has the tables of."""
+
+    _file: ClassVar[str]
+    _own_triggers: ClassVar[str] = r"(?!)"
+    """What the SQL of the library's own triggers looks like."""
+
+    def __init__(self, folder: str, *, durable: bool = False) -> None:
+        super().__init__(folder, durable=durable)
+        self._path = os.path.join(folder, self._file)
+        self._connection: Any = None
+        self._stamp: tuple[int, ...] | None = None
+        self._is_ready = False
+
+    @abstractmethod
+    def _wrap(self, connection: sqlite3.Connection) -> Any:
+        """The library's object over an open connection, for reading."""
+
+    @abstractmethod
+    def _prepare(self, handle: Any) -> None:
+        """Make the library's tables and settings where they are missing."""
+
+    # ---- the handle ----------------------------------------------------------------------------------------------
+
+    def _opened(self) -> Any:
+        """The library's object, with no transaction open; ``None`` if nothing was ever written."""
+        handle = self._handle
+        if handle is not None:
+            if self._stamp is not None and self._stamp != stamp_of(self._path):
+                self._let_go()  # SQLite believes that a file on read-only media never changes
+                return self._opened()
+            if self._connection.in_transaction:
+                self._connection.rollback()  # an interrupt came in the instant before its owner could do so
+            return handle
+        try:
+            if not os.path.getsize(self._path):
+                check_header(self._path, self._reserve)
+                return None
+        except FileNotFoundError:
+            return None
+        return self._connect(read_only=self.is_read_only())
+
+    def _connect(self, *, read_only: bool) -> Any:
+        with opening:
+            return self._connect_alone(read_only=read_only)
+
+    def _connect_alone(self, *, read_only: bool) -> Any:
+        check_header(self._path, self._reserve)
+        stamp = stamp_of(self._path) if read_only else None
+        # Without a log there is nothing to share with writers, and nothing may be made in this folder.
+        mode = "rw" if stamp is None else "ro" if stamp[-1] else "ro&immutable=1"
+        connection = sqlite3.connect(
+            uri(self._path, f"mode={mode}"),
+            uri=True,
+            timeout=NAP,
+            isolation_level=None,
+            check_same_thread=False,
+            factory=Handle,
+        )
+        note_open(connection, self._path)
+        try:
+            connection.execute("PRAGMA trusted_schema = OFF")
+            connection.execute("PRAGMA secure_delete = OFF")  # else each freed page is written, as builds of Debian do
+            connection.execute(f"PRAGMA synchronous = {'FULL' if self._durable else 'NORMAL'}")
+            refuse_programs(connection, self._path, self._own_triggers)
+            handle = self._wrap(connection)
+        except BaseException:
+            connection.close()
+            raise
+        self._connection, self._stamp, self._is_ready = connection, stamp, False
+        self._handle = handle
+        return handle
+
+    def _release(self, handle: Any) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def _ready(self) -> Any:
+        """The library's object, ready for writing."""
+        handle = self._opened() if self._handle is None or self._connection.in_transaction else self._handle
+        if self._stamp is not None or (handle is None and self.is_read_only()):
+            self._refuse()
+        if handle is None:
+            make_folder(self._folder)
+            with contextlib.suppress(FileExistsError):
+                os.close(create_file(self._path))
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(self._reserve)  # of a file that is gone
+                self._has_reserve = False
+            handle = self._connect(read_only=False)
+        if not self._is_ready:
+            self._make_tables(handle)
+            self._is_ready = True
+        return handle
+
+    def _make_tables(self, handle: Any) -> None:
+        self._connection.execute(f"PRAGMA journal_mode = {self._journal()}")
+        self._prepare(handle)
+        self._make_reserve()  # last: it says that there are tables
+
+    def _journal(self) -> str:
+        """The mode of the journal: what is shared by machines has no shared memory, which a write-ahead log would need."""
+        return "delete" if is_shared_mount(self._folder) else "wal"
+
+    # ---- reads and writes -----------------------------------------------------------------------------------------
+
+    def _read(self, read: Callable[[Any], Result]) -> Result | None:
+        """What *read* gives for the library's object; ``None`` if nothing was ever written."""
+        with self._turn:
+            deadline = 0.0
+            while True:
+                try:
+                    handle = self._opened()
+                    return None if handle is None else read(handle)
+                except _ERRORS as error:
+                    if "no such table" in str(error) and self._is_without_tables():
+                        return None  # whoever made the file was stopped before there was anything in it
+                    try:
+                        deadline = self._wait_or_raise(error, deadline)
+                    except StashFull:  # even reading needs room, for the index of the log
+                        if not self._give_up_reserve():
+                            raise
+                except OSError as error:
+                    locate(error, self._path)
+                    raise
+
+    def _is_without_tables(self) -> bool:
+        return self._connection.execute("SELECT 1 FROM sqlite_master").fetchone() is None
+
+    def _write(self, write: Callable[[Any], Result], *, needed: int | None = None) -> Result:
+        """What *write* gives for the library's object; nothing of it is kept if it fails.
+
+        *needed*: how many bytes are to be stored, for the error where there is no room.
+        """
+        with self._turn:
+            deadline = 0.0
+            while True:
+                try:
+                    return write(self._ready())
+                except _ERRORS as error:
+                    deadline = self._wait_or_raise(error, deadline, needed)
+                except OSError as error:
+                    explain(error, self._path, self._folder, needed)
+                    raise
+                finally:
+                    if self._connection is not None and self._connection.in_transaction:
+                        self._connection.rollback()
+
+    def _wait_or_raise(self, error: BaseException, deadline: float, needed: int | None = None) -> float:
+        """The moment until which to try again, where another program has only locked the file."""
+        if may_be_damage(error) and deadline >= 0:
+            self._let_go()
+            return _SECOND_TRY
+        if is_stuck(error):
+            self._let_go()
+        if not is_locked(error):
+            raise explained(error, self._path, PATIENCE, needed) from error
+        now = time.monotonic()
+        if deadline <= 0:
+            return now + PATIENCE
+        if now > deadline:
+            raise explained(error, self._path, PATIENCE) from error
+        return deadline
+
+    def _transaction(self, write: Callable[[Any], Result], *, needed: int | None = None) -> Result:
+        """Like :meth:`_write`, all of it or nothing."""
+
+        def run(handle: Any) -> Result:
+            self._begin(handle)
+            result = write(handle)
+            self._connection.execute("COMMIT")
+            return result
+
+        return self._write(run, needed=needed)
+
+    def _begin(self, handle: Any) -> None:
+        self._connection.execute("BEGIN IMMEDIATE")
