@@ -190,8 +190,11 @@ class KeyLock(Lock):
         """For those who wait: a few bytes in the lock's file, for as long as it is held; nothing where there is no file."""
         mutex = _mutexes.get((self.folder, self.name))
         if mutex is not None and mutex.file is not None:
-            mutex.file.truncate(0)  # whoever was killed while he held it has left his
-            os.pwrite(mutex.file.fileno(), note, 0)
+            descriptor = mutex.file.fileno()
+            # A killed holder's gives way. An empty file is not emptied: some file systems send what was to the disk at once.
+            if os.fstat(descriptor).st_size:
+                os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, note, 0)
 
     def note(self) -> bytes:
         """What the holder has left, or nothing."""

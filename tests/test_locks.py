@@ -1,4 +1,5 @@
 import dis
+import io
 import itertools
 import multiprocessing
 import os
@@ -345,6 +346,25 @@ def test_those_who_wait_can_read_the_holders_note(tmp_path):
         assert not elsewhere(KeyLock(folder, "a"))
     assert KeyLock(folder, "a").note() == b""
     assert os.listdir(folder) == []
+
+
+def test_a_note_in_a_new_lock_file_does_not_empty_that_first(tmp_path, monkeypatch):
+    """Some file systems send a file that was emptied to the disk at once, and whoever removes it waits for that."""
+    emptied = []
+
+    class Watched(io.FileIO):
+        def truncate(self, size=None):
+            emptied.append(size)
+            return super().truncate(size)
+
+    ftruncate = os.ftruncate
+    monkeypatch.setattr(io, "FileIO", Watched)
+    monkeypatch.setattr(os, "ftruncate", lambda file, size: emptied.append(size) or ftruncate(file, size))
+    with KeyLock(str(tmp_path), "a") as lock:
+        lock.leave_note(b"a note")
+        assert (lock.note(), emptied) == (b"a note", [])
+        lock.leave_note(b"another")
+        assert (lock.note(), emptied) == (b"another", [0])
 
 
 def test_who_does_not_hold_a_lock_leaves_no_note(folder):

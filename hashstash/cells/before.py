@@ -9,8 +9,8 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hashstash.cells import lately, settings
-from hashstash.cells.capture import mime_bundle
 from hashstash.cells.facts import EXISTS, environment_digest
+from hashstash.cells.looks import mime_bundle
 from hashstash.cells.modules import user_modules
 from hashstash.cells.names import CellNames, Read, analyse
 from hashstash.cells.patches import Patches

@@ -11,16 +11,16 @@ from __future__ import annotations
 
 import sys
 import threading
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager
 from copy import deepcopy
 from functools import partial
-from io import StringIO
 from typing import TYPE_CHECKING, Any, Self
 
 from hashstash.cells.bounds import MAX_OUTPUT, Bounds
+from hashstash.cells.looks import mime_bundle, static_data
 from hashstash.cells.pipes import Pipe
 from hashstash.cells.shell import when_cell_is_over
-from hashstash.cells.widgets import WIDGET_VIEW, is_live, last_text, shows_widget
+from hashstash.cells.widgets import is_live, last_text, shows_widget
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -323,37 +323,6 @@ def _with_value(events: list[Event], *, is_kept: bool) -> list[Event]:
         return [*events[:place], ["value", True] if showed_itself else ["value"], *events[place + 1 :]]
     asked = next((before for before in reversed(range(place)) if events[before][0] == _FORMATTING), place)
     return [*events[:asked], ["value"], *events[place + 1 :]]
-
-
-def mime_bundle(shell: Shell, value: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    """How the shell shows *value*: data by mime type, and metadata. Nothing is shown, also of a value that shows itself."""
-    shown: list[tuple[dict[str, Any], dict[str, Any]]] = []
-    with _caught(shell.display_pub, shown), redirect_stdout(StringIO()), redirect_stderr(StringIO()):
-        data, metadata = shell.display_formatter.format(value)
-    if not data:
-        data, metadata = shown[-1] if shown else ({"text/plain": repr(value)}, {})
-    return static_data(data), metadata
-
-
-@contextmanager
-def _caught(publisher: Any, shown: list[tuple[dict[str, Any], dict[str, Any]]]) -> Iterator[None]:
-    """Within: what is published goes into the list, and nowhere else."""
-    own = vars(publisher).get("publish")
-    publisher.publish = lambda data, metadata=None, *_more, **_keywords: shown.append(
-        (dict(data), dict(metadata or {}))
-    )
-    try:
-        yield
-    finally:
-        if own is None:
-            del publisher.publish
-        else:
-            publisher.publish = own
-
-
-def static_data(data: dict[str, Any]) -> dict[str, Any]:
-    """Without what only lives as long as its kernel: a widget keeps its text."""
-    return {mime: content for mime, content in data.items() if mime != WIDGET_VIEW} if shows_widget(data) else data
 
 
 def _copied(bundle: dict[str, Any]) -> dict[str, Any]:

@@ -31,7 +31,8 @@ from hashstash.wording import ago, counted, duration, printable, size_text
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from hashstash.cells.rows import Record, Rows
+    from hashstash.cells.recorded import Record
+    from hashstash.cells.rows import Rows
     from hashstash.stash import HashStash
 
 _MOST_COMPARED = 20

@@ -7,6 +7,7 @@ A copy counts only as long as it has the fingerprint that it was kept under.
 from __future__ import annotations
 
 import sys
+from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
 from hashstash.fingerprint import Fingerprinter
@@ -42,18 +43,20 @@ class _Kept(NamedTuple):
 
 
 _kept: dict[bytes, _Kept] = {}
+_size_of = attrgetter("size")
 
 
 def keep(value: Any, digest: bytes) -> None:
     """Keep a copy, if the value is small and of a kind that can be copied; its fingerprint is *digest*."""
     known = _kept.pop(digest, None)
-    if known is None:
-        try:
-            known = _Kept(*_copied(value))
-        except Exception:  # noqa: BLE001  frames and arrays are foreign code, and nothing depends on a copy
-            return
-    _kept[digest] = known
-    while len(_kept) > _MOST_KEPT or sum(one.size for one in _kept.values()) > _MOST_BYTES:
+    if known is not None:
+        _kept[digest] = known  # the last to go
+        return
+    try:
+        _kept[digest] = _Kept(*_copied(value))
+    except Exception:  # noqa: BLE001  frames and arrays are foreign code, and nothing depends on a copy
+        return
+    while len(_kept) > _MOST_KEPT or sum(map(_size_of, _kept.values())) > _MOST_BYTES:
         del _kept[next(iter(_kept))]
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hashstash.cells.rows import is_sound
+from hashstash.cells.recorded import is_sound
 from hashstash.errors import BadEntry
 from hashstash.open import function_stashes
 from hashstash.stash import HashStash
@@ -19,7 +19,8 @@ from hashstash.wording import ago, counted, duration, printable, size_text
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from hashstash.cells.rows import Record, Rows
+    from hashstash.cells.recorded import Record
+    from hashstash.cells.rows import Rows
 
 _CODE_WIDTH = 50
 _MOST_SHOWN = 8

@@ -8,16 +8,17 @@ has put there is an input; what the cell itself puts there is in no record.
 from __future__ import annotations
 
 import builtins
+import functools
 import sys
 from dataclasses import dataclass
-from types import BuiltinFunctionType, FunctionType, ModuleType
+from types import BuiltinFunctionType, FunctionType, MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from hashstash.fingerprint import Fingerprinter
 from hashstash.fingerprint.packages import Origin, origin_of_globals, origin_of_module, origin_of_name
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
 NAME = "patches"
 """What these facts are called among the settings."""
@@ -39,6 +40,10 @@ Place = tuple[Any, frozenset[str]]
 """A module or a class, and which of its attributes the cell may take."""
 
 
+Taken = dict[str, dict[str, Any]]
+"""Place -> attribute -> value, of those that are there."""
+
+
 @dataclass(frozen=True, slots=True)
 class Patches:
     """What the user had put into the places around a cell before it ran."""
@@ -53,40 +58,49 @@ class Patches:
         places = {_name_of(place): (place, wanted) for place in _places(values, wanted)}
         known = wanted if "builtins" in places else frozenset()
         places["builtins"] = builtins, known.union(builtin_names)
-        return cls(places, _made(places))
+        return cls(places, _made(_taken(places)))
 
     def facts(self, imported: Iterable[str]) -> dict[str, str]:
-        """Place -> the names that it has, those which the user made with a digest; *imported*: modules that came later."""
+        """Place -> the names that it has, those which the user made with a digest; *imported*: modules that came later.
+
+        Raises :class:`Patched` if something has been put there since the look, or taken away.
+        """
+        now = _taken(self.places)
+        made = _made(now)
+        moved = (key for key in made.keys() | self.made.keys() if made.get(key) is not self.made.get(key))
+        new = next((".".join(key).replace(":", ".") for key in sorted(moved)), None)
+        if new is not None:
+            raise Patched(new)
         names = frozenset().union(*(names for _place, names in self.places.values()))
         later = {name: (module, names) for name in imported if _is_theirs(module := sys.modules.get(name))}
-        texts = {place: self._text(place, *found) for place, found in {**later, **self.places}.items()}
+        texts = {place: self._text(place, values) for place, values in (_taken(later) | now).items()}
         return {place: text for place, text in texts.items() if text}
 
-    def _text(self, place: str, owner: Any, names: frozenset[str]) -> str:
-        made = {name: value for (where, name), value in self.made.items() if where == place}
-        return " ".join(
-            f"{name}={_digest(made[name])}" if name in made else name
-            for name in sorted(names)
-            if name in made or _get(owner, name) is not None
-        )
+    def _text(self, place: str, values: dict[str, Any]) -> str:
+        digests = {name: _digest(value) for (where, name), value in self.made.items() if where == place}
+        return " ".join(f"{name}={digests[name]}" if name in digests else name for name in sorted(values))
 
-    def new(self) -> str | None:
-        """What has been put there since, or taken away, as ``math.floor``; ``None`` if nothing."""
-        now = _made(self.places)
-        moved = (key for key in now.keys() | self.made.keys() if now.get(key) is not self.made.get(key))
-        return next((".".join(key).replace(":", ".") for key in sorted(moved)), None)
+
+class Patched(Exception):
+    """Something was put into a module or a class of others; the text is its place, as ``math.floor``."""
 
 
 def differences(then: dict[str, str | None]) -> Iterator[str]:
     """What the user has put there, or taken away, since these facts were recorded, in words."""
     for place, text in then.items():
-        known = {name: digest for name, _, digest in (part.partition("=") for part in (text or "").split())}
+        known = _parsed(text or "")
         owner = _find(place)
-        made = {} if owner is None else _made({place: (owner, frozenset(known))})
+        made = {} if owner is None else _made(_taken({place: (owner, known.keys())}))
         for name, digest in known.items():
             value = made.get((place, name))
             if digest != ("" if value is None else _digest(value)):
                 yield f"`{place.replace(':', '.')}.{name}` was replaced or put back"
+
+
+@functools.lru_cache(maxsize=256)
+def _parsed(text: str) -> Mapping[str, str]:
+    """Name -> digest, of what a fact says of a place."""
+    return MappingProxyType({name: digest for name, _, digest in (part.partition("=") for part in text.split())})
 
 
 def _places(values: Iterable[Any], names: frozenset[str]) -> Iterator[Any]:
@@ -130,23 +144,34 @@ def _find(place: str) -> Any:
     return owner
 
 
-def _made(places: dict[str, Place]) -> dict[tuple[str, str], Any]:
-    found = {}
-    for place, (owner, names) in places.items():
-        for name in names:
-            value = _get(owner, name)
-            if value is not None and type(value) not in _PLAIN and is_users(value):
-                found[place, name] = value
-    return found
+def _taken(places: Mapping[str, tuple[Any, Collection[str]]]) -> Taken:
+    return {place: _attributes(owner, names) for place, (owner, names) in places.items()}
+
+
+def _attributes(owner: Any, names: Collection[str]) -> dict[str, Any]:
+    if isinstance(owner, ModuleType):
+        space = vars(owner)  # modules may load others when they are asked
+        return {name: value for name in names if (value := space.get(name)) is not None}
+    try:
+        return {name: value for name in names if (value := getattr(owner, name, None)) is not None}
+    except Exception:  # noqa: BLE001 - descriptors are foreign code
+        return {name: value for name in names if (value := _get(owner, name)) is not None}
 
 
 def _get(owner: Any, name: str) -> Any:
-    if isinstance(owner, ModuleType):
-        return vars(owner).get(name)  # modules may load others when they are asked
     try:
         return getattr(owner, name, None)
     except Exception:  # noqa: BLE001 - descriptors are foreign code
         return None
+
+
+def _made(taken: Taken) -> dict[tuple[str, str], Any]:
+    return {
+        (place, name): value
+        for place, values in taken.items()
+        for name, value in values.items()
+        if type(value) not in _PLAIN and is_users(value)
+    }
 
 
 def is_users(value: Any) -> bool:

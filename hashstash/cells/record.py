@@ -6,38 +6,25 @@ never from its text alone: functions may bind names and change objects too.
 
 from __future__ import annotations
 
-import ast
 import logging
-import os
 import sys
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, Any
 
-from hashstash.cells import annotated, leftovers, objects, patches, settings
-from hashstash.cells.automatic import CHANGES
+from hashstash.cells import annotated, leftovers, objects, settings
 from hashstash.cells.compare import Comparison
-from hashstash.cells.facts import (
-    WHOLE,
-    Facts,
-    environment_digest,
-    installed_packages,
-    module_fact,
-    names_digest,
-)
+from hashstash.cells.dependencies import facts_of
 from hashstash.cells.journal import nothing_changes
 from hashstash.cells.maps import what_is_missing
-from hashstash.cells.modules import user_modules
+from hashstash.cells.not_stored import NotEqual, NotStored
 from hashstash.cells.objects import CannotRestore
-from hashstash.cells.registrations import newly_registered
-from hashstash.cells.rows import Outputs, Record
+from hashstash.cells.recorded import Outputs, Record
 from hashstash.cells.source_texts import summary_of_file
-from hashstash.cells.surroundings import SEEDING, Surroundings, describes_terminal
-from hashstash.cells.used_settings import used_settings
+from hashstash.cells.surroundings import SEEDING, Surroundings
 from hashstash.cells.views import window_of
-from hashstash.cells.watch import answer, source_of, stat_of
 from hashstash.errors import BadEntry, UnsupportedValue
-from hashstash.fingerprint import FileFact, Fingerprinter, alias_signature
+from hashstash.fingerprint import Fingerprinter, alias_signature
 from hashstash.serializers.hashstash.graph import dump_roots, load_roots
 
 if TYPE_CHECKING:
@@ -45,6 +32,7 @@ if TYPE_CHECKING:
 
     from hashstash.cells.before import Before
     from hashstash.cells.capture import Recorder
+    from hashstash.cells.facts import Facts
     from hashstash.cells.inputs import Seen
     from hashstash.cells.settings import Settings
     from hashstash.cells.watch import Watch
@@ -58,21 +46,6 @@ _MOST_MODULES = 8
 """Modules of the user's whose text is kept."""
 _VERIFIED_BYTES = 1 << 20
 """Larger data is not decoded again to see that it comes back equal."""
-_USES_DIRECTORY = frozenset(
-    {"getcwd", "getcwdb", "cwd", "abspath", "absolute", "resolve", "realpath", "chdir", "pwd", "cd", "pushd", "popd"}
-)
-
-
-class NotStored(Exception):
-    """The run cannot be recorded; the text says why, in words for the user."""
-
-
-class NotEqual(NotStored):
-    """A value does not come back as it was."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(f"`{name}` would not come back equal (use -x {name})")
-        self.name = name
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +76,7 @@ class Run:
         if missing is not None:
             raise NotStored(missing)
         changed = self._changed_settings()
-        facts = _facts(self, effects, changed)
+        facts = facts_of(self, effects, changed)
         surroundings = Surroundings.look().changes_since(self.before.surroundings, is_seeded=self._is_seeded())
         if changed:
             surroundings["settings"] = changed
@@ -302,142 +275,3 @@ def _advice(error: Exception) -> str:
     _, quote, rest = text.partition("`")
     name = rest.partition("`")[0].partition(".")[0].partition("[")[0]
     return f"{text} (use -x {name})" if quote and name.isidentifier() and "-x" not in text else text
-
-
-# -- the facts
-
-
-def _facts(run: Run, effects: Effects, changed: Settings) -> Facts:
-    before, options = run.before, run.before.options
-    names, walks = dict(before.facts), {name: root.walk for name, root in before.roots.items()}
-    for name in effects.perhaps_bound() if options.inputs is None else ():
-        if not names.get(name) and name not in options.ignore:
-            walks[name] = effects.fingerprinter.walk(before.variables[name], name)
-            names[name] = walks[name].digest
-    files = _Files(run) if options.watches_files else None
-    is_placed = run.watch.uses_working_directory or not _USES_DIRECTORY.isdisjoint(before.names.attributes)
-    return Facts(
-        names=names,
-        sharing=alias_signature(walks),
-        everything=before.names.reads_everything,
-        environment=_environment_facts(run),
-        files=files.facts() if files else (),
-        asked=files.asked() if files else {},
-        folders=files.folders() if files else {},
-        written=files.written() if files else (),
-        made=files.made() if files else (),
-        working_directory=before.surroundings.working_directory if is_placed else None,
-        modules=tuple(_module_facts(before)),
-        packages=installed_packages(before.names.modules),
-        random=before.surroundings.random_digests if options.rng else None,
-        settings={**used_settings(run, effects.bound.values(), changed), patches.NAME: _patches(before)},
-    )
-
-
-def _patches(before: Before) -> dict[str, str | None]:
-    new = before.patches.new()
-    if new is not None:
-        raise NotStored(f"it replaces `{new}`, which no record would bring back")
-    registered = newly_registered(before.inputs.shell, before.registrations)
-    if registered is not None:
-        raise NotStored(f"it registers {registered} with the shell, which no record would bring back")
-    for place in _set_in_modules(before):
-        raise NotStored(f"it changes `{place}` in a module that it imports, which no record would bring back")
-    return dict(before.patches.facts(before.names.modules - before.loaded_modules))
-
-
-def _set_in_modules(before: Before) -> Iterator[str]:
-    """What the cell's text sets in modules of the user's that it imports: what it does not read first is not looked at."""
-    looked_at = {id(root.value) for root in before.roots.values()}
-    modules = {name for name, module in user_modules(before.names.modules).items() if id(module) not in looked_at}
-    for node in ast.walk(before.cell.tree) if modules else ():
-        place: Any = node.func.value if _changes(node) else node
-        root = place
-        while isinstance(root, ast.Attribute | ast.Subscript):
-            root = root.value
-        is_set = place is not node or isinstance(getattr(node, "ctx", None), ast.Store | ast.Del)
-        module = before.inputs.namespace.get(root.id) if isinstance(root, ast.Name) and root is not place else None
-        if is_set and getattr(module, "__name__", None) in modules:
-            yield ast.unparse(place)
-
-
-def _changes(node: ast.AST) -> TypeGuard[Any]:
-    """Whether it is a call such as ``settings.update(...)``."""
-    return isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in CHANGES
-
-
-def _environment_facts(run: Run) -> dict[str, bytes | None]:
-    """The variables of the environment that the cell names or has asked for, as they were before it ran."""
-    heard = {WHOLE if name is None else name for name in run.watch.variables}
-    then = run.before.surroundings.variables if heard else {}
-    facts = {name: environment_digest(name, then) for name in sorted(heard) if not describes_terminal(name)}
-    own = run.watch.own_variables - run.before.options.environment
-    return {**facts, **{name: digest for name, digest in run.before.environment.items() if name not in own}}
-
-
-def _module_facts(before: Before) -> Iterator[Any]:
-    fresh = sys.modules.keys() - before.loaded_modules
-    fingerprinter = Fingerprinter(namespace=before.inputs.namespace)
-    for name, module in sorted(user_modules(before.names.modules | fresh).items()):
-        known = before.module_digests.get(name)
-        try:
-            yield module_fact(name, module, known or fingerprinter.walk(module, name).digest)
-        except OSError as error:
-            raise NotStored(f"the source of module {name} cannot be read: {error}") from error
-
-
-class _Files:
-    """The files of one run, as facts."""
-
-    def __init__(self, run: Run) -> None:
-        self.watch = run.watch
-        self.loaded = run.before.loaded_modules
-        self.mentioned = {path: found for path, found in run.before.mentioned_files.items() if self.watch.counts(path)}
-
-    def facts(self) -> tuple[FileFact, ...]:
-        given = {path: seen for path, seen in self.watch.given.items() if seen == stat_of(path)}
-        mentioned = {path: seen for path, seen in self.mentioned.items() if self._is_input(path)}
-        paths = {**given, **self.watch.read, **mentioned, **self._reloaded()}
-        return tuple(self._fact(path, seen) for path, seen in sorted(paths.items()))
-
-    def _reloaded(self) -> dict[str, tuple[int, int] | None]:
-        """Sources of modules that were loaded before the cell and that it loaded anew: it depends on what they say."""
-        sources = {os.path.abspath(source_of(path)) for path in self.watch.sources}
-        sources = set(filter(self.watch.counts, sources))
-        ends = {os.path.basename(path) for path in sources}
-        files = (getattr(sys.modules.get(name), "__file__", None) or "" for name in (self.loaded if sources else ()))
-        known = {os.path.abspath(file) for file in files if os.path.basename(file) in ends}
-        return {path: stat_of(path) for path in sources & known}
-
-    def asked(self) -> dict[str, str]:
-        """What the cell was told of paths that it neither read nor made afterwards."""
-        known = {*self.watch.read, *self.watch.written}
-        asked = {path: told for path, told in sorted(self.watch.asked.items()) if path not in known}
-        return {path: told for path, told in asked.items() if answer(path, is_whole=told[0].isdigit()) == told}
-
-    def _is_input(self, path: str) -> bool:
-        return path not in self.watch.written or path in self.watch.read
-
-    def _fact(self, path: str, seen: tuple[int, int] | None) -> FileFact:
-        if stat_of(path) != seen:
-            raise NotStored(f"the file {path} was read and changed while the cell ran")
-        try:
-            return FileFact.record(path)
-        except OSError as error:
-            raise NotStored(f"the file {path} cannot be read again: {error}") from error
-
-    def folders(self) -> dict[str, bytes]:
-        return {path: names_digest(names) for path, names in self.watch.listed.items()}
-
-    def written(self) -> tuple[str, ...]:
-        """Those that the cell added to: others may add too; and the folders that it made."""
-        folders = sorted(filter(os.path.isdir, self.watch.own_folders))
-        return (*(path for path in self._there() if path in self.watch.appended), *folders)
-
-    def made(self) -> tuple[FileFact, ...]:
-        """Those whose content is the cell's own; what was read as well is a fact already."""
-        kept = {*self.watch.appended, *self.watch.read}
-        return tuple(self._fact(path, stat_of(path)) for path in self._there() if path not in kept)
-
-    def _there(self) -> list[str]:
-        return sorted(path for path in self.watch.written if os.path.isfile(path))

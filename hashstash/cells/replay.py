@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from hashstash.cells.capture import SAFE_MIMES, StoredResult, flush_streams, static_data
+from hashstash.cells.capture import SAFE_MIMES, StoredResult, flush_streams
+from hashstash.cells.looks import static_data
 from hashstash.wording import without_commands
 
 if TYPE_CHECKING:

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from hashstash.cells.cell import Cell
     from hashstash.cells.inputs import Inputs
     from hashstash.cells.options import CellOptions
-    from hashstash.cells.rows import Outputs, Record, Rows
+    from hashstash.cells.recorded import Outputs, Record
+    from hashstash.cells.rows import Rows
 
 
 _NOT_SIGNED = "and nobody you trust signed it (%stash trust)"

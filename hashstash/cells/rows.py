@@ -11,15 +11,13 @@ he signs the whole: a stranger's record stays usable as data, and never passes f
 from __future__ import annotations
 
 import contextlib
-import math
 import time
-import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hashstash.cells.facts import Facts, surely_differ
 from hashstash.cells.interrupts import HeldBack
+from hashstash.cells.recorded import FOREIGN, FORMAT, Outputs, Record, Row, is_sound
 from hashstash.errors import BadEntry, StashError
 from hashstash.registry import SERIALIZERS
 from hashstash.upkeep import trust_all
@@ -27,135 +25,12 @@ from hashstash.upkeep import trust_all
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
-    from hashstash.cells.inputs import Inputs
-    from hashstash.cells.options import CellOptions
     from hashstash.codec import Encoded
     from hashstash.entry import Entry
     from hashstash.stash import HashStash
 
-FORMAT = 1
 _MOST_RECORDS = 64
 """Of one cell; beyond, the oldest go."""
-_FOREIGN = "foreign"
-"""Marks, in a signed list, a record of somebody else."""
-_NOT_STORED = frozenset({"is_trusted"})
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One run of one cell, without what it showed and bound."""
-
-    code: str
-    """The cell's text, for people."""
-    facts: Facts
-    seconds: float
-    """How long the run took."""
-    variables: dict[str, bytes | None]
-    """Names that were bound -> digest of the value, ``None`` where it has none."""
-    deleted: tuple[str, ...] = ()
-    missing: tuple[str, ...] = ()
-    """Names that were bound or changed, and not stored because the user said so."""
-    leftovers: dict[str, list[Any]] = field(default_factory=dict)
-    """Names that were left bound to a closed file, a finished thread -> its description."""
-    changes_objects: bool = False
-    """Whether objects that existed before were changed in place."""
-    sharing: bytes = b""
-    """Which objects the bound variables share with one another and with the inputs."""
-    roots: tuple[str, ...] = ()
-    """The inputs by value whose objects the record may point at."""
-    result: str = ""
-    """Where the last value is: ``""`` none, ``"stored"``, ``"shown"`` (only its looks), or ``"variable NAME"``."""
-    size: int = 0
-    """Bytes of the encoded variables."""
-    imports: tuple[str, ...] = ()
-    """Submodules that the cell loaded by ``import a.b``."""
-    expires_at: float | None = None
-    created_at: float = field(default_factory=time.time)
-    id: str = field(default_factory=lambda: uuid.uuid4().hex)
-    is_trusted: bool = False
-    """Whether somebody this user trusts made it; known when it was read, and not stored."""
-
-    def to_data(self) -> dict[str, Any]:
-        """As plain data."""
-        data = {name: getattr(self, name) for name in self.__dataclass_fields__ if name not in _NOT_STORED}
-        return {**data, "format": FORMAT, "facts": self.facts.to_data()}
-
-    @classmethod
-    def from_data(cls, data: dict[str, Any], *, is_trusted: bool) -> Record:
-        """From what :meth:`to_data` gave; the data itself cannot say that it is trusted."""
-        fields = {name: value for name, value in data.items() if name not in ("format", _FOREIGN)}
-        fields["is_trusted"] = is_trusted
-        sequences = {name: tuple(fields[name]) for name in ("deleted", "missing", "roots", "imports")}
-        return cls(**{**fields, **sequences, "facts": Facts.from_data(data["facts"])})
-
-    @property
-    def is_expired(self) -> bool:
-        """Whether its time to live is over."""
-        return self.expires_at is not None and time.time() >= self.expires_at
-
-
-class Row(NamedTuple):
-    """A record as it lies in the list of its cell."""
-
-    data: dict[str, Any]
-
-    def record(self) -> Record:
-        """The record."""
-        return Record.from_data(self.data, is_trusted=not self.data.get(_FOREIGN))
-
-    def surely_differs(self, inputs: Inputs, options: CellOptions) -> bool:
-        """Whether one of its facts is seen not to hold at a glance."""
-        return surely_differ(self.data["facts"], inputs, options)
-
-
-def is_sound(record: Record) -> bool:
-    """Whether everything in it is of the type that it must be."""
-    facts = record.facts
-    numbers = [
-        record.seconds,
-        record.size,
-        record.created_at,
-        *([] if record.expires_at is None else [record.expires_at]),
-    ]
-    mappings = (record.variables, facts.names, facts.environment, facts.folders, facts.asked, facts.packages)
-    files = [fact.path for fact in (*facts.files, *facts.made)]
-    texts = [
-        record.code,
-        record.id,
-        record.result,
-        *record.variables,
-        *record.deleted,
-        *record.missing,
-        *record.imports,
-    ]
-    texts += [
-        *facts.names,
-        *facts.environment,
-        *facts.folders,
-        *facts.asked,
-        *facts.asked.values(),
-        *files,
-        *facts.written,
-        *(one.name for one in facts.modules),
-    ]
-    return (
-        all(type(number) in (int, float) and math.isfinite(number) for number in numbers)
-        and all(type(mapping) is dict for mapping in mappings)
-        and all(type(text) is str for text in texts)
-        and type(facts.working_directory) in (str, type(None))
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Outputs:
-    """What a run showed, and what it changed around its variables."""
-
-    events: list[Any]
-    surroundings: dict[str, Any] = field(default_factory=dict)
-    result: tuple[dict[str, Any], dict[str, Any]] | None = None
-    """How the last value looked, where the value itself could not be stored."""
-    inputs: dict[str, Any] = field(default_factory=dict)
-    """A summary of each input, from which it can be told what differs; whoever wrote the record made it up."""
 
 
 def _is_row(row: dict[str, Any]) -> bool:
@@ -178,13 +53,13 @@ class RecordList:
     @property
     def foreign(self) -> list[dict[str, Any]]:
         """Those that nobody this user trusts made."""
-        return [row for row in self.rows if _FOREIGN in row]
+        return [row for row in self.rows if FOREIGN in row]
 
     @property
     def records(self) -> list[Record]:
         """All of them that are of a format that this version reads."""
         rows = [row for row in self.rows if row["format"] == FORMAT]
-        return [Record.from_data(row, is_trusted=_FOREIGN not in row) for row in rows]
+        return [Record.from_data(row, is_trusted=FOREIGN not in row) for row in rows]
 
     @property
     def content(self) -> bytes:
@@ -234,7 +109,7 @@ class Rows:
 
     def _marked(self, entry: Entry, encoded: Encoded) -> list[dict[str, Any]]:
         rows = self._decoded(entry, encoded)
-        return list(rows) if entry.is_trusted else [{**row, _FOREIGN: True} for row in rows]
+        return list(rows) if entry.is_trusted else [{**row, FOREIGN: True} for row in rows]
 
     def _own_list(self, entry: Entry) -> list[dict[str, Any]]:
         """What is one's own, or sound although it is somebody else's: a list that a stranger has made up is no list."""
@@ -338,7 +213,7 @@ class Rows:
                 if found is None or not found.foreign:
                     continue
                 if listed is None or listed.get(found.entry.digest) == found.content:
-                    self._put_list(digest, [{k: v for k, v in row.items() if k != _FOREIGN} for row in found.rows])
+                    self._put_list(digest, [{k: v for k, v in row.items() if k != FOREIGN} for row in found.rows])
                     foreign += len(found.foreign)
         return foreign, trust_all(self.stash.store, everything=True, only=listed)
 

@@ -1,6 +1,4 @@
-"""From a cell's text to its value: look up, restore; or run, record, store. What happened is told in a
-:class:`Report`.
-"""
+"""From a cell's text to its value: look up, restore; or run, record, store."""
 
 from __future__ import annotations
 
@@ -9,15 +7,16 @@ import logging
 import math
 import sys
 import time
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from hashstash.cells.before import Before
 from hashstash.cells.budget import Budget, OutOfTime
 from hashstash.cells.cell import Cell
 from hashstash.cells.inputs import Inputs
 from hashstash.cells.listening import Listening
-from hashstash.cells.record import NotStored, Run
+from hashstash.cells.not_stored import NotStored
+from hashstash.cells.record import Run
+from hashstash.cells.report import NothingStored, Report
 from hashstash.cells.restore import Restorer, Unusable
 from hashstash.cells.turns import Turn, turn_for, until_ours
 from hashstash.cells.why import NEW_CODE, Evidence
@@ -28,42 +27,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from hashstash.cells.options import CellOptions
-    from hashstash.cells.rows import Record, Row, Rows
+    from hashstash.cells.recorded import Record, Row
+    from hashstash.cells.rows import Rows
     from hashstash.cells.shell import Shell
 
 logger = logging.getLogger(__name__)
 
-NOT_RUN = "it was not run, since --read was given"
 _MOST_COMPARED = 3
 """A miss is explained by the nearest of so many of the newest records."""
-
-
-class NothingStored(StashError, LookupError):
-    """The cell was only to be read from its stash, and there is nothing that fits."""
-
-
-@dataclass(slots=True)
-class Report:
-    """What happened to one cell."""
-
-    name: str
-    outcome: Literal["hit", "stored", "not stored", "would hit", "would run"] = "not stored"
-    reason: str = ""
-    """Why the run was not stored."""
-    why: list[str] = field(default_factory=list)
-    """Why there was no hit."""
-    warnings: list[str] = field(default_factory=list)
-    variables: list[str] = field(default_factory=list)
-    size: int = 0
-    """Bytes of the variables as encoded."""
-    run_seconds: float = 0.0
-    restore_seconds: float = 0.0
-    created_at: float = 0.0
-    hidden_displays: int = 0
-    code: str = ""
-    """The cell's text."""
-    evidence: Evidence | None = None
-    """With what it can be told in detail why there was no hit."""
 
 
 class CellRun:

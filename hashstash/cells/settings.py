@@ -211,6 +211,8 @@ def _pandas_defaults(_count: int) -> Values:
 
 def _read_numpy(module: Any) -> Values:
     values = {f"errstate.{key}": value for key, value in module.geterr().items()} | module.get_printoptions()
+    if values.items() <= _NUMPY_DEFAULTS.items():  # in C, for most cells
+        return {}
     return {key: value for key, value in values.items() if _is_other(value, _NUMPY_DEFAULTS.get(key, value))}
 
 
@@ -227,8 +229,7 @@ def _set_numpy(module: Any, key: str, value: Any) -> None:
 def _read_decimal(module: Any) -> Values:
     context, default = module.getcontext(), module.DefaultContext
     found = {key: getattr(context, key) for key in _CONTEXT if getattr(context, key) != getattr(default, key)}
-    traps = _get_decimal(module, "traps")
-    return found if traps == _traps(default) else {**found, "traps": traps}
+    return found if context.traps == default.traps else {**found, "traps": _traps(context)}
 
 
 def _traps(context: Any) -> list[str]:

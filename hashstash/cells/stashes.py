@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from hashstash.cells.described import RecordInfo, StashInfo
     from hashstash.cells.inputs import Inputs
-    from hashstash.cells.rows import Record
+    from hashstash.cells.recorded import Record
     from hashstash.cells.trusting import Untrusted
     from hashstash.open import Config
     from hashstash.tabular import Listing

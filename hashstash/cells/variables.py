@@ -13,7 +13,8 @@ from hashstash.serializers.hashstash.graph import load_roots
 
 if TYPE_CHECKING:
     from hashstash.cells.inputs import Inputs
-    from hashstash.cells.rows import Record, Rows
+    from hashstash.cells.recorded import Record
+    from hashstash.cells.rows import Rows
     from hashstash.codec import Encoded
 
 logger = logging.getLogger(__name__)

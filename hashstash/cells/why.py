@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from hashstash.cells.inputs import Inputs
-    from hashstash.cells.rows import Record, Rows
+    from hashstash.cells.recorded import Record
+    from hashstash.cells.rows import Rows
 
 NEW_CODE = "this code has not run before"
 _MOST_NAMES = 5

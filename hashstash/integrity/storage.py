@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from hashstash.errors import BadEntry
+from hashstash.errors import BadEntry, StashFull
 from hashstash.integrity.report import MOST_LISTED, STORAGE, Problem
 from hashstash.paths import shown
 from hashstash.policies.versions import HISTORY
@@ -38,8 +38,8 @@ def rows_of(section: str, engine: Engine, found: list[Problem]) -> Iterator[tupl
     """Every row that the storage can give; what it cannot is added to *found*."""
 
     def note(what: object, address: bytes = b"") -> None:
-        if isinstance(what, (ConnectionError, TimeoutError)):
-            raise what  # a server that is away says nothing about what it stores
+        if isinstance(what, (ConnectionError, TimeoutError, StashFull)):
+            raise what  # a server that is away, or a full disk, says nothing about what is stored
         problem = Problem(str(what), STORAGE, shown(engine.location()), section, address)
         if len(found) < MOST_LISTED and problem not in found:
             found.append(problem)

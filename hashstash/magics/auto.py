@@ -22,7 +22,7 @@ from IPython.core.magic_arguments import argument
 from hashstash.cells import automatic
 from hashstash.cells.budget import Budget
 from hashstash.cells.options import CellOptions
-from hashstash.cells.run import CellRun, Report
+from hashstash.cells.run import CellRun
 from hashstash.magics import status
 from hashstash.magics.auto_cell import FIRST_LOOK, Attempt
 from hashstash.magics.traits import seconds_of
@@ -31,6 +31,7 @@ from hashstash.wording import counted, duration, parse_size, size_text
 if TYPE_CHECKING:
     from argparse import Namespace
 
+    from hashstash.cells.report import Report
     from hashstash.cells.rows import Rows
     from hashstash.magics.stash_cell import StashMagics
 

@@ -11,7 +11,8 @@ from IPython.core.magic import cell_magic, line_magic, magics_class, needs_local
 
 from hashstash.cells.cell import kind_of
 from hashstash.cells.opened import OpenStashes
-from hashstash.cells.run import NOT_RUN, CellRun, NothingStored, Report, run_cell, run_cell_async
+from hashstash.cells.report import NOT_RUN, NothingStored, Report
+from hashstash.cells.run import CellRun, run_cell, run_cell_async
 from hashstash.cells.why import failure
 from hashstash.errors import MissingDependency, StashError, UnknownPlugin, UnsafeName
 from hashstash.magics import arguments, manage, stash_map_line, status

@@ -11,7 +11,7 @@ from hashstash.wording import ago, duration, printable, size_text
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from hashstash.cells.run import Report
+    from hashstash.cells.report import Report
     from hashstash.cells.shell import Shell
 
 LEVELS = ("full", "line", "none")

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from IPython.core.error import UsageError
 
 from hashstash.cells.cell import parse
-from hashstash.cells.run import NOT_RUN, NothingStored
+from hashstash.cells.report import NOT_RUN, NothingStored
 from hashstash.cells.why import failure
 from hashstash.magics import arguments
 from hashstash.magics.run_hook import show_interrupt

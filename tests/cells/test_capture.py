@@ -9,7 +9,8 @@ from types import SimpleNamespace
 import pytest
 
 from hashstash.cells.bounds import MAX_OUTPUT
-from hashstash.cells.capture import Recorder, StoredResult, mime_bundle
+from hashstash.cells.capture import Recorder, StoredResult
+from hashstash.cells.looks import mime_bundle
 from hashstash.cells.replay import replay
 
 

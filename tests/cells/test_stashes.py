@@ -8,7 +8,7 @@ import pytest
 
 from hashstash import HashStash, trust
 from hashstash.cells.facts import Facts
-from hashstash.cells.rows import Outputs, Record
+from hashstash.cells.recorded import Outputs, Record
 from hashstash.cells.stashes import CellStashes, NoSuchRecord, NoSuchStash
 from hashstash.serializers.hashstash.graph import dump_roots
 

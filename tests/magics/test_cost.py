@@ -9,7 +9,7 @@ import pytest
 
 from hashstash import locks
 from hashstash.cells import before
-from hashstash.cells.rows import Record
+from hashstash.cells.recorded import Record
 from hashstash.cells.summaries import Looked, summarise_all
 
 CELL = "%%stash t\ny = x + 1\nprint(y)\n"

@@ -9,7 +9,7 @@ import zlib
 import pytest
 
 from hashstash.cells import lately, source_texts, summaries
-from hashstash.cells.rows import Outputs
+from hashstash.cells.recorded import Outputs
 
 
 @pytest.fixture(autouse=True)

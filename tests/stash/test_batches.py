@@ -97,7 +97,7 @@ def test_entries_that_belong_together_are_signed_as_asked_for(stash):
 
 
 def test_rules_see_each_of_the_entries_that_belong_together(tmp_path):
-    with HashStash(tmp_path / "stash", engine="lmdb", append_mode=True) as stash:
+    with HashStash(tmp_path / "stash", engine="pairtree", append_mode=True) as stash:
         stash["a"] = 0
         stash.put_encoded_together([("a", encoded(stash, 1), False), ("b", encoded(stash, 2), False)])
         assert [len(stash.versions(key)) for key in "ab"] == [2, 1]

@@ -8,7 +8,7 @@ import pytest
 
 from hashstash import HashStash, writing
 from hashstash.entry import Flag, unpack
-from hashstash.errors import CorruptEntry, ReadOnlyStash
+from hashstash.errors import CorruptEntry, ReadOnlyStash, StashFull
 from hashstash.integrity import checking, mending, rows
 from hashstash.policies.versions import history_address
 
@@ -225,6 +225,23 @@ def test_a_row_whose_file_may_not_be_read_does_not_end_the_check(tmp_path):
     report = stash.check()
     assert len(report) == 1
     assert report.rows == 1
+
+
+@pytest.mark.parametrize("trouble", [StashFull(28, "no room"), ConnectionError("away"), TimeoutError("silent")])
+def test_what_says_nothing_about_the_entries_is_raised_and_is_no_damage(tmp_path, monkeypatch, trouble):
+    stash = HashStash(tmp_path / "x", engine="pairtree")
+    stash["a"] = 1
+
+    def refuse():
+        raise trouble
+
+    monkeypatch.setattr(stash.store.engine, "check", refuse)
+    with pytest.raises(type(trouble)):
+        stash.check()
+    with pytest.raises(type(trouble)):
+        stash.repair()
+    monkeypatch.undo()
+    assert stash["a"] == 1
 
 
 def test_a_row_that_is_a_folder_does_not_end_the_check(tmp_path):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Iterator
 
-    from hashstash.cells.run import Report
+    from hashstash.cells.report import Report
     from hashstash.cells.stashes import CellStashes
     from hashstash.magics.stash_cell import StashMagics
 
