@@ -162,7 +162,7 @@ def imports(place: Place, budget: Budget) -> Finding:
     scene = Scene(place)
     module = "torture.hostile.beside"
     with finding.timed():
-        scene.child("store", place.dumps(), who="stranger", module="torture.hostile.used")
+        scene.child("store", place.dumps(), who="stranger", module=module)
         for site in (True, False) if budget.is_full else (False,):
             said = scene.child(
                 "read", place.dumps(), f"{scene.folder}/here", scene.mark, site, who="victim", module=module
@@ -196,9 +196,7 @@ def notebooks(place: Place, budget: Budget) -> Finding:
         for planted in (False, True) if budget.is_full else (False,):
             scene = Scene(place.fresh(f"planted-{planted}"))
             os.makedirs(f"{scene.folder}/beside", exist_ok=True)
-            finding.counts["records"] += scene.child(
-                "record", planted, scene.mark, who="stranger", module="torture.hostile.used"
-            )[1]
+            finding.counts["records"] += scene.child("record", planted, scene.mark, who="stranger", module=module)[1]
             _, done, hits, wrong, seen = scene.child("meet", scene.mark, scene.folder, who="victim", module=module)
             finding.counts["cells and lines"] += done
             finding.counts["brought back"] += hits
@@ -215,7 +213,7 @@ def welcome(place: Place, budget: Budget) -> Finding:
         if place.engine == "memory":
             _, taken, wrong = scene.child("give_and_take", place.dumps(), who="victim", module=module)
         else:
-            scene.child("give", place.dumps(), who="stranger", module="torture.hostile.used")
+            scene.child("give", place.dumps(), who="stranger", module=module)
             _, taken, wrong = scene.child("take", place.dumps(), who="victim", module=module)
     finding.counts["values"] = taken
     for what in wrong:
@@ -228,7 +226,7 @@ def bombs(place: Place, budget: Budget) -> Finding:
     finding = Finding()
     scene, module = Scene(place), "torture.hostile.bombs"
     with finding.timed():
-        scene.child("plant", place.dumps(), who="stranger", module="torture.hostile.used")
+        scene.child("plant", place.dumps(), who="stranger", module=module)
         _, refused, wrong, extra = scene.child("meet", place.dumps(), who="victim", module=module)
     finding.counts["refused"] = refused
     finding.counts["MB more at most"] = extra >> 20
