@@ -68,7 +68,7 @@ def _patches(before: Before) -> dict[str, str | None]:
         raise NotStored(f"it replaces `{error}`, which no record would bring back") from None
     registered = newly_registered(before.inputs.shell, before.registrations)
     if registered is not None:
-        raise NotStored(f"it registers {registered} with the shell, which no record would bring back")
+        raise NotStored(f"it registers {registered}, which no record would bring back")
     for place in _set_in_modules(before):
         raise NotStored(f"it changes `{place}` in a module that it imports, which no record would bring back")
     return dict(facts)

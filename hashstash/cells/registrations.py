@@ -1,7 +1,12 @@
-"""What users register with the shell: magics, formatters of types, callbacks of events, transformers. No record holds these."""
+"""What users register: with the shell magics, formatters, callbacks and transformers, with abstract classes subclasses.
+
+No record holds these.
+"""
 
 from __future__ import annotations
 
+import abc
+import sys
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
@@ -18,12 +23,18 @@ _MAGIC, _CALLBACK, _TRANSFORMER = "the {} magic", "a callback of {}", "one of th
 _PRINTERS = ("singleton_printers", "type_printers", "deferred_printers")
 _FORMATTERS = tuple(f"a formatter of {{}} among the {part}," for part in _PRINTERS)
 _printers_of = attrgetter(*_PRINTERS)
+_SUBCLASSES = ("subclasses", "")
 _LISTS = ("input_transformers_cleanup", "input_transformers_post", "ast_transformers")
 
 
 def registrations(shell: Shell) -> Registrations:
     """What is registered now, to be compared."""
-    return {key: dict(found) for key, found in _registered(shell)}
+    return {_SUBCLASSES: _subclasses(), **{key: dict(found) for key, found in _registered(shell)}}
+
+
+def _subclasses() -> dict[str, object]:
+    """How often classes were registered with abstract ones; modules do so when they are imported."""
+    return {"registered": abc.get_cache_token(), "modules": len(sys.modules)}
 
 
 def _registered(shell: Any) -> Iterator[tuple[tuple[str, str], Mapping[Any, Any]]]:
@@ -57,5 +68,8 @@ def newly_registered(shell: Shell, before: Registrations) -> str | None:
         for name, value in now.items() if now != then else ():
             if then.get(name) is not value and is_users(value):
                 what, place = key
-                return f"{what.format(place)} {getattr(value, '__name__', type(value).__name__)}"
+                return f"{what.format(place)} {getattr(value, '__name__', type(value).__name__)} with the shell"
+    then, now = before[_SUBCLASSES], _subclasses()
+    if now != then and now["modules"] == then["modules"]:
+        return "a class with an abstract class"
     return None
