@@ -259,6 +259,8 @@ class LifeContract(ContractBase):
 
     # ---- interrupts ----------------------------------------------------------------------------------------------
 
+    # What an interrupt has made somebody forget is closed when it is forgotten.
+    @pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
     @pytest.mark.parametrize("way", ["put", "swap", "put_many", "get"])
     def test_an_interrupt_leaves_whole_rows_and_a_usable_engine(self, engine: Engine, way: str) -> None:
         rows = [(bytes([number]) * 16, whole(2000, number)) for number in range(20)]
