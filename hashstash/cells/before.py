@@ -6,11 +6,14 @@ import os
 import sys
 from dataclasses import dataclass, field, replace
 from pathlib import PurePath
+from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hashstash.cells import lately, settings
 from hashstash.cells.facts import EXISTS, environment_digest
+from hashstash.cells.inputs import callees_of
 from hashstash.cells.looks import mime_bundle
+from hashstash.cells.module_state import look_at_all
 from hashstash.cells.modules import user_modules
 from hashstash.cells.names import CellNames, Read, analyse
 from hashstash.cells.patches import Patches
@@ -20,12 +23,14 @@ from hashstash.cells.shell import own_variables
 from hashstash.cells.summaries import Looked, summarise_all
 from hashstash.cells.surroundings import Surroundings
 from hashstash.cells.watch import stat_of
+from hashstash.fingerprint.packages import Origin, origin_of_globals
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from hashstash.cells.cell import Cell
     from hashstash.cells.inputs import Callees, Inputs, Seen
+    from hashstash.cells.module_state import Parts
     from hashstash.cells.options import CellOptions
     from hashstash.cells.settings import Settings
     from hashstash.fingerprint import Walk
@@ -68,6 +73,8 @@ class Before:
     patches: Patches
     registrations: Registrations
     module_digests: dict[str, bytes]
+    modules: dict[str, Parts]
+    """What the user's modules hold that the cell imports, and that are no inputs by themselves."""
     loaded_modules: set[str] = field(default_factory=lambda: set(sys.modules))
     summaries: dict[str, dict[str, Any]] = field(default_factory=dict)
     """What is kept of each input, so that it can be told later what differs."""
@@ -78,6 +85,7 @@ class Before:
         names = _names_of(cell, options, inputs)
         roots = dict(_roots(names, options, inputs))
         callees = inputs.callees(roots)
+        imported, seen = user_modules(names.modules), inputs.objects(roots)
         wanted = (names.environment | callees.environment | options.environment) | _named_variables(names.strings)
         return cls(
             cell=cell,
@@ -87,7 +95,7 @@ class Before:
             facts=dict(_name_facts(names, roots, inputs)),
             roots=roots,
             callees=callees,
-            seen=inputs.objects(roots),
+            seen=seen,
             variables=own_variables(inputs.shell),
             environment={name: environment_digest(name) for name in sorted(wanted)},
             mentioned_files=_mentioned_files(names, callees, roots) if options.watches_files else {},
@@ -95,7 +103,8 @@ class Before:
             settings=settings.look(names.attributes | callees.calls),
             patches=_patches(names, callees, roots, inputs),
             registrations=registrations(inputs.shell),
-            module_digests={name: inputs.module_digest(module) for name, module in user_modules(names.modules).items()},
+            module_digests={name: inputs.module_digest(module) for name, module in imported.items()},
+            modules=look_at_all(imported, (one.value for one in seen)),
         )
 
     def summarise(self) -> None:
@@ -234,10 +243,27 @@ def _looks_like_path(text: str) -> bool:
 
 def _patches(names: CellNames, callees: Callees, roots: dict[str, Root], inputs: Inputs) -> Patches:
     attributes = names.attributes | callees.calls | {text for text in names.strings if text.isidentifier()}
-    modules = (sys.modules.get(name) for name in names.modules)
+    modules = [sys.modules.get(name) for name in names.modules]
     reached = {type(part): part for root in roots.values() for part in root.walk.containers}
-    values = [*(root.value for root in roots.values()), *reached.values(), *modules]
-    return Patches.look(attributes, values, builtin_names={*names.reads, *callees.calls} - inputs.names())
+    called, used = _taken_by_modules(names, roots, inputs)
+    values = [*(root.value for root in roots.values()), *reached.values(), *modules, *used]
+    return Patches.look(attributes | called, values, builtin_names={*names.reads, *callees.calls} - inputs.names())
+
+
+def _taken_by_modules(names: CellNames, roots: dict[str, Root], inputs: Inputs) -> tuple[set[str], list[Any]]:
+    """The names that functions of the user's own modules use, and the modules of others that these names mean there."""
+    functions = [part for root in roots.values() for part in root.walk.containers if isinstance(part, FunctionType)]
+    for module in user_modules(names.modules).values():
+        functions += [part for part in list(vars(module).values()) if isinstance(part, FunctionType)]
+    used: dict[int, ModuleType] = {}
+    called: set[str] = set()
+    for function in functions:
+        space = function.__globals__
+        if space is not inputs.namespace and origin_of_globals(space) is Origin.USER:
+            calls = callees_of(function.__code__).calls
+            called |= calls
+            used.update((id(part), part) for name in calls if isinstance(part := space.get(name), ModuleType))
+    return called, list(used.values())
 
 
 def _path_inputs(roots: dict[str, Root]) -> Iterator[str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hashstash.cells.parts import WHOLE_ELEMENTS, part_bounds
+from hashstash.cells.parts import WHOLE_ELEMENTS, part_bounds, place_of
 from hashstash.cells.source_texts import LONGEST_SOURCE, unpacked
 from hashstash.cells.summaries import BLOCK
 from hashstash.difference import compare
@@ -186,11 +186,7 @@ def _element(at: int, summary: dict[str, Any]) -> str:
     """The place of an element in C order."""
     if not _is_grid(summary):
         return f"element {at:,}"
-    numbers: list[int] = []
-    for length in reversed(summary["shape"]):
-        at, number = divmod(at, int(length))
-        numbers.insert(0, number)
-    return f"[{', '.join(map(str, numbers))}]"
+    return f"[{', '.join(map(str, place_of(at, summary['shape'])))}]"
 
 
 def _first_block(then: dict[str, Any], now: dict[str, Any]) -> list[str]:

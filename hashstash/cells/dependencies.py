@@ -5,14 +5,13 @@ Each is as it was before the run. What changed while the cell ran, and what no r
 
 from __future__ import annotations
 
-import ast
 import os
 import sys
-from typing import TYPE_CHECKING, Any, Final, TypeGuard
+from typing import TYPE_CHECKING, Any, Final
 
 from hashstash.cells import patches
-from hashstash.cells.automatic import CHANGES
 from hashstash.cells.facts import WHOLE, Facts, environment_digest, installed_packages, module_fact, names_digest
+from hashstash.cells.module_state import is_as_loaded
 from hashstash.cells.modules import user_modules
 from hashstash.cells.not_stored import NotStored
 from hashstash.cells.registrations import newly_registered
@@ -54,14 +53,15 @@ def facts_of(run: Run, effects: Effects, changed: Settings) -> Facts:
         written=files.written() if files else (),
         made=files.made() if files else (),
         working_directory=before.surroundings.working_directory if is_placed else None,
-        modules=tuple(_module_facts(before)),
+        modules=tuple(_module_facts(run, effects.changed_modules)),
         packages=installed_packages(before.names.modules),
         random=before.surroundings.random_digests if options.rng else None,
-        settings={**used_settings(run, effects.bound.values(), changed), patches.NAME: _patches(before)},
+        settings=used_settings(run, effects.bound.values(), changed),
+        replaced=_replaced(before),
     )
 
 
-def _patches(before: Before) -> dict[str, str | None]:
+def _replaced(before: Before) -> dict[str, str]:
     try:
         facts = before.patches.facts(before.names.modules - before.loaded_modules)
     except patches.Patched as error:
@@ -69,29 +69,7 @@ def _patches(before: Before) -> dict[str, str | None]:
     registered = newly_registered(before.inputs.shell, before.registrations)
     if registered is not None:
         raise NotStored(f"it registers {registered}, which no record would bring back")
-    for place in _set_in_modules(before):
-        raise NotStored(f"it changes `{place}` in a module that it imports, which no record would bring back")
-    return dict(facts)
-
-
-def _set_in_modules(before: Before) -> Iterator[str]:
-    """What the cell's text sets in modules of the user's that it imports: what it does not read first is not looked at."""
-    looked_at = {id(root.value) for root in before.roots.values()}
-    modules = {name for name, module in user_modules(before.names.modules).items() if id(module) not in looked_at}
-    for node in ast.walk(before.cell.tree) if modules else ():
-        place: Any = node.func.value if _changes(node) else node
-        root = place
-        while isinstance(root, ast.Attribute | ast.Subscript):
-            root = root.value
-        is_set = place is not node or isinstance(getattr(node, "ctx", None), ast.Store | ast.Del)
-        module = before.inputs.namespace.get(root.id) if isinstance(root, ast.Name) and root is not place else None
-        if is_set and getattr(module, "__name__", None) in modules:
-            yield ast.unparse(place)
-
-
-def _changes(node: ast.AST) -> TypeGuard[Any]:
-    """Whether it is a call such as ``settings.update(...)``."""
-    return isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in CHANGES
+    return facts
 
 
 def _environment_facts(run: Run) -> dict[str, bytes | None]:
@@ -103,13 +81,18 @@ def _environment_facts(run: Run) -> dict[str, bytes | None]:
     return {**facts, **{name: digest for name, digest in run.before.environment.items() if name not in own}}
 
 
-def _module_facts(before: Before) -> Iterator[Any]:
+def _module_facts(run: Run, changed: set[str]) -> Iterator[Any]:
+    """*changed*: the modules that the cell left otherwise than it found or loaded them."""
+    before = run.before
     fresh = sys.modules.keys() - before.loaded_modules
     fingerprinter = Fingerprinter(namespace=before.inputs.namespace)
     for name, module in sorted(user_modules(before.names.modules | fresh).items()):
-        known = before.module_digests.get(name)
+        loaded = before.module_digests.get(name) or fingerprinter.walk(module, name).digest
         try:
-            yield module_fact(name, module, known or fingerprinter.walk(module, name).digest)
+            if name in fresh:
+                yield module_fact(name, module, b"" if name in changed else loaded, is_as_loaded=True)
+            else:
+                yield module_fact(name, module, loaded, is_as_loaded=is_as_loaded(module, before.modules.get(name)))
         except OSError as error:
             raise NotStored(f"the source of module {name} cannot be read: {error}") from error
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from hashstash.cells.parts import place_of
 from hashstash.difference import compare
 from hashstash.wording import counted, shortened
 
@@ -145,10 +146,7 @@ def _grid(array: Any) -> _Column:
 
 
 def _index(at: int, shape: Sequence[int], dims: Sequence[Any] | None) -> str:
-    numbers: list[int] = []
-    for length in reversed(shape):
-        at, number = divmod(at, length)
-        numbers.insert(0, number)
+    numbers = place_of(at, shape)
     return f"[{', '.join(map(str, numbers) if dims is None else map('{}={}'.format, dims, numbers))}]"
 
 

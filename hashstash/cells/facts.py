@@ -16,6 +16,7 @@ from hashstash.cells import patches, settings
 from hashstash.cells.surroundings import Surroundings, digest_text, environment_text, working_directory
 from hashstash.cells.watch import answer, folder_names
 from hashstash.fingerprint import FileFact
+from hashstash.fingerprint.modules import find_file
 from hashstash.fingerprint.packages import Origin, origin_of_module, package_version, pinned
 from hashstash.wording import ago, size_text
 
@@ -39,13 +40,31 @@ class ModuleFact:
     name: str
     file: FileFact
     loaded: bytes
+    """Nothing if it must not be loaded yet, since the cell loads it and changes it then."""
+    is_as_loaded: bool = True
+    """Whether loading its file leads to what the cell found."""
 
     def still_holds(self, inputs: Inputs) -> bool:
         """Whether importing the module means the same code: the loaded one if it is loaded, else its file."""
         module = sys.modules.get(self.name)
         if isinstance(module, ModuleType):
             return inputs.module_digest(module) == self.loaded
-        return self.file.still_holds()
+        return self.is_as_loaded and self._is_found() and self.file.still_holds()
+
+    def _is_found(self) -> bool:
+        """Whether importing the name now would lead to that file, as far as one can tell without importing."""
+        found = find_file(self.name)
+        return found is None or os.path.abspath(found) == os.path.abspath(self.file.path)
+
+    def told(self) -> str:
+        """Why it no longer holds, in words."""
+        if not self.loaded and self.name in sys.modules:
+            return f"module {self.name} is loaded already; the cell had loaded and changed it"
+        if self.name not in sys.modules and not self._is_found():
+            return f"module {self.name} is now another file, {find_file(self.name)}"
+        if self.name not in sys.modules and self.file.still_holds():
+            return f"module {self.name} is not loaded; when the cell was stored it was, and was not as its file says"
+        return f"module {self.name} changed{file_change(self.file)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,20 +94,22 @@ class Facts:
     """Library that the cell uses -> setting -> value, as text, of what was not as it is by default; ``None`` if that does not
     matter.
     """
+    replaced: dict[str, str] = field(default_factory=dict)
+    """Module or class of others -> what the cell may take from it; with a digest, what the user has put there."""
 
     def to_data(self) -> dict[str, Any]:
         """As plain data."""
         data = {name: getattr(self, name) for name in self.__dataclass_fields__}
         data["files"] = [list(astuple(fact)) for fact in self.files]
         data["made"] = [list(astuple(fact)) for fact in self.made]
-        data["modules"] = [[fact.name, list(astuple(fact.file)), fact.loaded] for fact in self.modules]
+        data["modules"] = [[fact.name, list(astuple(fact.file)), *astuple(fact)[2:]] for fact in self.modules]
         return data
 
     @classmethod
     def from_data(cls, data: dict[str, Any]) -> Facts:
         """From what :meth:`to_data` gave."""
         files, made = (tuple(FileFact(*fact) for fact in data[kind]) for kind in ("files", "made"))
-        modules = tuple(ModuleFact(name, FileFact(*file), loaded) for name, file, loaded in data["modules"])
+        modules = tuple(ModuleFact(name, FileFact(*file), *rest) for name, file, *rest in data["modules"])
         return cls(**{**data, "files": files, "made": made, "modules": modules, "written": tuple(data["written"])})
 
     def differences(self, inputs: Inputs, options: CellOptions) -> Iterator[str]:
@@ -103,13 +124,10 @@ class Facts:
             )
         yield from self._process_differences()
         for library, then in self.settings.items():
-            yield from patches.differences(then) if library == patches.NAME else settings.differences(library, then)
+            yield from settings.differences(library, then)
+        yield from patches.differences(self.replaced)
         yield from self._file_differences()
-        yield from (
-            f"module {fact.name} changed{file_change(fact.file)}"
-            for fact in self.modules
-            if not fact.still_holds(inputs)
-        )
+        yield from (fact.told() for fact in self.modules if not fact.still_holds(inputs))
         by_value = {name for name, digest in self.names.items() if digest}
         if by_value.issubset(names) and self.sharing != inputs.sharing(frozenset(by_value)):
             yield "the variables share their objects differently"
@@ -242,6 +260,6 @@ def installed_packages(names: Iterable[str]) -> dict[str, str]:
     }
 
 
-def module_fact(name: str, module: ModuleType, loaded: bytes) -> ModuleFact:
+def module_fact(name: str, module: ModuleType, loaded: bytes, *, is_as_loaded: bool) -> ModuleFact:
     """The fact for a user's module."""
-    return ModuleFact(name, FileFact.record(str(module.__file__)), loaded)
+    return ModuleFact(name, FileFact.record(str(module.__file__)), loaded, is_as_loaded)

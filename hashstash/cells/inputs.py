@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from types import CodeType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
-from hashstash.cells import objects
+from hashstash.cells import module_state, objects
 from hashstash.cells.scopes import constant_names
 from hashstash.cells.shell import SYSTEM_NAMES, own_variables
 from hashstash.cells.views import WINDOW, open_window
@@ -127,7 +127,7 @@ class Inputs:
         """What the user's functions do that can be reached through these names."""
         found = Callees()
         for function in self._functions(names):
-            found.add(_callees_of(function.__code__))
+            found.add(callees_of(function.__code__))
         return found
 
     def _functions(self, names: Iterable[str]) -> Iterator[FunctionType]:
@@ -157,9 +157,18 @@ class Inputs:
         return self.digest(root) if is_bound else self.fingerprinter.walk(value).digest
 
     def resolve(self, token: Any) -> Any:
-        """The live object that a token means, or a window into it."""
+        """The live object that a token of anybody's means, or a window into it."""
+        return self._resolved(token, may_import=False)
+
+    def resolve_any(self, token: Any) -> Any:
+        """The same for tokens of a record that is trusted: they may load modules."""
+        return self._resolved(token, may_import=True)
+
+    def _resolved(self, token: Any, *, may_import: bool) -> Any:
         if token[0] == WINDOW and len(token) > 2:
-            return open_window(self.resolve(token[1]), token)
+            return open_window(self._resolved(token[1], may_import=may_import), token)
+        if token[0] == module_state.MODULE and len(token) > 2:
+            return module_state.resolve(token, may_import=may_import)
         name, position = token
         walk = self.walk(name)
         if walk is None:
@@ -171,7 +180,8 @@ _ENVIRONMENT = frozenset({"environ", "getenv", "environb"})
 _known_callees = PerCode[Callees]()
 
 
-def _callees_of(code: CodeType) -> Callees:
+def callees_of(code: CodeType) -> Callees:
+    """What this code, and the code inside it, does besides reading names; it is looked at once."""
     known = _known_callees.get(code)
     if known is None:
         known = Callees()

@@ -67,6 +67,8 @@ def _inner_state(value: Any, changed: dict[str, Any]) -> dict[str, Any]:
         return {"array": sys.modules["numpy"].array(value)}
     if "frame" in changed:
         return {"frame": value.copy(deep=False)}
+    if objects.is_labelled(value):
+        return objects.whole(value)
     if "generator" in changed:
         return {"generator": value.bit_generator.state}
     if "state" in changed:
@@ -81,6 +83,9 @@ def _put_back(value: Any, state: State, inner: dict[str, Any]) -> None:
     back: dict[str, Any] = dict(inner)
     if objects.content_of(value) is not None:
         back["content"] = state.content
-    back["set"] = {name: part for name, part in state.attributes.items() if now.attributes.get(name) is not part}
+    back["set"] = {
+        **inner.get("set", {}),
+        **{name: part for name, part in state.attributes.items() if now.attributes.get(name) is not part},
+    }
     back["delete"] = sorted(now.attributes.keys() - state.attributes.keys())
     objects.apply(value, back)

@@ -57,7 +57,7 @@ def keep(value: Any, digest: bytes) -> None:
     except Exception:  # noqa: BLE001  frames and arrays are foreign code, and nothing depends on a copy
         return
     while len(_kept) > _MOST_KEPT or sum(map(_size_of, _kept.values())) > _MOST_BYTES:
-        del _kept[next(iter(_kept))]
+        _kept.pop(next(iter(_kept)), None)  # which another thread may have just forgotten
 
 
 def both(then: bytes | None, now: bytes | None) -> Both | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from hashstash.cells.capture import Recorder
 from hashstash.cells.interrupts import HeldBack
 from hashstash.cells.maps import StartedMaps
+from hashstash.cells.module_state import FreshModules
 from hashstash.cells.questions import hearing_questions
 from hashstash.cells.readers import hearing_readers
 from hashstash.cells.watch import Watch
@@ -22,6 +23,7 @@ class Listening:
     def __init__(self, shell: Shell, own_folders: tuple[str, ...], *, max_output: int) -> None:
         self.recorder = Recorder(shell, max_output)
         self.watch = Watch(own_folders)
+        self.fresh = FreshModules()
         self._readers = hearing_readers(shell.user_ns)
         self._questions = hearing_questions(shell)
         self._maps = StartedMaps()
@@ -31,7 +33,7 @@ class Listening:
     def start(self) -> None:
         """Whoever calls this calls :meth:`stop` too, even if it is interrupted."""
         with HeldBack():
-            for part in (self.recorder, self.watch, self._readers, self._questions):
+            for part in (self.recorder, self.watch, self.fresh, self._readers, self._questions):
                 self._stack.enter_context(part)
 
     def finish(self, *, is_value_shown: bool) -> None:

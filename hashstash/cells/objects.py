@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 _CELL = "closure "
 _KEYWORD_DEFAULT = "default "
+_WRITEABLE = "flags.writeable"
+_REMEMBERED = frozenset({"_cache", "_close"})
+"""Slots of xarray that hold nothing of what an object is."""
 _FUNCTION_ATTRIBUTES = ("__code__", "__defaults__", "__name__", "__qualname__", "__doc__")
 _INTERNAL = frozenset({
     "__dict__", "__weakref__", "__module__", "__doc__", "__annotations__", "__annotations_cache__", "__annotate__",
@@ -59,7 +62,7 @@ def look(value: Any) -> State:
     """The object's own state now."""
     content = _content_of_type(type(value))
     if content is None:
-        return State(None, _attributes(value))
+        return State((value.size, value.dtype.str) if _is_array(value) else None, _attributes(value))
     return State(content.read(value), {} if type(value) in _WITHOUT_ATTRIBUTES else _attributes(value))
 
 
@@ -79,8 +82,10 @@ def is_opaque(value: Any) -> bool:
     """Whether looking at the object does not show all of its state: it has state of its own in C."""
     if isinstance(value, _WRAPPERS) or content_of(value) is not None:
         return False
-    if _is_data_frame(value) or not hasattr(value, "__dict__"):
-        return not _slots(type(value)) or _is_data_frame(value)
+    if _is_data_frame(value) or is_labelled(value):
+        return True
+    if not hasattr(value, "__dict__"):
+        return not _slots(type(value))
     return any(_has_state_in_c(base) for base in type(value).__mro__)
 
 
@@ -94,6 +99,8 @@ def change(value: Any, before: State) -> dict[str, Any] | None:
     """
     now, content = look(value), content_of(value)
     changed: dict[str, Any] = {}
+    if content is None and now.content != before.content:
+        raise CannotRestore("is an array whose size or type was changed in place")
     if content is not None and not content.is_same(before.content, now.content):
         changed["content"] = now.content
     if not now.attributes and not before.attributes:
@@ -116,6 +123,9 @@ def whole(value: Any) -> dict[str, Any]:
         return {"array": numpy.array(value)}
     if pandas is not None and isinstance(value, pandas.DataFrame | pandas.Series):
         return {"frame": value.copy(deep=False)}
+    if is_labelled(value):
+        parts = {name: getattr(value, name, _MISSING) for name in _slots(type(value)) if name not in _REMEMBERED}
+        return {"set": {name: part for name, part in parts.items() if part is not _MISSING}}
     if numpy is not None and isinstance(value, numpy.random.Generator):
         return {"generator": value.bit_generator.state}
     reduced = value.__reduce_ex__(4)
@@ -127,8 +137,10 @@ def whole(value: Any) -> dict[str, Any]:
 def check(value: Any, changed: dict[str, Any]) -> None:
     """Raise :class:`CannotRestore` if :func:`apply` would fail."""
     stored = changed.get("array")
-    if stored is not None and (stored.shape, stored.dtype) != (value.shape, value.dtype):
-        raise CannotRestore("is an array whose shape or type was changed in place")
+    if stored is not None and (stored.size, stored.dtype) != (value.size, value.dtype):
+        raise CannotRestore("is an array whose size or type was changed in place")
+    if stored is not None and not (value.flags.writeable or changed.get("set", {}).get(_WRITEABLE)):
+        raise CannotRestore("is an array that cannot be written to now")
     if "content" in changed and content_of(value) is None:
         raise CannotRestore(f"is a {type(value).__name__}, not the container that was recorded")
 
@@ -138,11 +150,15 @@ def apply(value: Any, changed: dict[str, Any]) -> None:
     content = content_of(value)
     if "content" in changed and content is not None:
         content.write(value, changed["content"])
+    last = {name: part for name, part in changed.get("set", {}).items() if name == _WRITEABLE and not part}
     for name, part in changed.get("set", {}).items():
-        _set_attribute(value, name, part)
+        if name not in last:
+            _set_attribute(value, name, part)
     for name in changed.get("delete", ()):
         _delete_attribute(value, name)
     if "array" in changed:
+        if value.shape != changed["array"].shape:
+            value.resize(changed["array"].shape, refcheck=False)  # of the same size: nothing moves
         value[...] = changed["array"]
     if "frame" in changed:
         value._update_inplace(changed["frame"])  # noqa: SLF001 - what pandas' own inplace= methods call
@@ -153,6 +169,14 @@ def apply(value: Any, changed: dict[str, Any]) -> None:
         value.bit_generator.state = changed["generator"]
     if "state" in changed:
         value.__setstate__(changed["state"])
+    for name, part in last.items():
+        _set_attribute(value, name, part)
+
+
+def merged(change: dict[str, Any], whole: dict[str, Any]) -> dict[str, Any]:
+    """Both as one, of which the whole state counts where they speak of the same."""
+    attributes = {**change.get("set", {}), **whole.get("set", {})}
+    return {**change, **whole, **({"set": attributes} if attributes else {})}
 
 
 _MISSING = object()
@@ -163,10 +187,14 @@ def _attributes(value: Any) -> dict[str, Any]:
         return _function_attributes(value)
     if isinstance(value, type | ModuleType):
         return {name: part for name, part in vars(value).items() if name not in _INTERNAL}
-    if isinstance(value, MethodType) or _is_data_frame(value):
+    if isinstance(value, MethodType) or _is_data_frame(value) or is_labelled(value):
         return {}
     own = getattr(value, "__dict__", None)
     attributes = dict(own) if isinstance(own, dict) else {}
+    if _is_array(value):
+        attributes[_WRITEABLE] = value.flags.writeable
+    elif type(value).__module__.partition(".")[0] == "pandas":
+        attributes.pop("_cache", None)
     for name in _slots(type(value)):
         part = getattr(value, name, _MISSING)
         if part is not _MISSING:
@@ -177,6 +205,17 @@ def _attributes(value: Any) -> dict[str, Any]:
 def _is_data_frame(value: Any) -> bool:
     pandas = sys.modules.get("pandas")
     return pandas is not None and isinstance(value, pandas.DataFrame | pandas.Series | pandas.Index)
+
+
+def is_labelled(value: Any) -> bool:
+    """Whether it is an object of xarray, which remembers in its slots what it was asked."""
+    xarray: Any = sys.modules.get("xarray")
+    return hasattr(xarray, "Variable") and isinstance(value, xarray.Dataset | xarray.DataArray | xarray.Variable)
+
+
+def _is_array(value: Any) -> bool:
+    numpy = sys.modules.get("numpy")
+    return numpy is not None and hasattr(numpy, "ndarray") and isinstance(value, numpy.ndarray)
 
 
 def _slots(kind: type) -> list[str]:
@@ -206,7 +245,9 @@ def _function_attributes(function: FunctionType) -> dict[str, Any]:
 
 
 def _set_attribute(value: Any, name: str, part: Any) -> None:
-    if isinstance(value, FunctionType) and name.startswith(_CELL):
+    if name == _WRITEABLE:
+        value.flags.writeable = part
+    elif isinstance(value, FunctionType) and name.startswith(_CELL):
         (value.__closure__ or ())[int(name.removeprefix(_CELL))].cell_contents = part
     elif isinstance(value, FunctionType) and name.startswith(_KEYWORD_DEFAULT):
         value.__kwdefaults__ = {**(value.__kwdefaults__ or {}), name.removeprefix(_KEYWORD_DEFAULT): part}

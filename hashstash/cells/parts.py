@@ -10,7 +10,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 MOST_COLUMNS: Final = 24
 LONGEST_NAME: Final = 40
@@ -59,6 +59,15 @@ def parts_of(length: int, digest: Callable[[int, int], bytes], most: int = WHOLE
 def count_parts(length: int) -> int:
     """How many parts a sequence of that length has."""
     return min(length, _ALONE) + max(0, (length - 1) // _ALONE).bit_length()
+
+
+def place_of(at: int, shape: Sequence[int]) -> list[int]:
+    """The index, along each axis, of an element of which the number in C order is known."""
+    numbers: list[int] = []
+    for length in reversed(shape):
+        at, number = divmod(at, int(length))
+        numbers.insert(0, number)
+    return numbers
 
 
 def summary_of_data(value: Any, module: str, name: str, digests: Digests) -> dict[str, Any] | None:

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import builtins
 import functools
+import re
 import sys
 from dataclasses import dataclass
+from hashlib import blake2b
 from types import BuiltinFunctionType, FunctionType, MappingProxyType, ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from hashstash.fingerprint import Fingerprinter
 from hashstash.fingerprint.packages import Origin, origin_of_globals, origin_of_module, origin_of_name
@@ -20,8 +22,6 @@ from hashstash.fingerprint.packages import Origin, origin_of_globals, origin_of_
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
-NAME = "patches"
-"""What these facts are called among the settings."""
 _EXTENDED = {
     "pandas": ("DataFrame", "Series", "Index"),
     "polars": ("DataFrame", "LazyFrame", "Series", "Expr"),
@@ -33,12 +33,18 @@ _INNER = ("__func__", "fget", "func", "_accessor", "_ns", "__wrapped__")
 _PLAIN = frozenset(
     {BuiltinFunctionType, ModuleType, int, float, str, bool, tuple, dict, list, type(None), type(str.join)}
 )
+_CONSTANTS = frozenset({int, float, complex, str, bytes, bool})
+_OF_THE_PROCESS = frozenset({"sys", "time", "platform"})
+"""Modules whose constants tell of the interpreter and the machine, or are settings: no inputs of this kind."""
 _CAN_BE_SET = 1 << 9
 """The flag of classes that are made at run time, or by a module in Python."""
 
 Place = tuple[Any, frozenset[str]]
 """A module or a class, and which of its attributes the cell may take."""
 
+
+_MADE, _CONSTANT = "=", ":"
+"""In the text of a fact, what comes between a name and the digest of what the user has put there, or of a constant."""
 
 Taken = dict[str, dict[str, Any]]
 """Place -> attribute -> value, of those that are there."""
@@ -50,6 +56,7 @@ class Patches:
 
     places: dict[str, Place]
     made: dict[tuple[str, str], Any]
+    constants: dict[tuple[str, str], Any]
 
     @classmethod
     def look(cls, names: Collection[str], values: Iterable[Any], *, builtin_names: Collection[str]) -> Patches:
@@ -58,7 +65,8 @@ class Patches:
         places = {_name_of(place): (place, wanted) for place in _places(values, wanted)}
         known = wanted if "builtins" in places else frozenset()
         places["builtins"] = builtins, known.union(builtin_names)
-        return cls(places, _made(_taken(places)))
+        taken = _taken(places)
+        return cls(places, _made(taken), _constants(taken))
 
     def facts(self, imported: Iterable[str]) -> dict[str, str]:
         """Place -> the names that it has, those which the user made with a digest; *imported*: modules that came later.
@@ -67,7 +75,13 @@ class Patches:
         """
         now = _taken(self.places)
         made = _made(now)
-        moved = (key for key in made.keys() | self.made.keys() if made.get(key) is not self.made.get(key))
+        constants = _constants(now)
+        moved = {key for key in made.keys() | self.made.keys() if made.get(key) is not self.made.get(key)}
+        moved |= {
+            key
+            for key in constants.keys() | self.constants.keys()
+            if key not in moved and _written(constants.get(key)) != _written(self.constants.get(key))
+        }
         new = next((".".join(key).replace(":", ".") for key in sorted(moved)), None)
         if new is not None:
             raise Patched(new)
@@ -77,30 +91,37 @@ class Patches:
         return {place: text for place, text in texts.items() if text}
 
     def _text(self, place: str, values: dict[str, Any]) -> str:
-        digests = {name: _digest(value) for (where, name), value in self.made.items() if where == place}
-        return " ".join(f"{name}={digests[name]}" if name in digests else name for name in sorted(values))
+        marks = {name: f"{_MADE}{_digest(value)}" for (where, name), value in self.made.items() if where == place}
+        constants = _constants({place: values})
+        marks |= {name: f"{_CONSTANT}{_written(value)}" for (_where, name), value in constants.items()}
+        return " ".join(f"{name}{marks.get(name, '')}" for name in sorted(values))
 
 
 class Patched(Exception):
     """Something was put into a module or a class of others; the text is its place, as ``math.floor``."""
 
 
-def differences(then: dict[str, str | None]) -> Iterator[str]:
+def differences(then: Mapping[str, str]) -> Iterator[str]:
     """What the user has put there, or taken away, since these facts were recorded, in words."""
     for place, text in then.items():
-        known = _parsed(text or "")
+        known = _parsed(text)
         owner = _find(place)
-        made = {} if owner is None else _made(_taken({place: (owner, known.keys())}))
-        for name, digest in known.items():
-            value = made.get((place, name))
-            if digest != ("" if value is None else _digest(value)):
+        taken = {} if owner is None else _taken({place: (owner, known.keys())})
+        now = {_MADE: _made(taken), _CONSTANT: _constants(taken)}
+        for name, (mark, digest) in known.items():
+            if mark == _CONSTANT and owner is None:
+                continue  # what is loaded anew has its own constants
+            value = now[mark or _MADE].get((place, name))
+            write = _written if mark == _CONSTANT else _digest
+            if digest != ("" if value is None else write(value)):
                 yield f"`{place.replace(':', '.')}.{name}` was replaced or put back"
 
 
 @functools.lru_cache(maxsize=256)
-def _parsed(text: str) -> Mapping[str, str]:
-    """Name -> digest, of what a fact says of a place."""
-    return MappingProxyType({name: digest for name, _, digest in (part.partition("=") for part in text.split())})
+def _parsed(text: str) -> Mapping[str, tuple[str, str]]:
+    """Name -> mark and digest, of what a fact says of a place."""
+    parts = (re.split(f"([{_MADE}{_CONSTANT}])", part, maxsplit=1) for part in text.split())
+    return MappingProxyType({name: (mark, digest) for name, mark, digest in ([*part, "", ""][:3] for part in parts)})
 
 
 def _places(values: Iterable[Any], names: frozenset[str]) -> Iterator[Any]:
@@ -110,8 +131,9 @@ def _places(values: Iterable[Any], names: frozenset[str]) -> Iterator[Any]:
             if not _is_theirs(value):
                 continue
             packages.add(value.__name__)
-            yield value
-            yield from (part for name in names if _can_be_set(part := vars(value).get(name)))
+            for module in _with_inner(value, names):
+                yield module
+                yield from (part for name in names if _can_be_set(part := vars(module).get(name)))
         else:
             kind = value if isinstance(value, type) else type(value)
             if _can_be_set(kind):
@@ -122,13 +144,26 @@ def _places(values: Iterable[Any], names: frozenset[str]) -> Iterator[Any]:
             yield from filter(_can_be_set, (vars(sys.modules[package]).get(kind) for kind in kinds))
 
 
+def _with_inner(module: ModuleType, names: frozenset[str]) -> Iterator[ModuleType]:
+    """A module and those in it that are called by one of the *names*, as ``path`` in ``os.path.join``."""
+    found = {id(module): module}
+    waiting = [module]
+    while waiting:
+        outer = waiting.pop()
+        yield outer
+        inner = (part for name in names if _is_theirs(part := vars(outer).get(name)) and id(part) not in found)
+        fresh = {id(part): part for part in inner}
+        found.update(fresh)
+        waiting += fresh.values()
+
+
 def _can_be_set(kind: Any) -> bool:
     if not isinstance(kind, type) or not kind.__flags__ & _CAN_BE_SET:
         return False
     return origin_of_name(kind.__module__) is not Origin.USER
 
 
-def _is_theirs(module: Any) -> bool:
+def _is_theirs(module: Any) -> TypeGuard[ModuleType]:
     return isinstance(module, ModuleType) and origin_of_module(module) is not Origin.USER
 
 
@@ -174,6 +209,17 @@ def _made(taken: Taken) -> dict[tuple[str, str], Any]:
     }
 
 
+def _constants(taken: Taken) -> dict[tuple[str, str], Any]:
+    """The plain constants of modules: what they are is the package's, unless somebody has set them."""
+    return {
+        (place, name): value
+        for place, values in taken.items()
+        if ":" not in place and place not in _OF_THE_PROCESS
+        for name, value in values.items()
+        if type(value) in _CONSTANTS and not name.startswith("_") and "version" not in name.lower()
+    }
+
+
 def is_users(value: Any) -> bool:
     """Whether the user has written this function or class, or what a descriptor or a method holds."""
     value = getattr(value, "__func__", value)
@@ -193,6 +239,11 @@ def _is_users_code(value: Any) -> bool:
     if type(value) is FunctionType:
         return origin_of_globals(value.__globals__) is Origin.USER
     return isinstance(value, type) and origin_of_name(value.__module__) is Origin.USER
+
+
+def _written(constant: Any) -> str:
+    text = f"{type(constant).__name__} {constant!r}"
+    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
 
 def _digest(value: Any) -> str:

@@ -155,6 +155,8 @@ def _planned_paths(frame: Any) -> list[str]:
         place += len(_PLANNED_PATHS)
         count, place = _length_at(plan, place, short=0x90, wide=0xDC, sizes=(2, 4))
         for _ in range(count):
+            if place >= len(plan):
+                break  # a plan from elsewhere may claim any number
             place += len(_INNER) * plan.startswith(_INNER, place)
             size, place = _length_at(plan, place, short=0xA0, wide=0xD9, sizes=(1, 2, 4))
             found.append(os.fsdecode(plan[place : place + size]))

@@ -6,23 +6,26 @@ never from its text alone: functions may bind names and change objects too.
 
 from __future__ import annotations
 
+import builtins
 import logging
 import sys
 import time
 from dataclasses import dataclass
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from hashstash.cells import annotated, leftovers, objects, settings
+from hashstash.cells import annotated, leftovers, objects, settings, versions
 from hashstash.cells.compare import Comparison
 from hashstash.cells.dependencies import facts_of
 from hashstash.cells.journal import nothing_changes
 from hashstash.cells.maps import what_is_missing
+from hashstash.cells.module_state import BUILTINS, changes, kept_objects
 from hashstash.cells.not_stored import NotEqual, NotStored
 from hashstash.cells.objects import CannotRestore
 from hashstash.cells.recorded import Outputs, Record
 from hashstash.cells.source_texts import summary_of_file
 from hashstash.cells.surroundings import SEEDING, Surroundings
-from hashstash.cells.views import window_of
+from hashstash.cells.views import Memory
 from hashstash.errors import BadEntry, UnsupportedValue
 from hashstash.fingerprint import Fingerprinter, alias_signature
 from hashstash.serializers.hashstash.graph import dump_roots, load_roots
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
     from hashstash.cells.capture import Recorder
     from hashstash.cells.facts import Facts
     from hashstash.cells.inputs import Seen
+    from hashstash.cells.module_state import Parts
     from hashstash.cells.settings import Settings
     from hashstash.cells.watch import Watch
     from hashstash.codec import Encoded
@@ -45,7 +49,7 @@ RESULT = "the last value"
 _MOST_MODULES = 8
 """Modules of the user's whose text is kept."""
 _VERIFIED_BYTES = 1 << 20
-"""Larger data is not decoded again to see that it comes back equal."""
+"""Larger data is not decoded again to see that it comes back equal, even where it refers to what was there before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,8 @@ class Run:
     before: Before
     recorder: Recorder
     watch: Watch
+    fresh: dict[str, Parts]
+    """Modules of the user's that the cell has loaded, as they were then."""
     value: Any
     seconds: float
 
@@ -99,13 +105,19 @@ class Run:
             sharing=joint_sharing({name: root.walk for name, root in self.before.roots.items()}, walks),
             roots=tuple(self.before.roots),
             result="shown" if shown else result,
-            size=len(encoded.document) + sum(memoryview(part).nbytes for part in encoded.buffers),
+            size=_size(encoded),
             imports=tuple(sorted(name for name in self.before.names.modules if "." in name and name in sys.modules)),
             expires_at=None if options.ttl is None else time.time() + options.ttl,
         )
         return Made(
             record,
-            Outputs(self.recorder.recorded(is_value_kept=not shown), surroundings, shown, self._summaries(facts)),
+            Outputs(
+                self.recorder.recorded(is_value_kept=not shown),
+                surroundings,
+                shown,
+                self._summaries(facts),
+                versions.look(root.value for root in self.before.roots.values()),
+            ),
             encoded,
         )
 
@@ -160,6 +172,7 @@ class Effects:
         self.before = run.before
         self.fingerprinter = Fingerprinter(namespace=run.before.inputs.namespace)
         self.tokens = {id(seen.value): seen.token for seen in self.before.seen}
+        self.memory = Memory((seen.value, seen.token) for seen in self.before.seen)
         self.now = self.before.current_variables()
         options, names = self.before.options, list(self._touched_names())
         self.bound = {name: self.before.inputs.namespace[name] for name in names if options.keeps(name)}
@@ -173,7 +186,15 @@ class Effects:
         self.changes: dict[str, Any] = {}
         self.walks: dict[str, Walk] = {}
         """The fingerprints of what was bound, when it was encoded."""
+        self.module_tokens: dict[int, list[str]] = {}
+        """What the user's modules hold, by identity; to read such a token may load the module."""
+        self.refers_to_modules = False
+        self.refers_to_objects = False
+        """Whether a token was asked for, of an object that was there before the run."""
+        self.changed_modules: set[str] = set()
+        """Modules of the user's that are no variables, and that the cell left otherwise than it found or loaded them."""
         self._find_changes()
+        self._find_module_changes()
 
     def _touched_names(self) -> Iterator[str]:
         """Names that the cell bound: to something new, or surely to what they were bound to before."""
@@ -204,14 +225,34 @@ class Effects:
         for name in sorted(moved - explained):
             raise NotStored(f"`{name}` was changed in place in a way that cannot be repeated on a hit")
 
+    def _find_module_changes(self) -> None:
+        for name, parts in sorted({**self.before.modules, **self.run.fresh}.items()):
+            module = sys.modules.get(name)
+            if not isinstance(module, ModuleType):
+                continue
+            try:
+                found, kept = list(changes(module, parts)), kept_objects(module, parts)
+            except CannotRestore as error:
+                raise NotStored(f"module {name} holds what {error}") from error
+            self.module_tokens.update((known, token) for known, token in kept.items() if known not in self.tokens)
+            self.changes.update((f"module {name} (changed, {number})", change) for number, change in enumerate(found))
+            if found:
+                self.changed_modules.add(name)
+
+    def reachable(self) -> Iterator[Any]:
+        """Every object of before the run that decoding what was encoded might change."""
+        yield from (seen.value for seen in self.before.seen)
+        for parts in (*self.before.modules.values(), *self.run.fresh.values()):
+            yield from (part.value for part in parts.values() if objects.content_of(part.value) is not None)
+
     def _change_of(self, seen: Seen, moved: set[str]) -> dict[str, Any] | None:
         try:
             change = objects.change(seen.value, seen.state)
             if seen.digest is None or moved.isdisjoint(seen.roots):
                 return change
-            if self.fingerprinter.walk(seen.value).digest == seen.digest or change is not None:
+            if self.fingerprinter.walk(seen.value).digest == seen.digest:
                 return change
-            return objects.whole(seen.value)
+            return objects.merged(change or {}, objects.whole(seen.value))
         except CannotRestore as error:
             raise NotStored(f"`{seen.roots[0]}` {error}") from error
 
@@ -221,11 +262,18 @@ class Effects:
 
     def dump(self, roots: dict[str, Any]) -> Encoded:
         """The roots as one graph, in which objects that existed before the run are tokens."""
-        return dump_roots(roots, external=self._token_of, namespace=self.before.inputs.namespace)
+        encoded = dump_roots(roots, external=self._token_of, namespace=self.before.inputs.namespace)
+        return encoded._replace(is_code=True) if self.refers_to_modules else encoded
 
     def _token_of(self, value: object) -> Any:
-        token = self.tokens.get(id(value))
-        return window_of(value, self.tokens) if token is None else list(token)
+        if value is vars(builtins):
+            return BUILTINS
+        if id(value) in self.module_tokens:
+            self.refers_to_modules = True
+            return self.module_tokens[id(value)]
+        token = self.tokens.get(id(value)) or self.memory.window_of(value)
+        self.refers_to_objects = self.refers_to_objects or token is not None
+        return None if token is None else list(token)
 
 
 def joint_sharing(inputs: dict[str, Walk], bound: dict[str, Walk]) -> bytes:
@@ -246,17 +294,22 @@ def _where(value: Any, effects: Effects) -> str:
     return f"variable {names[0]}" if names else "stored"
 
 
+def _size(encoded: Encoded) -> int:
+    return len(encoded.document) + sum(memoryview(part).nbytes for part in encoded.buffers)
+
+
 def _verify(encoded: Encoded, roots: dict[str, Any], effects: Effects, before: Before) -> set[str]:
     """Decode what was encoded and compare: that loading succeeds is not enough.
 
+    Data that refers to nothing outside of it needs no look, since no code of the user's takes part in encoding or decoding it.
     Returns the names whose values come back only as well as the pickling of their own library promises.
     """
-    size = len(encoded.document) + sum(memoryview(part).nbytes for part in encoded.buffers)
-    if size > _VERIFIED_BYTES and not encoded.is_code:
+    is_small = _size(encoded) <= _VERIFIED_BYTES
+    if not encoded.is_code and not (effects.refers_to_objects and is_small):
         return set()
     try:
-        with nothing_changes(seen.value for seen in before.seen if encoded.is_code):
-            loaded = load_roots(encoded, resolve=before.inputs.resolve, namespace=before.inputs.namespace)
+        with nothing_changes(effects.reachable() if encoded.is_code else ()):
+            loaded = load_roots(encoded, resolve=before.inputs.resolve_any, namespace=before.inputs.namespace)
     except (BadEntry, UnsupportedValue) as error:
         raise NotStored(_advice(error)) from error
     comparison = Comparison(effects.fingerprinter)

@@ -90,39 +90,22 @@ class Row(NamedTuple):
 def is_sound(record: Record) -> bool:
     """Whether everything in it is of the type that it must be."""
     facts = record.facts
-    numbers = [
-        record.seconds,
-        record.size,
-        record.created_at,
-        *([] if record.expires_at is None else [record.expires_at]),
-    ]
-    mappings = (record.variables, facts.names, facts.environment, facts.folders, facts.asked, facts.packages)
-    files = [fact.path for fact in (*facts.files, *facts.made)]
-    texts = [
-        record.code,
-        record.id,
-        record.result,
-        *record.variables,
-        *record.deleted,
-        *record.missing,
-        *record.imports,
-    ]
-    texts += [
-        *facts.names,
-        *facts.environment,
-        *facts.folders,
-        *facts.asked,
-        *facts.asked.values(),
-        *files,
-        *facts.written,
-        *(one.name for one in facts.modules),
-    ]
-    return (
-        all(type(number) in (int, float) and math.isfinite(number) for number in numbers)
-        and all(type(mapping) is dict for mapping in mappings)
-        and all(type(text) is str for text in texts)
-        and type(facts.working_directory) in (str, type(None))
-    )
+    mappings = (
+        record.variables, facts.names, facts.environment, facts.folders, facts.asked, facts.packages, facts.replaced,
+        facts.settings, *(facts.settings.values() if type(facts.settings) is dict else ()),
+    )  # fmt: skip
+    if any(type(mapping) is not dict for mapping in mappings):
+        return False
+    numbers = (record.seconds, record.size, record.created_at, 0 if record.expires_at is None else record.expires_at)
+    texts = (
+        record.code, record.id, record.result, "" if facts.working_directory is None else facts.working_directory,
+        *record.variables, *record.deleted, *record.missing, *record.imports,
+        *facts.names, *facts.environment, *facts.folders, *facts.written,
+        *facts.asked, *facts.asked.values(), *facts.replaced, *facts.replaced.values(),
+        *(fact.path for fact in (*facts.files, *facts.made)), *(fact.name for fact in facts.modules),
+    )  # fmt: skip
+    are_numbers = all(type(number) in (int, float) and math.isfinite(number) for number in numbers)
+    return are_numbers and all(type(text) is str for text in texts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,3 +118,5 @@ class Outputs:
     """How the last value looked, where the value itself could not be stored."""
     inputs: dict[str, Any] = field(default_factory=dict)
     """A summary of each input, from which it can be told what differs; whoever wrote the record made it up."""
+    versions: dict[str, str] = field(default_factory=dict)
+    """Of Python and of the packages that the inputs are from, in the kernel that wrote the record."""

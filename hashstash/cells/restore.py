@@ -6,9 +6,10 @@ and show text. It imports nothing, and touches no object that is there.
 
 from __future__ import annotations
 
+import gc
 import importlib
 import sys
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -91,14 +92,11 @@ class Restorer:
 
     def _show(self, restored: Restored, events: list[Any], *, is_trusted: bool) -> None:
         try:
-            shell, is_later = (
-                self.inputs.shell,
-                not self.options.shows_value and is_trusted and not is_recorded_elsewhere(),
-            )
+            shell = self.inputs.shell
+            is_later = not self.options.shows_value and is_trusted and not is_recorded_elsewhere()
             now, behind = parted(events) if is_later else (events, [])
-            restored.hidden_displays = replay(
-                shell, now, is_trusted=is_trusted, show_value=self._shower(restored.value)
-            )
+            shower = self._shower(restored.value)
+            restored.hidden_displays = replay(shell, now, is_trusted=is_trusted, show_value=shower)
             if behind:
                 when_cell_is_over(shell, [partial(replay, shell, behind, is_trusted=is_trusted)])
         except Exception as error:  # noqa: BLE001 - streams and displays are the user's; the variables are back already
@@ -142,7 +140,9 @@ class Restorer:
         if encoded.is_code and not is_trusted:
             raise Unusable(f"the record's values need code, {_NOT_SIGNED}")
         try:
-            values = load_roots(encoded, resolve=self.inputs.resolve, namespace=self.inputs.namespace)
+            resolve = self.inputs.resolve_any if is_trusted else self.inputs.resolve
+            with _uncollected():
+                values = load_roots(encoded, resolve=resolve, namespace=self.inputs.namespace)
         except (BadEntry, UnsupportedValue, LookupError, ValueError) as error:
             raise Unusable(str(error)) from error
         if not is_trusted and not values.keys() <= {*self.record.variables, RESULT}:
@@ -160,7 +160,7 @@ class Restorer:
 
     def _checked(self, change: dict[str, Any]) -> dict[str, Any]:
         try:
-            objects.check(self.inputs.resolve(change["token"]), change)
+            objects.check(self.inputs.resolve_any(change["token"]), change)
         except CannotRestore as error:
             raise Unusable(f"an object {error}") from error
         return change
@@ -186,7 +186,7 @@ class Restorer:
         """Bring everything back, or nothing: interrupts wait until it is over, and an error undoes what was done."""
         for name in self.record.imports if self.record.is_trusted else ():
             importlib.import_module(name)
-        targets = [(self.inputs.resolve(change["token"]), change) for change in changes]
+        targets = [(self.inputs.resolve_any(change["token"]), change) for change in changes]
         bindings = dict(self._bindings(values, names))
         deleted = list(filter(self.options.keeps, self.record.deleted))
         namespace, journal = self.inputs.namespace, Journal()
@@ -233,3 +233,15 @@ class Restorer:
             data, metadata = outputs.result
             return StoredResult(showable(data, is_trusted=is_trusted), metadata)
         return None
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Decoding makes objects and drops few: to search all that large libraries hold for garbage would take longer than that."""
+    is_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if is_enabled:
+            gc.enable()

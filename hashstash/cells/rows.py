@@ -128,6 +128,7 @@ class Rows:
         """Store a record; an earlier one with the same facts gives way to it."""
         shown = {"events": outputs.events, "surroundings": outputs.surroundings, "result": outputs.result}
         shown |= {"inputs": outputs.inputs} if outputs.inputs else {}
+        shown |= {"versions": outputs.versions} if outputs.versions else {}
         encoded = self.stash.store.codec.serializer.dumps(shown)
         changes = record.changes_objects
         is_listed = False
@@ -162,7 +163,11 @@ class Rows:
         data = self._decoded(entry, encoded)
         result = data["result"]
         outputs = Outputs(
-            data["events"], data["surroundings"], tuple(result) if result else None, data.get("inputs", {})
+            data["events"],
+            data["surroundings"],
+            tuple(result) if result else None,
+            data.get("inputs", {}),
+            data.get("versions", {}),
         )
         return outputs, entry.is_trusted
 

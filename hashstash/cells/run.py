@@ -7,6 +7,7 @@ import logging
 import math
 import sys
 import time
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from hashstash.cells.before import Before
@@ -140,19 +141,22 @@ class CellRun:
         """The first record that holds, already restored unless this is a dry run."""
         assert self._rows is not None
         assert self._inputs is not None
-        misses: list[tuple[list[str], Record]] = []
+        why: list[str] = []
+        nearest, compared = None, 0
         for row in self._rows_of_code():
-            if len(misses) == _MOST_COMPARED and row.surely_differs(self._inputs, self.options):
+            if (len(why) == 1 or compared == _MOST_COMPARED) and row.surely_differs(self._inputs, self.options):
                 continue
             record = row.record()
             differences = self._differences(record)
             first = next(differences, None)
             if first is None and self._use(record, started):
                 return record
-            if first is not None and len(misses) < _MOST_COMPARED:
-                misses.append(([first, *differences], record))
-        if misses:
-            why, nearest = min(misses, key=lambda miss: len(miss[0]))
+            if first is not None and compared < _MOST_COMPARED:
+                compared += 1
+                others = [first, *islice(differences, len(why) - 1 if why else None)]  # with as many it is no nearer
+                if not why or len(others) < len(why):
+                    why, nearest = others, record
+        if nearest is not None:
             self.report.why += why
             self.report.evidence = Evidence.look(self._rows, nearest, self._inputs, why)
         elif not self.report.warnings:
@@ -277,7 +281,8 @@ class CellRun:
         if self.options.shows_value and self.value is not None:
             heard.recorder.mark_value()
         try:
-            made = Run(self._before, heard.recorder, heard.watch, self.value, self.report.run_seconds).make()
+            fresh, seconds = heard.fresh.looked, self.report.run_seconds
+            made = Run(self._before, heard.recorder, heard.watch, fresh, self.value, seconds).make()
             if self.options.max_size is not None and made.record.size > self.options.max_size:
                 sizes = f"{size_text(made.record.size)}, more than {size_text(self.options.max_size)}"
                 raise NotStored(f"its variables take {sizes}")
@@ -291,6 +296,8 @@ class CellRun:
             self.report.outcome = "stored"
             self.report.variables = list(made.record.variables)
             self.report.size = made.record.size
+            for name in sorted((self.options.only or frozenset()) - self._before.current_variables().keys()):
+                self._warn(f"--only {name}: the cell is over, and there is no such variable; nothing was kept of it")
 
     def _warn(self, text: str) -> None:
         if text not in self.report.warnings:  # many records may have the same fault

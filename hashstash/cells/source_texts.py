@@ -80,7 +80,7 @@ def _pack(text: str) -> bytes:
         data = zlib.compress(text.encode("utf-8", "surrogatepass"))
         if len(data) <= _MOST_PACKED:
             return data
-        text = text[: text.rfind(_BETWEEN, 0, len(text) * 3 // 4 + 1)] if _BETWEEN in text else ""
+        text = text[: max(0, text.rfind(_BETWEEN, 0, len(text) * 3 // 4 + 1))]
     return b""
 
 

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 from hashstash.cells.interrupts import HeldBack
 from hashstash.cells.notice import Notice
 from hashstash.errors import StashError
-from hashstash.locks import KeyLock
 from hashstash.wording import duration
 
 if TYPE_CHECKING:
@@ -93,15 +92,13 @@ class Turn:
 
     def _holder(self) -> dict[str, Any]:
         try:
-            note = json.loads(self._lock.note()) if isinstance(self._lock, KeyLock) else None
+            note = json.loads(self._lock.note() or b"{}")
         except ValueError:
             return {}
         return note if isinstance(note, dict) and note.get("machine") == socket.gethostname() else {}
 
     def _leave_note(self) -> None:
         """For those who wait."""
-        if not isinstance(self._lock, KeyLock):  # no file of this machine's: nobody asks who holds it
-            return
         note = {"process": os.getpid(), "machine": socket.gethostname(), "began": time.time()}
         try:
             self._lock.leave_note(json.dumps(note).encode())

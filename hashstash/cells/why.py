@@ -17,6 +17,7 @@ from hashstash.cells.facts import changed
 from hashstash.cells.looking import records_of
 from hashstash.cells.source_texts import summary_of_file
 from hashstash.cells.summaries import summarise, summarise_now
+from hashstash.cells.versions import differences
 from hashstash.errors import StashError
 
 if TYPE_CHECKING:
@@ -69,12 +70,14 @@ class Evidence:
         if self.record is None or not self.now:
             return {}
         then: Any = {}
+        versions: Any = {}
         with contextlib.suppress(StashError, OSError, LookupError, TypeError, ValueError, AttributeError):
             # the record may be gone meanwhile, or be a stranger's
             found = self.rows.outputs(self.record)
-            then = found[0].inputs if found is not None else {}
+            then, versions = (found[0].inputs, found[0].versions) if found is not None else ({}, {})
         then = then if isinstance(then, dict) else {}
-        return {one.reason: _details(name, one, then.get(name)) for name, one in self.now.items()}
+        other = differences(versions)
+        return {one.reason: [*_details(name, one, then.get(name)), *other] for name, one in self.now.items()}
 
     def of_code(self, code: str) -> list[str]:
         """What differs between *code* and the most similar cell of the stash, if one is similar."""

@@ -138,7 +138,8 @@ def walk_masked_array(walker: Walker, value: Any) -> None:
         write_content(walker, data)
     else:
         write_content(walker, value.data)
-    walker.step(".fill_value", value.fill_value)
+    if value is not numpy.ma.masked:  # which has none as long as nobody asks, and cannot be given one
+        walker.step(".fill_value", value.fill_value)
 
 
 def walk_scalar(walker: Walker, value: Any) -> None:

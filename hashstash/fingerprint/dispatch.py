@@ -5,7 +5,19 @@ from __future__ import annotations
 import types
 from typing import TYPE_CHECKING
 
-from hashstash.fingerprint import arrays, classes, frames, functions, instances, modules, tensors, values, wrapping
+from hashstash.fingerprint import (
+    arrays,
+    classes,
+    derived,
+    frames,
+    functions,
+    instances,
+    labelled,
+    modules,
+    tensors,
+    values,
+    wrapping,
+)
 
 if TYPE_CHECKING:
     from hashstash.fingerprint.walker import Handler
@@ -24,7 +36,13 @@ def _find(kind: type) -> Handler:
         return classes.walk_class
     if issubclass(kind, types.ModuleType):
         return modules.walk_module
-    for finder in (arrays.find_handler, frames.find_handler, tensors.find_handler):
+    for finder in (
+        arrays.find_handler,
+        frames.find_handler,
+        tensors.find_handler,
+        labelled.find_handler,
+        derived.find_handler,
+    ):
         handler = finder(kind)
         if handler is not None:
             if kind.__module__.partition(".")[0] in _PACKAGES:  # where types stay for good

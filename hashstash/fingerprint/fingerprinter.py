@@ -7,7 +7,7 @@ import sys
 import threading
 from dataclasses import dataclass
 from hashlib import blake2b
-from types import MappingProxyType
+from types import BuiltinFunctionType, FunctionType, MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from hashstash.errors import VolatileKey
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from hashstash.fingerprint.reads import Import
     from hashstash.fingerprint.walker import Handler
 
+_CODE = (FunctionType, BuiltinFunctionType, ModuleType, type)
 _DEEP = 100_000
 _recursion = threading.Lock()
 
@@ -63,13 +64,20 @@ class Fingerprinter:
         share_leaves: bool = True,
         paths: str = "path",
         check: Callable[[], None] | None = None,
+        code: bool = True,
     ) -> None:
-        """*check* is called again and again while values are walked, and may raise to give up."""
+        """Without *code* functions, classes and modules are only named, and what they use is not walked: digests to compare
+        within this process.
+
+        *check* is called again and again while values are walked, and may raise to give up.
+        """
         self.pin: Pin = pin
         self.namespace = namespace
         self.buffer_hash = buffer_hash or default_buffer_hash()
         self._hasher = buffer_hasher(self.buffer_hash)
         self._handler_for = handler_for if paths == "path" else _content_handlers(self.buffer_hash)
+        if not code:
+            self._handler_for = _without_code(self._handler_for)
         if check is not None:
             self._hasher = checked(self._hasher, check)
             self._handler_for = _checked_handlers(self._handler_for, check)
@@ -143,6 +151,17 @@ def _content_handlers(buffer_hash: str) -> Callable[[type], Handler]:
     from hashstash.fingerprint.contents import content_handlers  # few stashes look into files
 
     return content_handlers(buffer_hash)
+
+
+def _without_code(handler_for: Callable[[type], Handler]) -> Callable[[type], Handler]:
+    return lambda kind: _walk_name if issubclass(kind, _CODE) else handler_for(kind)
+
+
+def _walk_name(walker: Walker, value: Any) -> None:
+    code = hash(value.__code__) if isinstance(value, FunctionType) else 0
+    walker.mark(
+        "named", str(getattr(value, "__module__", "")), str(getattr(value, "__qualname__", value.__name__)), code
+    )
 
 
 def _checked_handlers(handler_for: Callable[[type], Handler], check: Callable[[], None]) -> Callable[[type], Handler]:

@@ -10,7 +10,7 @@ import sys
 from array import array as packed
 from typing import TYPE_CHECKING, Any, Final
 
-from hashstash.fingerprint import arrays
+from hashstash.fingerprint import arrays, instances
 
 if TYPE_CHECKING:
     from hashstash.fingerprint.walker import Handler, Walker
@@ -53,6 +53,10 @@ def _find_pandas(pandas: Any, kind: type) -> Handler | None:
         (pandas.Period, walk_period),
         (pandas.tseries.offsets.BaseOffset, walk_offset),
         (pandas.api.extensions.ExtensionDtype, walk_extension_dtype),
+        (pandas.core.base.SelectionMixin, walk_grouping),
+        (pandas.core.groupby.ops.BaseGrouper, walk_grouping),
+        (pandas.core.groupby.grouper.Grouping, walk_grouping),
+        (pandas.core.groupby.grouper.Grouper, walk_grouping),
     )
     return next((handler for base, handler in table if issubclass(kind, base)), None)
 
@@ -68,6 +72,14 @@ def walk_frame(walker: Walker, value: Any) -> None:
         _write_column(walker, column)
         walker.path.pop()
     _write_extras(walker, value)
+
+
+def walk_grouping(walker: Walker, value: Any) -> None:
+    """What groups, resamples or rolls is its settings and its data, not what it remembers of being asked."""
+    walker.register(value)
+    walker.mark("grouping")
+    walker.walk(type(value))
+    instances.walk_state(walker, {name: part for name, part in vars(value).items() if name != "_cache"})
 
 
 def _columns(frame: Any) -> Any:

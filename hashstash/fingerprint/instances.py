@@ -10,6 +10,7 @@ import contextvars
 import copyreg
 import enum
 import io
+import logging
 import sys
 import threading
 import types
@@ -107,6 +108,8 @@ def walk_instance(walker: Walker, value: Any) -> None:
         walker.refuse(words, value)
     elif cls in _TEXT_BUFFERS:
         _walk_reduced(walker, value)
+    elif (stream := _standard_stream(value)) is not None:
+        walker.mark("stream", stream)
     elif isinstance(value, io.IOBase):
         walker.refuse("an open file" if not value.closed else "a closed file", value)
     elif isinstance(value, enum.Enum):
@@ -119,6 +122,11 @@ def walk_instance(walker: Walker, value: Any) -> None:
         walker.refuse("an iterator", value)
     else:
         _walk_reduced(walker, value)
+
+
+def _standard_stream(value: Any) -> str | None:
+    """The name under which ``sys`` has a stream now: what is written to it is no state."""
+    return next((name for name in ("stdout", "stderr") if value is getattr(sys, name, None)), None)
 
 
 def _is_plain_user_class(cls: type) -> bool:
@@ -196,9 +204,23 @@ def _walk_reduced(walker: Walker, value: Any) -> None:
     if isinstance(value, BaseException) and not rest[0]:
         rest[0] = None  # looking at an exception's attributes gives it an empty dict
     walk_state(walker, rest[0])
+    if isinstance(value, logging.Logger):
+        _walk_logger(walker, value)
     walker.all([] if rest[1] is None else list(rest[1]))
     walker.all([] if rest[2] is None else [part for pair in rest[2] for part in pair])
     _walk_chain(walker, value)
+
+
+def _walk_logger(walker: Walker, value: logging.Logger) -> None:
+    """Write what a logger lets through and how it is formatted; one that nobody has set up is its name."""
+    set_up = (value.level, value.disabled, value.propagate, len(value.filters))
+    if set_up == (logging.NOTSET, False, True, 0) and not value.handlers:
+        return
+    walker.mark("logger", *map(int, set_up))
+    for handler in value.handlers:
+        formatter = handler.formatter
+        layout = (None, None) if formatter is None else (getattr(formatter, "_fmt", None), formatter.datefmt)
+        walker.mark("handler", type(handler).__name__, handler.level, *map(str, layout))
 
 
 def _walk_chain(walker: Walker, value: Any) -> None:

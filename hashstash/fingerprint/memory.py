@@ -27,7 +27,7 @@ def address_of(value: Any) -> tuple[Any, ...] | None:
     numpy: Any = sys.modules.get("numpy")
     if numpy is None or not isinstance(value, numpy.ndarray):
         return None
-    return value.__array_interface__["data"][0], value.shape, value.strides, value.dtype.str
+    return value.__array_interface__["data"][0], value.shape, value.strides, value.dtype
 
 
 def is_tensor(value: Any) -> bool:

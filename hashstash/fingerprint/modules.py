@@ -12,7 +12,7 @@ import tokenize
 from functools import lru_cache, partial
 from hashlib import blake2b
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from hashstash.fingerprint.buffers import delimited
 from hashstash.fingerprint.packages import Origin, origin_of, origin_of_module
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _Known = dict[tuple[str, str], Any]
 
 
-def is_user_module(value: Any) -> bool:
+def is_user_module(value: Any) -> TypeGuard[ModuleType]:
     """Whether *value* is a module whose code is the user's."""
     return isinstance(value, ModuleType) and origin_of_module(value) is Origin.USER
 
@@ -114,11 +114,11 @@ def _imported_modules(known: _Known, statement: Import, package: str) -> Iterato
 
 
 def _file_of(known: _Known, name: str) -> str | None:
-    file: str | None = _once(known, "file", name, lambda: _find_file(name))
+    file: str | None = _once(known, "file", name, lambda: find_file(name))
     return file
 
 
-def _find_file(name: str) -> str | None:
+def find_file(name: str) -> str | None:
     """The source file of a module, found without importing anything; ``None`` if there is none."""
     module = sys.modules.get(name)
     if module is not None:
@@ -128,7 +128,10 @@ def _find_file(name: str) -> str | None:
     spec = None
     parts = name.split(".")
     for count in range(1, len(parts) + 1):
-        spec = importlib.machinery.PathFinder.find_spec(".".join(parts[:count]), folders)
+        try:
+            spec = importlib.machinery.PathFinder.find_spec(".".join(parts[:count]), folders)
+        except KeyError:  # a namespace package asks its parent, which is not loaded, where it lies
+            return None
         if spec is None:
             return None
         folders = spec.submodule_search_locations

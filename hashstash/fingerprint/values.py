@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import builtins
 import datetime as dt
 import decimal
 import fractions
@@ -15,6 +16,8 @@ from collections import OrderedDict, deque
 from typing import Any
 
 from hashstash.fingerprint.walker import ATOMS, BATCHED, Handler, Walker, atom_bytes
+
+_BUILTINS = vars(builtins)
 
 
 def walk_list(walker: Walker, value: list[Any]) -> None:
@@ -35,6 +38,9 @@ def walk_tuple(walker: Walker, value: tuple[Any, ...]) -> None:
 
 
 def walk_dict(walker: Walker, value: dict[Any, Any]) -> None:
+    if value is _BUILTINS:  # ``exec`` puts it into every dict that it is given
+        walker.mark("builtins")
+        return
     walker.register(value)
     walker.head(b"d", len(value))
     walker.pairs(value)

@@ -88,9 +88,17 @@ def parse(function: Callable[..., Any], line: str) -> Namespace:
 
 @functools.lru_cache(maxsize=64)  # most cells run again as they are
 def _parsed(function: Callable[..., Any], line: str) -> Namespace:
-    parsed, rest = function.parser.parse_known_args(words_of(line))  # type: ignore[attr-defined]
-    if rest:
-        raise UsageError(f"%%stash: {unexpected(rest[0], flags())}; %%stash --help lists all flags")
+    return parsed_words(function, words_of(line), "%%stash", flags())
+
+
+def parsed_words(function: Callable[..., Any], words: list[str], name: str, known: Iterable[str]) -> Namespace:
+    """What *words* mean to the magic *name*; a ``UsageError`` says what is wrong with them, and what lists its *known* flags."""
+    try:
+        parsed, rest = function.parser.parse_known_args(words)  # type: ignore[attr-defined]
+        if rest:
+            raise UsageError(unexpected(rest[0], known))
+    except UsageError as error:
+        raise UsageError(f"{name}: {error}; {name} --help lists all flags") from None
     return parsed  # type: ignore[no-any-return]
 
 

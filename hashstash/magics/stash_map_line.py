@@ -169,8 +169,8 @@ def _parsed(kind: type[StashMagics], line: str) -> Namespace:
     if {"--help", "-h"} & {*split.flags}:
         print(kind.stash_map.__doc__)  # noqa: T201 - the answer to --help
         raise _Helped
-    expressions = [split.function, split.iterable]
-    parsed: Namespace = kind.stash_map.parser.parse_args([*split.flags, "--", *expressions])
+    words = [*split.flags, "--", split.function, split.iterable]
+    parsed = arguments.parsed_words(kind.stash_map, words, "%stash_map", FLAGS)
     _check(parsed, split, line)
     return parsed
 

@@ -7,6 +7,7 @@ import os
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from IPython.core.error import UsageError
 from IPython.core.magic import Magics
 from traitlets import Enum, TraitError, Unicode, validate
 from traitlets.config import Config
@@ -16,10 +17,10 @@ from hashstash.errors import StashError
 from hashstash.magics import status
 from hashstash.magics.arguments import DEFAULT_NAME
 from hashstash.open import compressor_name, namespace
-from hashstash.paths import config_root, shown
+from hashstash.paths import shown
 from hashstash.policies.time_to_live import parse_duration
 from hashstash.registry import ENGINES, SERIALIZERS
-from hashstash.settings import load_settings
+from hashstash.settings import load_settings, source_of
 from hashstash.wording import parse_size
 
 if TYPE_CHECKING:
@@ -133,10 +134,9 @@ class StashTraits(Magics):  # type: ignore[misc]
     @validate("root")  # type: ignore[untyped-decorator]
     def _is_folder(self, proposal: Any) -> str:
         value = str(proposal["value"])
-        if "://" in value:
-            raise TraitError(f"root: {value!r} is no folder; for a server set engine, such as redis")
-        if "\0" in value or os.path.isfile(os.path.expanduser(value)):
-            raise TraitError(f"root: {value!r} is no folder")
+        wrong = _why_no_path(value)
+        if wrong or os.path.isfile(os.path.expanduser(value)):
+            raise TraitError(f"root: {wrong or f'{value!r} is no folder'}")
         return value
 
     # ---- reading and setting -------------------------------------------------------------------------------------
@@ -187,6 +187,9 @@ class StashTraits(Magics):  # type: ignore[misc]
         """The root that the flags of a line and these settings choose (empty: the user's own), and how stashes are kept."""
         names = ("engine", "serializer", "compress")
         root = getattr(parsed, "root", None) or self.root
+        wrong = _why_no_path(root)
+        if wrong:  # while a file, or a folder that cannot be made, only means that cells run without a stash
+            raise UsageError(f"--root: {wrong}")
         return root, {name: getattr(parsed, name, None) or getattr(self, name) or None for name in names}
 
     def _effective(self, name: str) -> Any:
@@ -205,13 +208,18 @@ class StashTraits(Magics):  # type: ignore[misc]
         given = getattr(settings, name, None)
         is_default = value == trait.default_value
         if given and (is_default or value == given) and name not in self._configured(self.config):
-            variable = "HASHSTASH_" + name.upper()
-            path = shown(os.path.join(config_root(), "config.toml"))
-            return f"the environment variable {variable}" if os.environ.get(variable) else path
+            return source_of(name)
         return "default" if is_default else "this session"
 
 
 _FIRST = ("status", "default_name", "root", "engine", "serializer", "compress")
+
+
+def _why_no_path(root: str) -> str:
+    """Why no folder can have the path that somebody has given; empty if one can."""
+    if "://" in root:
+        return f"{root!r} is no folder; for a server set engine, such as redis"
+    return f"{root!r} is no folder" if "\0" in root else ""
 
 
 def _rank(name: str) -> tuple[int, str]:

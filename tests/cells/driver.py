@@ -349,11 +349,18 @@ def run(scenario: dict[str, Any], python: str, nurseries: Iterable[Nursery | Non
 
 @contextmanager
 def two_nurseries(python: str, *, are_wanted: bool) -> Iterator[tuple[Nursery | None, ...]]:
-    """A kernel that is restarted comes from the other one: what is stored must not depend on the seed of ``hash``."""
+    """A kernel that is restarted comes from the other one: what is stored must not depend on the seed of ``hash``.
+
+    Nor on what was imported before: in kernels of the first, ``%load_ext`` finds all that it needs in memory, which saves half
+    their time; those of the second import it as in a notebook.
+    """
     if not are_wanted or not hasattr(os, "fork"):
         yield (None,)
         return
-    with Nursery(python, common_environment()) as one, Nursery(python, common_environment()) as other:
+    with (
+        Nursery(python, common_environment(), "hashstash.magics") as one,
+        Nursery(python, common_environment()) as other,
+    ):
         yield one, other
 
 

@@ -1,14 +1,15 @@
 """Kernels by fork: a process that has imported what every kernel imports, and a child of it is a kernel in a tenth of a second.
 
 Most of the work of starting a kernel is importing ipykernel and IPython; hundreds of scenarios start one or two each. What a
-notebook imports is not imported before the fork, hashstash least of all. All kernels of one nursery share the seed of
-``hash``, which is why a driver has two of them.
+notebook imports is not imported before the fork; hashstash is where a nursery was asked for it, since that takes as long as all
+else together. All kernels of one nursery share the seed of ``hash``, which is why a driver has two of them.
 
-    python tests/cells/nursery.py     reads a request per line, a JSON object, and prints the process id of the new kernel
+    python tests/cells/nursery.py [MODULE ...]     reads a request per line, a JSON object, and prints the id of the new kernel
 """
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -25,12 +26,12 @@ MODULES = ("ipykernel.kernelapp", "ipykernel.ipkernel", "ipykernel.debugger", "I
 
 
 class Nursery:
-    """A process of *python* of which kernels are forked; a context."""
+    """A process of *python* of which kernels are forked, and that has imported *modules* before; a context."""
 
-    def __init__(self, python: str, environment: dict[str, str]) -> None:
+    def __init__(self, python: str, environment: dict[str, str], *modules: str) -> None:
         self._lock = threading.Lock()
         self._process = subprocess.Popen(
-            [python, str(Path(__file__).resolve())],
+            [python, str(Path(__file__).resolve()), *modules],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -77,8 +78,10 @@ class Child:
 def serve() -> None:
     """Fork a kernel for each request on standard input; nothing of the driver's is left open in it."""
     del sys.path[0]  # the folder of this file
-    for name in MODULES:
+    for name in (*MODULES, *sys.argv[1:]):
         __import__(name)
+    gc.collect()
+    gc.freeze()  # else each kernel copies all pages as soon as it looks for garbage
     signal.signal(signal.SIGCHLD, bury)
     for line in sys.stdin:
         if os.fork() == 0:

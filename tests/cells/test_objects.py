@@ -121,10 +121,44 @@ def test_an_array_is_filled_in_place():
     assert view.tolist() == [5, 0]
 
 
-def test_an_array_of_another_shape_is_refused():
+def test_an_array_of_another_size_is_refused():
     numpy = pytest.importorskip("numpy")
-    with pytest.raises(CannotRestore, match="shape"):
+    with pytest.raises(CannotRestore, match="size"):
         objects.check(numpy.zeros(2), objects.whole(numpy.zeros(3)))
+
+
+def test_an_array_gets_the_shape_that_was_set_in_place():
+    numpy = pytest.importorskip("numpy")
+    other = numpy.zeros(6)
+    objects.apply(other, objects.whole(numpy.arange(6.0).reshape(2, 3)))
+    assert other.tolist() == [[0, 1, 2], [3, 4, 5]]
+
+
+def test_an_array_becomes_read_only_after_it_was_filled():
+    numpy = pytest.importorskip("numpy")
+    value, other = numpy.zeros(2), numpy.zeros(2)
+    before = objects.look(value)
+    value[0] = 7
+    value.flags.writeable = False
+    objects.apply(other, objects.merged(objects.change(value, before), objects.whole(value)))
+    assert (other.tolist(), other.flags.writeable) == ([7, 0], False)
+
+
+def test_an_array_that_cannot_be_written_to_is_refused():
+    numpy = pytest.importorskip("numpy")
+    frozen = numpy.zeros(2)
+    frozen.flags.writeable = False
+    with pytest.raises(CannotRestore, match="cannot be written to"):
+        objects.check(frozen, objects.whole(numpy.ones(2)))
+
+
+def test_an_array_whose_size_changed_cannot_come_back():
+    numpy = pytest.importorskip("numpy")
+    value = numpy.zeros(2)
+    before = objects.look(value)
+    value.resize(4, refcheck=False)
+    with pytest.raises(CannotRestore, match="size"):
+        objects.change(value, before)
 
 
 def test_a_frame_is_filled_in_place():

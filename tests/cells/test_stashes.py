@@ -92,6 +92,10 @@ def test_a_list_that_cannot_be_read_is_counted_and_the_others_are_shown(stashes)
         {"facts": {**Facts().to_data(), "names": ["a"]}},
         {"facts": {**Facts().to_data(), "files": [[1, 2, 3, b""]]}},
         {"facts": {**Facts().to_data(), "written": [1]}},
+        {"facts": {**Facts().to_data(), "asked": ["/etc"]}},
+        {"facts": {**Facts().to_data(), "settings": {"numpy": 3}}},
+        {"facts": {**Facts().to_data(), "replaced": ["math"]}},
+        {"facts": {**Facts().to_data(), "replaced": {"math": 3}}},
     ],
 )
 def test_what_is_of_the_wrong_type_is_no_record(stashes, wrong):
@@ -101,6 +105,12 @@ def test_what_is_of_the_wrong_type_is_no_record(stashes, wrong):
     assert stashes.untrusted("t").items
     assert len(stashes.ls("t").items) == 1
     assert "1.5 s" in repr(stashes.info("t"))
+
+
+def test_a_record_that_says_nothing_of_what_was_replaced_is_read(stashes):
+    data = store(stashes, "t", "a = 1", {"a": 1}).to_data()
+    del data["facts"]["replaced"]
+    assert Record.from_data(data, is_trusted=True).facts == Facts()
 
 
 def test_records_go_from_account_to_account_in_one_file(stashes, tmp_path, monkeypatch):

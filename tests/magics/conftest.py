@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+
 import pytest
 
 pytest.importorskip("IPython")
@@ -72,6 +74,7 @@ def session(home):
     shell.run_line_magic("unload_ext", "hashstash")
     shell.restore_sys_module_state()
     InteractiveShell.clear_instance()
+    atexit.unregister(shell.atexit_operations)  # else hundreds of shells look for garbage when all tests are done
 
 
 DEFINE = """

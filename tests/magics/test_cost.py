@@ -135,13 +135,36 @@ def test_a_hit_makes_one_record_however_many_there_are(session, made):
     assert len(made) == 1
 
 
-def test_a_miss_makes_few_records_however_many_there_are(session, made):
+def test_a_miss_makes_one_record_if_one_difference_explains_it_however_many_there_are(session, made):
     run_with(session, *range(12))
     session.run("x = 99")
     made.clear()
     session.run(CELL)
     assert "stored" in session.status()
+    assert len(made) == 1
+
+
+def test_a_miss_makes_few_records_where_much_differs(session, made):
+    cell = "%%stash t\ntotal = x + y + z\n"
+    for value in range(12):
+        session.run(f"x = y = z = {value}")
+        session.run(cell)
+    session.run("x = y = z = 99")
+    made.clear()
+    session.run(cell)
     assert len(made) == 3
+
+
+def test_a_miss_is_explained_by_the_nearest_of_the_newest_records(session):
+    cell = "%%stash t\ntotal = x + y + z\n"
+    for values in ("1, 2, 3", "1, 9, 3", "7, 8, 9"):
+        session.run(f"x, y, z = {values}")
+        session.run(cell)
+    session.run("x, y, z = 1, 9, 4")
+    session.run(cell)
+    session.run("%stash why t")
+    assert "`z` changed" in session.status()
+    assert "`y` changed" not in session.status()
 
 
 def test_the_oldest_of_many_records_is_found(session):

@@ -341,6 +341,7 @@ def test_a_stash_that_was_cleared_is_not_listed(filled):
         ("get 'one y", "is not closed"),
         ("ls ''", "names nothing"),
         ("ls --engine nosuch", "nosuch"),
+        ("ls --root redis://somewhere", "--root: 'redis://somewhere' is no folder; for a server set engine"),
     ],
 )
 def test_a_wrong_command_is_a_usage_error_that_names_the_fault(filled, line, part):

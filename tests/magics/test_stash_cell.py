@@ -58,6 +58,7 @@ def test_status_levels(session, level, lines):
 @pytest.mark.parametrize(
     "line, part",
     [("--nonsense", "--nonsense"), ("a b", "b"), ("--ttl soon", "--ttl"), ("-o 1x", "1x"), ("--forc", "--forc"), ("../up", ".."),
+     ("--root redis://somewhere", "is no folder; for a server set engine"), ("--root", "%%stash --help lists all flags"),
      ("--engine nosuch", "nosuch"), ("--compress nosuch", "nosuch"), ("--files --no-files", "--no-files"), ("-f -r", "--read")],
 )  # fmt: skip
 def test_a_wrong_line_is_a_usage_error_and_runs_nothing(session, line, part):
@@ -283,3 +284,12 @@ def test_a_restored_function_has_the_lines_of_its_cell(session):
     session.run(cell)
     assert "hit" in session.status()
     assert last_line(session.fail("f()")) == 5
+
+
+def test_a_name_to_keep_that_does_not_exist_is_told(session):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        session.run("%%stash t --only totl\ntotal = 1")
+    told = session.status() + " ".join(str(one.message) for one in caught)
+    assert "--only totl" in told
+    assert session["total"] == 1

@@ -40,7 +40,7 @@ def shown(error: BaseException) -> str:
         ("--kw b=1)+dict(c=2 f xs", "not --kw"),
         ("-n ../up f xs", ".."),
         ("-n f", "not -n f"),
-        ("--thread f xs", "--thread"),
+        ("--thread f xs", "no flag --thread, did you mean --threads?; %stash_map --help lists all flags"),
     ],
 )
 def test_a_wrong_line_is_a_usage_error_that_names_the_fault_and_calls_nothing(defined, line, part):

@@ -45,20 +45,17 @@ def _containers(value: Any, is_outside: Callable[[object], bool] | None) -> set[
     for _ in range(MAX_DEPTH):
         if not PLAIN.issuperset(map(type, level)):
             return None
-        level = [part for part in level if _can_be_told_apart(part)]
-        identities = set(map(id, level))
-        if len(identities) < len(level) or not identities.isdisjoint(known):
+        level = [part for part in level if type(part) in CONTAINERS]
+        told_apart = [part for part in level if type(part) is not tuple or gc.is_tracked(part)]
+        identities = set(map(id, told_apart))
+        if len(identities) < len(told_apart) or not identities.isdisjoint(known):
             return None
-        if is_outside is not None and any(map(is_outside, level)):
+        if is_outside is not None and any(map(is_outside, told_apart)):
             return None
         if not level:
             return known
         known |= identities
+        # The garbage collector does not track tuples of atoms, such as the one empty tuple: they may occur anywhere. Nor
+        # does it track tuples of arrays, for example, so that what is in them counts as well.
         level = gc.get_referents(*level)
     return None
-
-
-def _can_be_told_apart(part: Any) -> bool:
-    # The garbage collector does not track tuples of atoms, such as the one empty tuple: they may occur anywhere.
-    kind = type(part)
-    return kind in CONTAINERS and (kind is not tuple or gc.is_tracked(part))
