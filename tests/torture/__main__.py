@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import traceback
 
 from torture import CHECKS
 from torture.places import EVERY, place, why_not
@@ -34,9 +35,14 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def attempt(check: Check, engine: str, budget: Budget) -> Finding:
-    """Run the check in a place of its own."""
-    with place(engine) as where:
-        return check.run(where, budget)
+    """Run the check in a place of its own; that it broke off is what went wrong, and keeps none of the others from running."""
+    try:
+        with place(engine) as where:
+            return check.run(where, budget)
+    except Exception:  # whatever a check meets
+        finding = Finding()
+        finding.wrong(f"the check broke off: {traceback.format_exc()[-3000:]}", kind="broken off")
+        return finding
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:

@@ -30,7 +30,7 @@ class Trials:
     module: str = "torture.bytes_flips"
     function: str = "examined"
     most_ends: int = 20
-    """How many children may come to a bad end before the rest is given up."""
+    """How many damages may end a child, alone as well, before the rest is given up."""
 
     def run(self, damages: list[Damage]) -> None:
         """All of *damages*; a new child begins behind the damage that ended the last one."""
@@ -39,8 +39,7 @@ class Trials:
             at, left = self._child(damages, start, self.finding, LIMIT)
             if not left:
                 return
-            self._again(damages[at])
-            start, ends = at + 1, ends + 1
+            start, ends = at + 1, ends + self._ends_again(damages[at])
 
     def _child(self, damages: list[Damage], start: int, finding: Finding, limit: float) -> tuple[int, str]:
         """The number of the last damage that a child has begun with, and what it left on stderr if that ended it."""
@@ -59,20 +58,21 @@ class Trials:
             with open(progress) as file:
                 return int(file.read()), "" if any(heard) else errors or "it says nothing"
 
-    def _again(self, damage: Damage) -> None:
-        """What ended a child, alone and with more time: a machine that is busy with other things makes nothing hang."""
+    def _ends_again(self, damage: Damage) -> bool:
+        """Whether what ended a child does so alone and with more time: a machine that is busy with other things makes nothing hang."""
         alone = Finding()
         try:
             _, left = self._child([damage], 0, alone, 3 * LIMIT)
         except Hangs as error:
             self.finding.wrong(f"{damage}: {error}", kind="hangs")
-            return
+            return True
         if left:
             kind = "hangs" if "Timeout (" in left else "crashes"
             self.finding.wrong(f"{damage}: the process ended: {left[-1500:]}", kind=kind)
-            return
+            return True
         self.finding.counts.update(alone.counts)
         self.finding.failures.extend(alone.failures)
+        return False
 
 
 def examined(place: str, listed: str, *rest: Any) -> None:

@@ -14,6 +14,7 @@ import selectors
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -51,11 +52,13 @@ class Child:
     ) -> None:
         command = [*under, sys.executable, "-X", "faulthandler", "-m", "torture.children", module, function]
         path = os.pathsep.join([TESTS, os.path.dirname(TESTS), os.environ.get("PYTHONPATH", "")])
+        # A pipe that nobody empties would stop a child that has much to complain of, which looks as if it hung.
+        self._complaints = tempfile.TemporaryFile()  # noqa: SIM115
         self.process = subprocess.Popen(
             [*command, json.dumps(arguments)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=self._complaints,
             cwd=cwd,
             env={**os.environ, "PYTHONPATH": path, **environment},
         )
@@ -104,8 +107,8 @@ class Child:
             code = self.process.wait(patience)
         except subprocess.TimeoutExpired as error:
             raise Hangs(f"it does not end within {patience:g} s\n{self._stacks()}") from error
-        os.set_blocking(self.process.stderr.fileno(), False)  # a child of its own may still hold it
         self.errors()
+        self._complaints.close()
         for pipe in (self.process.stdin, self.process.stdout):
             with contextlib.suppress(BrokenPipeError):  # of what it was told and has not read
                 pipe.close()
@@ -122,24 +125,27 @@ class Child:
         self.process.kill()
         self.process.wait()
         self._selector.close()
-        for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
+        self.errors()
+        for pipe in (self.process.stdin, self.process.stdout, self._complaints):
             with contextlib.suppress(BrokenPipeError):  # of what it was told and has not read
                 pipe.close()
 
     def errors(self) -> str:
-        """What stands on stderr, once the child has ended."""
-        if not self.process.stderr.closed:
-            with self.process.stderr as pipe:
-                self._errors = (pipe.read() or b"").decode(errors="replace")
+        """What stands on stderr."""
+        if not self._complaints.closed:
+            size = os.fstat(self._complaints.fileno()).st_size
+            # Without moving: the child writes at the same place of the file that it shares with this process.
+            self._errors = os.pread(self._complaints.fileno(), size, 0).decode(errors="replace")
         return self._errors
 
     def _stacks(self) -> str:
         self.process.send_signal(signal.SIGABRT)  # faulthandler writes the stacks of all threads
         try:
-            return self.process.communicate(timeout=10)[1].decode(errors="replace")[-3000:]
+            self.process.wait(10)
         except subprocess.TimeoutExpired:
             self.process.kill()
             return "and shows no stacks"
+        return self.errors()[-3000:]
 
 
 if __name__ == "__main__":

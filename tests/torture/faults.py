@@ -99,6 +99,12 @@ class Faults(Protocol):
     def last(self) -> str:
         """The first call that failed, and its path."""
 
+    def kinds(self) -> list[int]:
+        """The kinds of all calls since it was armed, one after the other."""
+
+    def reached(self, fault: Fault, kinds: list[int]) -> int:
+        """How many of the calls of these *kinds* could fail like that."""
+
 
 class Preloaded:
     """The shim, in a process that was started with ``LD_PRELOAD``."""
@@ -107,6 +113,7 @@ class Preloaded:
         self._shim = ctypes.CDLL(os.environ["LD_PRELOAD"])
         self._shim.torture_last.restype = ctypes.c_char_p
         self._shim.torture_counted.restype = self._shim.torture_disarm.restype = ctypes.c_long
+        self._shim.torture_traced.restype = ctypes.c_long
         self._shim.torture_arm.argtypes = [ctypes.c_char_p, ctypes.c_int, ctypes.c_long, ctypes.c_int, ctypes.c_int]
 
     def arm(self, folder: str, fault: Fault, number: int) -> None:
@@ -120,6 +127,13 @@ class Preloaded:
 
     def last(self) -> str:
         return self._shim.torture_last().decode()
+
+    def kinds(self) -> list[int]:
+        many = int(self._shim.torture_traced())
+        return list((ctypes.c_ushort * many).in_dll(self._shim, "torture_trace"))
+
+    def reached(self, fault: Fault, kinds: list[int]) -> int:
+        return sum(bool(kind & fault.calls) for kind in kinds)
 
 
 def compiled(folder: str) -> tuple[str, str]:
@@ -141,12 +155,13 @@ class Patched:
         self._folder, self._fault, self._number, self._thread = "", BROKEN, 0, 0
         self._counted = self._failed = 0
         self._last = ""
+        self._kinds: list[int] = []
         self._undo = contextlib.ExitStack()
 
     def arm(self, folder: str, fault: Fault, number: int) -> None:
         self._folder, self._fault, self._number = folder + os.sep, fault, number
         self._counted = self._failed = 0
-        self._last, self._thread = "", threading.get_ident()
+        self._last, self._kinds, self._thread = "", [], threading.get_ident()
         for module, name, kind in _PATCHED:
             real = getattr(module, name)
             setattr(module, name, self._wrapped(real, name, kind))
@@ -162,13 +177,22 @@ class Patched:
     def last(self) -> str:
         return self._last
 
+    def kinds(self) -> list[int]:
+        return self._kinds
+
+    def reached(self, fault: Fault, kinds: list[int]) -> int:
+        # Python itself tries again where a call was interrupted: what is patched here never sees that.
+        return 0 if fault.error == errno.EINTR else sum(bool(kind & fault.calls) for kind in kinds)
+
     def _wrapped(self, real: Callable[..., Any], name: str, kind: Call | None) -> Callable[..., Any]:
         def call(*arguments: Any, **named: Any) -> Any:
             if threading.get_ident() == self._thread and self._is_hit(
                 kind or _opening(name, arguments), name, arguments
             ):
                 if self._fault.error:
-                    raise OSError(self._fault.error, os.strerror(self._fault.error), str(arguments[0]))
+                    # Where a descriptor was given, the system's own error names no path.
+                    path = () if isinstance(arguments[0], int) else (os.fsdecode(arguments[0]),)
+                    raise OSError(self._fault.error, os.strerror(self._fault.error), *path)
                 return _half(real, arguments)
             return real(*arguments, **named)
 
@@ -176,8 +200,14 @@ class Patched:
 
     def _is_hit(self, kind: Call, name: str, arguments: tuple[Any, ...]) -> bool:
         path = _path_of(arguments)
-        # Python itself tries again where a call was interrupted: what is patched here never sees that.
-        if not kind & self._fault.calls or not path.startswith(self._folder) or self._fault.error == errno.EINTR:
+        if name == "open" and isinstance(
+            arguments[0], int
+        ):  # a file of a descriptor: the system is asked to open nothing
+            return False
+        if not path.startswith(self._folder):
+            return False
+        self._kinds.append(int(kind))
+        if not kind & self._fault.calls:
             return False
         self._counted += 1
         is_hit = self._counted == self._number or (self._fault.lasts and 0 < self._number < self._counted)

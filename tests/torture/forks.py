@@ -3,22 +3,35 @@
 from __future__ import annotations
 
 import contextlib
+import gc
+import hashlib
 import importlib
 import json
 import os
+import secrets
 import select
 import signal
 import sys
 import time
 import traceback
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 LONGEST_TRIAL = 60.0
+_HASTE = 10
+_monotonic, _sleep = time.monotonic, time.sleep
+_turns: Counter[tuple[str, int]] = Counter()
+_seed = ""
 
 
-def forked(work: Callable[[], Any]) -> Any:
-    """What *work* gives in a fork of this process; why there is nothing, if it died or hangs."""
+def forked(work: Callable[[], Any], *, seed: str = "") -> Any:
+    """What *work* gives in a fork of this process; why there is nothing, if it died or hangs.
+
+    With *seed*, in a process of :func:`be_steady`: whatever is drawn by chance is drawn the same whenever the seed is.
+    """
+    global _seed, _turns
+    _seed, _turns = seed or secrets.token_hex(8), Counter()
     reading, writing = os.pipe()
     process = os.fork()
     if not process:
@@ -34,22 +47,51 @@ def forked(work: Callable[[], Any]) -> Any:
             os._exit(0)
     os.close(writing)
     try:
-        return _heard(reading, process)
+        told = _heard(reading, process)
     finally:
         os.close(reading)
         os.waitpid(process, 0)
+    return {**told, "process": process} if isinstance(told, dict) else told
 
 
 def _heard(reading: int, process: int) -> Any:
-    deadline, content = time.monotonic() + LONGEST_TRIAL, b""
+    deadline, content = _monotonic() + LONGEST_TRIAL, b""
     while True:
-        if not select.select([reading], [], [], max(0.0, deadline - time.monotonic()))[0]:
+        if not select.select([reading], [], [], max(0.0, deadline - _monotonic()))[0]:
             os.kill(process, signal.SIGABRT)
             return {"hangs": f"longer than {LONGEST_TRIAL:g} s"}
         piece = os.read(reading, 1 << 16)
         if not piece:
             return json.loads(content) if content else {"died": "the process ended without a word"}
         content += piece
+
+
+def be_steady() -> None:
+    """In this process and its forks the clock stands still, and chance repeats itself: the same work leaves the same bytes.
+
+    Only what is stored depends on it. Whoever waits looks at the monotonic clock, which goes on, and much quicker: for a lock that
+    the system has failed to give back seconds are waited, in thousands of trials.
+    """
+    now = time.time_ns()
+    time.monotonic = lambda: _HASTE * _monotonic()
+    time.sleep = lambda seconds: _sleep(seconds / _HASTE)
+    time.time_ns = lambda: now
+    time.time = lambda: now / 1e9
+    os.urandom = _drawn
+
+
+def _drawn(size: int) -> bytes:
+    """Bytes that depend on who asks, and how often he has asked: not on what others have drawn."""
+    frame = sys._getframe(1)  # noqa: SLF001
+    place = (os.path.basename(frame.f_code.co_filename), frame.f_lineno)
+    _turns[place] += 1
+    return hashlib.shake_128(repr((_seed, place, _turns[place])).encode()).digest(size)
+
+
+def be_light() -> None:
+    """Have forks share the memory of what is imported, instead of copying it where the garbage collector touches it."""
+    gc.collect()
+    gc.freeze()
 
 
 def imported(names: list[str]) -> None:

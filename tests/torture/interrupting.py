@@ -18,8 +18,19 @@ _RESUME = dis.opmap["RESUME"]
 
 
 def by_timer(work: Callable[[], None], delay: float) -> tuple[bool, bool]:
-    """Whether an interrupt came during *work*, begun so many seconds before it, and whether it came out."""
-    came = []
+    """Whether an interrupt came during *work*, begun so many seconds before it, and whether it came out.
+
+    One that Python drops never came: what is raised in a finalizer, or as something is told that a weak reference has died, it
+    hands to ``sys.unraisablehook``, and no library can help. As when a client of pymongo is given up, whose threads hear of it so.
+    """
+    came: list[bool] = []
+    usual_hook = sys.unraisablehook
+
+    def drop(dropped: Any) -> None:
+        if issubclass(dropped.exc_type, KeyboardInterrupt):
+            came.clear()
+        else:
+            usual_hook(dropped)
 
     def interrupt(_: int, frame: FrameType | None) -> None:
         if _is_lost(frame):
@@ -30,12 +41,15 @@ def by_timer(work: Callable[[], None], delay: float) -> tuple[bool, bool]:
         handler(signal.SIGINT, frame)  # whoever has taken the place of Python's own handler is asked, too
 
     signal.signal(signal.SIGALRM, interrupt)
+    sys.unraisablehook = drop
     try:
         signal.setitimer(signal.ITIMER_REAL, max(delay, 1e-6))
         work()
         signal.setitimer(signal.ITIMER_REAL, 0)
     except KeyboardInterrupt:
         return True, True
+    finally:
+        sys.unraisablehook = usual_hook
     return bool(came), False
 
 

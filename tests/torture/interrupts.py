@@ -329,7 +329,7 @@ def _heard(child: Child) -> list[Any]:
     said = child.hear(3 * PATIENCE)
     if said is None:
         child.process.wait()
-        raise Hangs(f"a child ended: {child.process.stderr.read().decode(errors='replace')[-1500:]}")
+        raise Hangs(f"a child ended: {child.errors()[-1500:]}")
     return said
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -35,6 +36,10 @@ class Work:
         """Another stash, which keeps the versions of each key."""
         return self.open(dbname="versions", append_mode=True)
 
+    def first(self) -> HashStash:
+        """The stash that a user has who names none."""
+        return HashStash(engine=self.engine)
+
     def live(self) -> None:
         """Make the trial's folder the home of this process."""
         for name in ("CACHE", "STATE", "CONFIG"):
@@ -54,7 +59,8 @@ class Operation:
     """Whether it is a computation that must not suffer from what happens to its memory."""
     answers: bool = True
     """Whether what it returns must be what it always returns."""
-    options: tuple[tuple[str, Any], ...] = ()
+    is_first: bool = False
+    """Whether it is done where no key was ever made."""
 
 
 def fill(work: Work) -> None:
@@ -70,6 +76,23 @@ def fill(work: Work) -> None:
     with contextlib.closing(work.versions()) as versions:
         versions["a"], versions["large"] = SMALL, LARGE
         versions["a"], versions["large"] = SMALL * 2, LARGER
+
+
+def fill_without_key(work: Work) -> None:
+    """What is there where nothing was ever signed."""
+    with contextlib.closing(work.open()) as stash:
+        stash.update({name: name.encode() for name in ("a", "b", "c")})
+    with contextlib.closing(work.versions()) as versions:
+        versions["a"] = SMALL
+    shutil.rmtree(os.path.join(work.folder, "state"), ignore_errors=True)
+
+
+def trust_a_colleague(work: Work) -> None:
+    """List another's key among the trusted ones."""
+    folder = os.path.join(work.folder, "state", "hashstash")
+    os.makedirs(folder, mode=0o700, exist_ok=True)
+    with open(os.open(os.path.join(folder, "trusted"), os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
+        file.write(f"# a colleague\n{sha256(b'colleague').hexdigest()}\n")
 
 
 def squared(number: int) -> int:
@@ -89,6 +112,9 @@ def state(work: Work) -> dict[str, str]:
             other.import_from(work.archive + ".new")
             found["exported"] = str(len(other))
             other.clear()
+    if os.path.exists(os.path.join(work.folder, "cache")):
+        with contextlib.closing(work.first()) as first:
+            found |= {f"first {key}": _digest(first[key]) for key in first}
     return found
 
 
@@ -118,8 +144,8 @@ def _run(number: int) -> Callable[[Work, HashStash], Any]:
     return run
 
 
-def _first_home(_: Work, stash: HashStash) -> Any:
-    with contextlib.closing(HashStash(engine=stash.engine)) as first:
+def _first_home(work: Work, _: HashStash) -> Any:
+    with contextlib.closing(work.first()) as first:
         first["code"] = squared
         return first["code"](3)
 
@@ -143,6 +169,8 @@ OPERATIONS = (
     Operation("open and get", _get("a"), is_cold=True),
     Operation("open and get large", _get("large"), is_cold=True),
     Operation("open and set", _set("new", SMALL), is_cold=True),
+    Operation("open and get code", lambda _, stash: stash["code"](3), is_cold=True),
+    Operation("open and set code", _set("new", squared), is_cold=True),
     Operation("open a new one and set", lambda work, _: work.open(dbname="fresh").__setitem__("a", SMALL)),
     Operation("get", _get("a")),
     Operation("get large", _get("large")),
@@ -171,7 +199,9 @@ OPERATIONS = (
     Operation("run anew", _run(3), never_fails=True),
     Operation("run again", _run(2), never_fails=True),
     Operation("open and run anew", _run(3), never_fails=True, is_cold=True),
-    Operation("first use of a home", _first_home),
+    Operation("first use of a home", _first_home, is_first=True),
+    Operation("first code", _set("new", squared), is_first=True),
+    Operation("first run", _run(3), never_fails=True, is_first=True),
 )
 
 

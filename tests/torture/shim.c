@@ -26,17 +26,22 @@ static char root[PATH_MAX];
 static int kinds, error_number, lasts;
 static long nth, counted, failed;
 static char last[PATH_MAX + 32];
+unsigned short torture_trace[1 << 16];
+static long traced;
 
 void torture_arm(const char *folder, int wanted, long number, int error, int for_good) {
     snprintf(root, sizeof root, "%s/", folder);
-    kinds = wanted, nth = number, error_number = error, lasts = for_good, counted = failed = 0, last[0] = 0, armed = 1;
+    kinds = wanted, nth = number, error_number = error, lasts = for_good, counted = failed = traced = 0, last[0] = 0, armed = 1;
 }
 long torture_disarm(void) { armed = 0; return failed; }
 long torture_counted(void) { return counted; }
+long torture_traced(void) { return traced; }
 const char *torture_last(void) { return last; }
 
 static int is_hit(int kind, const char *name, const char *path) {
-    if (!(kinds & kind) || strncmp(path, root, strlen(root))) return 0;
+    if (strncmp(path, root, strlen(root))) return 0;
+    if (traced < 1 << 16) torture_trace[traced++] = kind;
+    if (!(kinds & kind)) return 0;
     counted++;
     if (!nth || (lasts ? counted < nth : counted != nth)) return 0;
     if (!failed++) snprintf(last, sizeof last, "%s %s", name, path + strlen(root));

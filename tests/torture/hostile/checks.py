@@ -17,6 +17,8 @@ PATIENCE = 1200.0
 PATH = os.pathsep.join(
     [TESTS, os.path.dirname(TESTS)]
 )  # without an empty part, which would be the folder with the gadgets
+UNHEARD = "Exception ignored"
+"""How Python says on stderr that an object failed while it was given up."""
 TEMPTED = ("torture.hostile.victim", "torture.hostile.notebooks")
 """What is done in the folder with the gadgets."""
 SLOW = ("shelve", "pickledb", "sqlitedict", "mongo", "redis")
@@ -57,14 +59,20 @@ class Scene:
             cwd=self.beside if who == "victim" and module in TEMPTED else self.folder,
             **self.home(who, **more),
         )
-        heard = child.hear_all(PATIENCE)
-        code = child.end()
+        last = None
+        try:
+            while (said := child.hear(PATIENCE)) is not None:
+                last = said
+            code = child.end()
+        except Hangs as error:
+            child.drop()
+            raise Broken(f"{function} hangs after {last}: {error}") from error
         errors = child.errors()
-        if code or not heard:
-            raise Broken(f"{function} ended with {code}: {errors[:400]} ... {errors[-900:]}")
+        if code or last is None or UNHEARD in errors:
+            raise Broken(f"{function} ended with {code} after {last!s:.200}: {errors[:400]} ... {errors[-900:]}")
         if os.environ.get("TORTURE_TIMES"):
             print(errors[-3000:])
-        return heard[-1]
+        return last
 
 
 def gathered(failures: list[str]) -> dict[str, list[str]]:
@@ -115,7 +123,7 @@ def rows(place: Place, budget: Budget, options: dict[str, Any] | None = None) ->
 
 def leading_away(place: Place, budget: Budget) -> Finding:
     """Links, pipes, sockets, devices in the place of each file and folder."""
-    return _below(place, "links", "meet_links", budget(full=60, short=12), budget.seed)
+    return _below(place, "links", "meet_links", budget(full=10_000, short=12), budget.seed)
 
 
 def below(place: Place, budget: Budget) -> Finding:

@@ -150,6 +150,7 @@ def meet_attacks(place: str, folder: str, mark: str, names: list[str], port: int
     known = attacks(where)
     untried: list[str] = []
     for number, name in enumerate(names):
+        say("trying", name)
         copy = where
         if where.engine in ("redis", "mongo"):
             empty(where)

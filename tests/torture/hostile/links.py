@@ -107,14 +107,15 @@ def meet_links(place: str, folder: str, mark: str, most: int, seed: int) -> None
     """In a child with the victim's home: each link in a fresh copy of the store, and all that a user does."""
     warnings.simplefilter("ignore")
     where = Place.loads(place)
-    outside, base = Path(folder) / "outside", Path(folder) / "copy"
+    outside = Path(folder) / "outside"
     all_of_them = list(links(folder_of(where.root), outside))
     chosen = all_of_them[seed % max(1, len(all_of_them) // most) :: max(1, len(all_of_them) // most)]
     failures: list[str] = []
     canary = Canary(mark, [folder, *(os.environ[f"XDG_{kind}_HOME"] for kind in ("CACHE", "STATE", "CONFIG"))])
     for number, (name, plant) in enumerate(chosen):
-        for old in (outside, base):
-            shutil.rmtree(old, ignore_errors=True)
+        say("trying", name)
+        base = Path(folder) / f"copy-{number}"  # nothing of this process is open there
+        shutil.rmtree(outside, ignore_errors=True)
         precious(outside)
         shutil.copytree(where.root, base)
         plant(folder_of(str(base)), outside)
@@ -125,4 +126,5 @@ def meet_links(place: str, folder: str, mark: str, most: int, seed: int) -> None
         after = snapshot(outside)
         failures += [f"{name}: {path} outside was changed" for path in before if after.get(path) != before[path]]
         failures += [f"{name}: {path} outside was made" for path in after if path not in before]
+        shutil.rmtree(base)
     say("met", len(chosen), failures, canary.seen(), [])

@@ -8,6 +8,7 @@ import io
 import json
 import os
 import re
+import reprlib
 import sys
 import time
 import traceback
@@ -118,6 +119,7 @@ def tour(stash: HashStash, keys: list[str], tour: Tour, folder: str) -> None:
         for name, action in _with_key(stash, key):
             tour.do(name, action)
     for name, action in _as_a_whole(stash, keys, tour, folder):
+        say("doing", name)
         tour.do(name, lambda action=action: _consumed(action()))
 
 
@@ -161,7 +163,9 @@ def _as_a_whole(stash: HashStash, keys: list[str], tour: Tour, folder: str) -> I
     yield "entries", lambda: entries.extend(stash.entries())
     yield "entries repr", lambda: show("entries", repr(stash.entries()))
     yield "entries html", lambda: html("entries", stash.entries()._repr_html_())
-    yield "entries df", lambda: stash.entries().df.to_string()
+    # Each cell by itself, and shortly: as wide as the widest a whole frame takes gigabytes, and of a key or a note which
+    # holds one list twice, sixty levels deep, Python's own text has no end.
+    yield "entries df", lambda: [repr(table := stash.entries().df), list(map(reprlib.repr, table.to_numpy().flat))]
     yield "an entry", lambda: [show("entry", repr(entry)) for entry in entries]
     yield "entries by tag", lambda: stash.entries(tags__contains="new")
     yield (
