@@ -37,12 +37,13 @@ test: $(VENV)/installed
 test-main: $(VENV)/installed
 	+$(BIN)/python $(PYTEST) main -m "$(MAIN)"
 
-# Beside the main tests, which often wait for processes: one after the other, by fewer workers, each told when it is done.
-others: export WORKERS ?= 2
+# Beside the main tests, which often wait for processes: one after the other, each told when it is done. They wait for little, so
+# that workers would add no more than what they cost: each collects the tests, and tells another process of each.
+others: export WORKERS ?= 0
 others: $(VENV)/installed
 	@failed=0; for one in test-bare test-colab readme; do $(MAKE) --no-print-directory $$one || failed=1; done; exit $$failed
 
-## make test-all: the same with what repeats it: full sizes, all wrappers on all engines, all scenarios in kernels started anew
+## make test-all: with what repeats it: full sizes, all wrappers on all engines, all scenarios in kernels started anew, other environments in full
 test-all:
 	HASHSTASH_ALL_SCENARIOS=1 $(MAKE) --no-print-directory test MAIN="" ONCE_ONLY="not browser and not server"
 
@@ -59,15 +60,31 @@ system-packages:
 	@sh scripts/make_servers.sh
 	@sh scripts/make_browser.sh
 
-# Where the versions of Python, IPython and pandas matter; engines, policies and settings do not see them.
+# Where the versions of Python, IPython and pandas matter; engines, policies and settings do not see them. What the processes of
+# every Python write and find (tests/portable, test_keys.py) is seen from the main environment.
+COLAB_TESTS := $(addprefix tests/,cells display magics serializers fingerprint golden frames stash/test_mapping.py \
+	test_keys_of_every_kind.py \
+	$(addprefix functions/test_,arguments.py calls.py kinds.py modules.py travel.py validity.py) \
+	$(addprefix profiling/test_,frame.py measured.py))
+NOT_IN_COLAB := $(addprefix --ignore=tests/display/test_,browser_model.py cards_of_broken_stashes.py progress_terminal.py)
+# What sees no optional package, and behaves as in the main environment, where Python is the same.
+NOT_IN_BARE := $(addprefix --ignore=tests/,policies command_line fuzz portable test_data_or_code.py test_keys.py \
+	test_keys_of_every_kind.py test_trust.py test_loose.py test_large_values.py \
+	$(addprefix serializers/test_,graph_bounds.py graph_cycles.py graph_processes.py) \
+	$(addprefix stash/test_,append.py archive.py archive_hostile.py entries.py settings_roundtrip.py upkeep.py versions.py) \
+	$(addprefix functions/test_,arguments.py async.py errors.py explain.py options.py single_flight.py validity.py) \
+	$(addprefix mapping/test_,concurrency.py failure.py inputs.py interrupts.py map_kinds.py map_options.py whole.py))
+ifeq ($(MAIN),)
 COLAB_STASH := $(addprefix stash/test_,mapping.py entries.py batches.py archive.py metadata.py)
-COLAB_TESTS := $(addprefix tests/,cells display magics serializers fingerprint functions golden $(COLAB_STASH) frames profiling test_keys.py test_keys_of_every_kind.py)
-# What asks for no package, in files that Colab's version of Python is to see: here Python is that of the main environment.
-NOT_IN_BARE := $(addprefix --ignore=tests/serializers/test_,graph_bounds.py graph_processes.py)
+COLAB_TESTS := $(addprefix tests/,cells display magics serializers fingerprint functions golden $(COLAB_STASH) frames profiling \
+	test_keys.py test_keys_of_every_kind.py)
+NOT_IN_COLAB :=
+NOT_IN_BARE :=
+endif
 
 test-colab: $(VENV)/installed
 	@if [ -x $(COLAB)/bin/python ]; then \
-		$(COLAB)/bin/python $(PYTEST) colab -q -m "not slow and not browser and not server and ($(ONCE_ONLY))" $(COLAB_TESTS); \
+		$(COLAB)/bin/python $(PYTEST) colab -q -m "not slow and not browser and not server and ($(ONCE_ONLY))" $(COLAB_TESTS) $(NOT_IN_COLAB); \
 	else echo "the tests with Colab's versions are skipped: no Python 3.13 was found"; fi
 
 $(BARE)/installed: pyproject.toml scripts/make_environment.sh

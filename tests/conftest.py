@@ -26,7 +26,7 @@ def _neighbour(name):
 
 
 sys.path.append(os.path.join(os.path.dirname(__file__), "cells"))  # driver.py, for tests with kernels of their own
-servers, schedule, skips = map(_neighbour, ("servers", "schedule", "skips"))
+servers, schedule, skips, together = map(_neighbour, ("servers", "schedule", "skips", "together"))
 
 _numbers = itertools.count()
 _PACKAGES = {
@@ -70,11 +70,12 @@ FEW_ENGINES = frozenset({"pairtree", "lmdb", "sqlite", "redis"})
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """What has the mark ``few_engines`` is heavy on the other engines."""
+    """What has the mark ``few_engines`` or ``engines`` is heavy on the other engines."""
     for item in items:
-        if hasattr(item, "callspec") and item.get_closest_marker("few_engines") is not None:
+        mark = item.get_closest_marker("engines") or item.get_closest_marker("few_engines")
+        if mark is not None and hasattr(item, "callspec"):
             engines = [value for value in item.callspec.params.values() if isinstance(value, str) and value in _ENGINES]
-            if not FEW_ENGINES.issuperset(engines):
+            if not (frozenset(mark.args) or FEW_ENGINES).issuperset(engines):
                 item.add_marker(pytest.mark.heavy)
 
 
@@ -121,9 +122,9 @@ def homes(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def bytecode(tmp_path_factory):
-    """An environment for processes of other Pythons, which compile everything once, and not into the project's folder."""
-    return {"PYTHONPYCACHEPREFIX": str(tmp_path_factory.mktemp("bytecode")), "PYTHONDONTWRITEBYTECODE": ""}
+def bytecode():
+    """An environment for processes of other Pythons, which compile what nobody has compiled for them, and keep it for the next."""
+    return {"PYTHONDONTWRITEBYTECODE": ""}
 
 
 @pytest.fixture(autouse=True)

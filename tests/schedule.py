@@ -1,7 +1,8 @@
 """Which tests a worker of pytest-xdist gets together, and in which order: what takes longest begins first.
 
 A unit is a file, so that what its tests share is made once; the files of contracts are divided by class, as nothing is shared
-there. Without this a worker would idle for a minute at the end, while the other one begins the longest file.
+there, and those of the browser stay together. Without this a worker would idle for a minute at the end, while the other one
+begins the longest file.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from collections.abc import Iterator
 import pytest
 
 DIVIDED = ("tests/wrappers/test_contract.py", "tests/engines/test_memory.py", "tests/engines/test_shelve.py")
+UNITED = ("tests/browser/",)
+"""Folders whose files share something that takes long to start."""
 COSTS = {"slow": 100, "browser": 300, "server": 30}
 """How many ordinary tests a marked one is worth, roughly; servers are waited for."""
 COSTS_OF_FILES = {
@@ -32,6 +35,9 @@ COSTS_OF_FILES = {
 def unit_of(nodeid: str) -> str:
     """The unit that the test belongs to."""
     file, _, rest = nodeid.partition("::")
+    for folder in UNITED:
+        if file.startswith(folder):
+            return folder
     return f"{file}::{rest.partition('::')[0]}" if file.endswith(DIVIDED) else file
 
 

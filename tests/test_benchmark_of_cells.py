@@ -28,12 +28,14 @@ def table():
     return done.stdout.splitlines()
 
 
+@pytest.mark.heavy  # half a minute in kernels, which sees nothing but the benchmark itself
 @pytest.mark.parametrize(("operation", "systems"), [("miss ", 3), ("hit ", 2), ("hit, all is there ", 2)])
 def test_each_operation_has_a_time_of_each_system_that_can_do_it(table, operation, systems):
     (row,) = [line for line in table if line.startswith(f"C1   small cell: {operation}")]
     assert row.count("±") == systems
 
 
+@pytest.mark.heavy  # half a minute in kernels, which sees nothing but the benchmark itself
 @pytest.mark.parametrize(("operation", "limit"), [("miss", "10 ms"), ("hit", "5 ms"), ("hit, all is there", "5 ms")])
 def test_what_ours_adds_is_judged(table, operation, limit):
     (verdict,) = [line for line in table if line.startswith(f"C1 {operation}: ")]
@@ -71,6 +73,7 @@ class Broken(CellSystem):
         return "1 / 0"
 
 
+@pytest.mark.heavy  # half a minute in kernels, which sees nothing but the benchmark itself
 def test_who_cheats_is_named_instead_of_timed(tmp_path):
     measured = cells._Measured(SMALL, [SYSTEMS["by hand"], Ours(), Stale(), Careless(), Broken()], str(tmp_path))
     measured.measure(1)

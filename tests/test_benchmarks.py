@@ -236,6 +236,7 @@ def cells():
 
 
 @pytest.mark.slow
+@pytest.mark.heavy
 @pytest.mark.parametrize("kind", SHOWN)
 @pytest.mark.parametrize("system", OURS)
 def test_the_table_has_times_and_a_size_for_every_kind_of_value_of_ours(cells, system, kind):
@@ -247,6 +248,7 @@ def test_the_table_has_times_and_a_size_for_every_kind_of_value_of_ours(cells, s
 
 
 @pytest.mark.slow
+@pytest.mark.heavy
 def test_the_table_says_which_error_there_was(cells):
     found, text = cells
     assert found["lambda with a closure", "pickle 5"].startswith("fails: ")
@@ -254,6 +256,7 @@ def test_the_table_says_which_error_there_was(cells):
 
 
 @pytest.mark.slow
+@pytest.mark.heavy
 def test_the_table_says_what_came_back_as_something_else(cells):
     found, text = cells
     assert found["class made in a function", "jsonpickle"] == "wrong"

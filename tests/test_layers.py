@@ -35,6 +35,7 @@ LAYERS = {
         "stash",
         "facade",
         "open",
+        "choices",
         "store",
         "reading",
         "key_codec",

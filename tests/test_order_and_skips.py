@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 import schedule
 import skips
+import together
 
 
 def item(nodeid, *marks):
@@ -69,3 +70,31 @@ def test_a_file_that_needs_a_package_is_skipped_without_it():
 @pytest.mark.parametrize("engine", ["pairtree", "mongo"])
 def test_few_engines_are_enough(engine, request):
     assert (request.node.get_closest_marker("heavy") is None) == (engine == "pairtree")
+
+
+@pytest.mark.engines("mongo", "sqlite")
+@pytest.mark.parametrize("engine", ["pairtree", "mongo"])
+def test_engines_take_turns(engine, request):
+    assert (request.node.get_closest_marker("heavy") is None) == (engine == "mongo")
+
+
+def test_all_cases_are_tried_and_those_that_fail_are_named():
+    tried = []
+    with pytest.raises(ExceptionGroup, match="2 of 3 cases: 'b', 'c'") as raised, together.cases() as case:
+        for name in "abc":
+            with case(name):
+                tried.append(name)
+                assert name == "a"
+    assert tried == ["a", "b", "c"]
+    assert [error.__notes__ for error in raised.value.exceptions] == [["in the case 'b'"], ["in the case 'c'"]]
+
+
+def test_cases_of_which_there_are_none_are_a_failure():
+    with pytest.raises(AssertionError, match="there was no case"), together.cases():
+        pass
+
+
+def test_the_tests_of_the_browser_share_a_unit():
+    assert schedule.unit_of("tests/browser/test_cards.py::test_a") == schedule.unit_of(
+        "tests/browser/test_cells.py::test_b"
+    )

@@ -2,6 +2,8 @@
 
 import errno
 import os
+import subprocess
+import sys
 import warnings
 
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from hashstash import HashStash
 from hashstash.errors import StashFull
 from hashstash.refusals import explain, locate, naming, no_room, why_not
+from hashstash.testing.engine.life import AS_ORDINARY_USER
 from hashstash.trust import own_key
 
 
@@ -70,3 +73,40 @@ def test_lmdb_has_room_for_its_table_of_readers(tmp_path):
     stash["a"] = 1
     status = next(tmp_path.rglob("lock.mdb")).stat()
     assert status.st_blocks * 512 >= status.st_size > 0
+
+
+CHANGES = """
+import sys
+from hashstash import HashStash
+stash = HashStash(sys.argv[1], engine=sys.argv[2])
+stash.get("missing")
+stash.close()
+drop_rights()
+for change in (lambda: stash.update(k=2), lambda: stash.pop("k"), stash.clear):
+    try:
+        change()
+    except PermissionError as error:
+        print(error)
+print(stash["k"])
+"""
+
+
+@pytest.mark.parametrize("engine", ["pairtree", "lmdb", "sqlite", "shelve"])
+def test_a_read_only_folder_is_read_and_every_change_says_what_to_do(engine, tmp_path):
+    if engine == "lmdb":
+        pytest.importorskip("lmdb")
+    with HashStash(tmp_path / "stash", engine=engine) as stash:
+        stash["k"] = 1
+    inside = [tmp_path / "stash", *(tmp_path / "stash").rglob("*")]
+    for path in inside:
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    try:
+        command = [sys.executable, "-c", AS_ORDINARY_USER + CHANGES, str(tmp_path / "stash"), engine]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    finally:
+        for path in inside:
+            path.chmod(0o700)
+    *refused, value = done.stdout.splitlines()
+    assert value == "1", done.stderr
+    assert len(refused) == 3
+    assert all("folder of this stash is read-only; to change it, copy it" in text for text in refused), refused

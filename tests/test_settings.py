@@ -90,6 +90,17 @@ def test_an_unknown_engine_in_the_settings_is_refused_at_opening(monkeypatch):
         HashStash("x")
 
 
+@pytest.mark.parametrize("name", ["engine", "serializer", "compress"])
+def test_an_error_over_a_setting_says_where_it_was_made(name, config, monkeypatch):
+    monkeypatch.setenv(f"HASHSTASH_{name.upper()}", "nope")
+    with pytest.raises(UnknownPlugin, match=f"the environment variable HASHSTASH_{name.upper()}: no .*nope"):
+        HashStash("x")
+    monkeypatch.delenv(f"HASHSTASH_{name.upper()}")
+    config(f'{name} = "nope"')
+    with pytest.raises(UnknownPlugin, match=r"config\.toml: no .*nope"):
+        HashStash("x")
+
+
 def test_compress_may_be_a_truth_value_in_the_file(config):
     config("compress = false")
     assert HashStash("x").compress == "raw"

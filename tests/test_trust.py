@@ -744,3 +744,25 @@ class TestRowsThatWereVerifiedBefore:
             row = entry.pack()
             trust.check(unpack(row), "", Trust.MINE, row=row)
         assert sum(len(kept[2]) for kept in trust._verified.values()) <= 1000
+
+
+def test_a_draft_of_the_key_that_could_not_be_removed_goes_with_the_next_use():
+    """It holds a key: where one is made, nobody makes another, and so would come by it."""
+    folder = trust.state_root()
+    os.makedirs(folder, mode=0o700)
+    for name, moment in (("abandoned", 0), ("young", None)):
+        path = pathlib.Path(folder, f"key.1.{name}")
+        path.write_bytes(bytes(32))
+        os.utime(path, None if moment is None else (moment, moment))
+    key = own_key(folder)
+    assert own_key(folder) == key
+    assert sorted(os.listdir(folder)) == ["key", "key.1.young"]
+
+
+def test_a_key_of_which_only_a_part_is_written_at_first_is_made_all_the_same(monkeypatch):
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda descriptor, content: write(descriptor, content[: len(content) // 2 + 1]))
+    folder = trust.state_root()
+    key = own_key(folder)
+    assert pathlib.Path(folder, "key").read_bytes() == key
+    assert len(key) == 32

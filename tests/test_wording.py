@@ -1,3 +1,7 @@
+import collections
+import types
+from typing import NamedTuple
+
 import pytest
 
 from hashstash.wording import duration, parse_size, shortened, size_text, without_commands
@@ -151,3 +155,38 @@ def test_a_large_value_is_not_looked_at_as_a_whole():
 )
 def test_a_strangers_text_keeps_its_colours_and_gives_a_terminal_no_orders(text, kept):
     assert without_commands(text) == kept
+
+
+class Pair(NamedTuple):
+    left: object
+    right: object
+
+
+@pytest.mark.parametrize(
+    ("doubled", "begins"),
+    [
+        (lambda part: [part, part], "[["),
+        (lambda part: (part, part), "(("),
+        (lambda part: {"a": part, "b": part}, "{'a': {"),
+        (lambda part: Pair(part, part), "<Pair"),
+        (lambda part: collections.OrderedDict(a=part, b=part), "<OrderedDict"),
+        (lambda part: types.SimpleNamespace(a=part, b=part), "<SimpleNamespace"),
+        (lambda part: types.MappingProxyType({"a": part, "b": part}), "<mappingproxy"),
+        (lambda part: ValueError(part, part), "<ValueError"),
+        (lambda part: [part] * 20, "[["),
+    ],
+)
+def test_what_holds_one_thing_twice_and_so_on_is_not_written_out(doubled, begins):
+    """Sixty levels of that are a few hundred bytes, and a text without end."""
+    value = doubled(1)
+    for _ in range(60):
+        value = doubled(value)
+    text = shortened(value, 100)
+    assert len(text) <= 100
+    assert text.startswith(begins)
+
+
+def test_a_value_that_holds_itself_is_shown():
+    value = [1]
+    value.append(value)
+    assert shortened(value, 100).startswith("[1, [1, [")

@@ -6,7 +6,8 @@
         notebook.save(); notebook.reload()
         notebook.screenshot("hello")                     # a file in the folder of the fixture ``screenshots``
 
-One JupyterLab and one Chromium serve all tests of a module; each test has a notebook and a kernel of its own.
+One JupyterLab and one Chromium serve all tests; those of a module share a loaded page, and each has a notebook and a kernel of
+its own.
 """
 
 from __future__ import annotations
@@ -57,6 +58,10 @@ _BROWSER_OPTIONS = [
 _NAMES = """
 const app = window.jupyterapp;
 const panel = app && [...app.shell.widgets('main')].find(widget => widget.context && widget.content.widgets);
+"""
+_ALONE = """
+[...app.shell.widgets('main')].forEach(widget => widget.dispose());
+await app.commands.execute('docmanager:open', {path: args[0], factory: 'Notebook'});
 """
 
 
@@ -171,6 +176,14 @@ class Lab:
         wanted = "true" if name == "Light" else "false"
         self.wait(lambda: self.js("return document.body.dataset.jpThemeLight") == wanted, f"the theme {name}")
 
+    def has_page(self) -> bool:
+        """Whether Lab is loaded."""
+        return self.js("return Boolean(app)")
+
+    def leave(self) -> None:
+        """Leave the page: what runs in it ends."""
+        self.driver.get("about:blank")
+
     def open(self, name: str, document: dict | None = None) -> Notebook:
         """Open a new notebook, or this *document* in the notebook format, with a kernel."""
         file = self.server.notebooks / f"{name}.ipynb"
@@ -195,9 +208,15 @@ class Notebook:
         self.js, self.wait, self.screenshot, self.theme = lab.js, lab.wait, lab.screenshot, lab.theme
 
     def show(self) -> None:
-        """Load the page, with only this notebook in it, and wait for its kernel."""
-        self.lab.driver.get(f"{self.lab.server.url(f'lab/tree/{self.file.name}')}&reset")
+        """Open only this notebook, in the page that is there if one is, and wait for its kernel."""
+        if self.lab.has_page():
+            self.js(_ALONE, self.file.name)  # loading Lab takes longer than most tests
+        else:
+            self._load()
         self._wait()
+
+    def _load(self) -> None:
+        self.lab.driver.get(f"{self.lab.server.url(f'lab/tree/{self.file.name}')}&reset")
 
     def _wait(self, states: tuple[str, ...] = ("idle", "busy")) -> None:
         self.wait(lambda: self.js("return panel && panel.context.path") == self.file.name, "the notebook")
@@ -249,7 +268,7 @@ class Notebook:
 
     def reload(self) -> None:
         """Load the page again, as with F5; the kernel goes on, and tells a page nothing while a cell runs."""
-        self.lab.driver.refresh()
+        self._load()
         self._wait(("idle", "busy", "unknown"))
 
     def interrupt(self) -> None:
@@ -311,8 +330,15 @@ _SCREENSHOTS = os.environ.get("HASHSTASH_SCREENSHOTS")
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory, screenshots):
-    """JupyterLab in a browser; skips where something is missing for that."""
+def lab(shared_lab):
+    """JupyterLab in a browser, with a page that only the tests of this module use."""
+    yield shared_lab
+    shared_lab.leave()
+
+
+@pytest.fixture(scope="session")
+def shared_lab(tmp_path_factory, screenshots):
+    """The one that all modules share, without a page; skips where something is missing for that."""
     missing = missing_parts()
     if missing:
         pytest.skip(f"not installed: {', '.join(missing)}")

@@ -22,16 +22,20 @@ DATABASES = {
     "sqlitedict": "rows.sqlite",
     "diskcache": "cache.db",
     "shelve": "rows.dumb.dir",
+    "shelve on sqlite3": "rows.sqlite3",
     "pickledb": "rows.json",
 }
 ROWS = {f"key {number}": "x" * 50 + str(number) for number in range(300)}
 
 
 def stash_of(name, folder, **options):
+    name, _, backend = name.partition(" on ")
     pytest.importorskip(
         f"hashstash.engines.{name}", reason=f"the package {name} is not installed", exc_type=ImportError
     )
-    options |= {"backend": "dumb"} if name == "shelve" else {}
+    if backend:
+        pytest.importorskip(f"dbm.{backend}", reason=f"this Python has no dbm.{backend}", exc_type=ImportError)
+    options |= {"backend": backend or "dumb"} if name == "shelve" else {}
     return HashStash(folder, engine=name, compress=False, **options)
 
 

@@ -14,10 +14,12 @@ class TestStash(StashContract):
     def opened(self, open_on, every_engine):
         return lambda **options: open_on(every_engine, **options)
 
-    test_a_function_runs_once_for_several_processes = pytest.mark.few_engines(
+    test_a_function_runs_once_for_several_processes = pytest.mark.engines("lmdb", "redis", "diskcache")(
         StashContract.test_a_function_runs_once_for_several_processes
     )
-    test_several_processes_write = pytest.mark.few_engines(StashContract.test_several_processes_write)
+    test_several_processes_write = pytest.mark.engines("pairtree", "sqlite", "mongo")(
+        StashContract.test_several_processes_write
+    )
 
 
 KINDS = {"files": "pairtree", "embedded": "lmdb", "server": "redis", "process": "memory", "database": "sqlite"}

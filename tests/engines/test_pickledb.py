@@ -5,6 +5,7 @@ import os
 import pytest
 
 from hashstash.testing.engine import EngineContract
+from hashstash.testing.rows import ADDRESS, row
 
 pickledb_engine = pytest.importorskip(
     "hashstash.engines.pickledb", reason="the package pickledb is not installed", exc_type=ImportError
@@ -24,3 +25,21 @@ class TestPickledb(EngineContract):
         with open(path) as file:
             text = json.load(file).get(address.hex())
         return None if text is None else base64.b64decode(text)
+
+
+def test_what_an_interrupt_left_unchecked_is_read_and_checked_again(tmp_path, monkeypatch):
+    PickledbEngine(str(tmp_path)).put(ADDRESS, row("a"))
+    engine = PickledbEngine(str(tmp_path))
+    check, checked = engine._hold_against, []
+
+    def interrupted(handle, guard):
+        checked.append(handle)
+        if len(checked) == 1:
+            raise KeyboardInterrupt
+        check(handle, guard)
+
+    monkeypatch.setattr(engine, "_hold_against", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        engine.get(ADDRESS)
+    assert engine.get(ADDRESS) == row("a")
+    assert len(checked) == 2

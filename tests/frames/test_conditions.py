@@ -162,6 +162,11 @@ def test_an_unknown_field_raises_and_names_the_known_ones():
         matches({"siez__gt": 3}, fields=["key", "size"])
 
 
+def test_a_name_that_is_no_misspelt_one_gets_no_hint():
+    with pytest.raises(TypeError, match="there is no field 'older'; the fields are"):
+        matches({"older": 3}, fields=["codec", "size"])
+
+
 def test_operands_are_converted_by_field():
     condition = matches({"age__lt": "2", "name": "2"}, convert={"age": int})
     assert condition({"age": 1, "name": "2"}.get)

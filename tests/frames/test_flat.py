@@ -243,3 +243,11 @@ class TestFrames:
         assert flatten(pa.table([[1], [2]], names=["a", "a"])) == [{"a": 1, "a_2": 2}]
         assert flatten(pa.array([1, None])) == [{"_value": 1}, {"_value": None}]
         assert flatten(pa.chunked_array([[1], [2]])) == [{"_value": 1}, {"_value": 2}]
+
+
+def test_a_dict_that_holds_one_dict_twice_and_so_on_has_an_end_of_columns():
+    value = {"a": 1}
+    for _ in range(60):
+        value = {"a": value, "b": value}
+    (row,) = flatten(value)
+    assert 10_000 < len(row) < 11_000

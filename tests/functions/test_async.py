@@ -7,6 +7,8 @@ import threading
 
 import pytest
 
+from hashstash.functions import flights
+
 calls = []
 
 
@@ -295,3 +297,42 @@ def test_processes_compute_once_and_the_loops_that_wait_go_on(engine, open_on, p
     assert [programs.result(process) for process in running] == ["42\n"] * 4
     assert programs.notes() == ["ran"]
     assert min(map(int, programs.notes("ticks"))) >= 3
+
+
+@pytest.mark.parametrize("moment", ["before it computes", "as it has computed"])
+def test_a_task_that_is_interrupted_on_its_way_keeps_nobody_waiting(stash, monkeypatch, moment):
+    """The loop of a notebook goes on after an interrupt: what the next cell asks for must not wait for one that is gone."""
+    interrupted = []
+
+    class Interrupted:
+        def get(self):
+            return flights_own.get()
+
+        def set(self, value):
+            return self._at("before it computes", flights_own.set(value))
+
+        def reset(self, token):
+            self._at("as it has computed", flights_own.reset(token))
+
+        def _at(self, name, result):
+            if name == moment and not interrupted:
+                interrupted.append(name)
+                raise KeyboardInterrupt
+            return result
+
+    @stash.stashed_result
+    async def work_slowly(x):
+        calls.append(x)
+        await asyncio.sleep(0)
+        return x * 2
+
+    flights_own = flights._own
+    monkeypatch.setattr(flights, "_own", Interrupted())
+    loop = asyncio.new_event_loop()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            loop.run_until_complete(work_slowly(1))
+        assert loop.run_until_complete(asyncio.wait_for(work_slowly(1), 60)) == 2
+    finally:
+        loop.close()
+    assert interrupted == [moment]

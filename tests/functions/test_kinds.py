@@ -92,6 +92,8 @@ def test_generators_are_refused_at_once(stash):
 def test_what_is_not_callable_is_refused(stash):
     with pytest.raises(TypeError, match="not callable"):
         stash.stashed_result(5)
+    with pytest.raises(TypeError, match=r"5 is not callable; .*stash.run\(f, 1\)"):
+        stash.run(5, 1)
 
 
 class Slotted:

@@ -1,5 +1,7 @@
 """What the decorator may say: ttl, ignore, key, version, if_, force."""
 
+import threading
+
 import pytest
 
 from hashstash import HashStash, stashed_result
@@ -146,3 +148,28 @@ def test_the_place_of_the_stash_may_be_named(tmp_path):
     decorated = stashed_result(root_dir=tmp_path, engine="pairtree")(work)
     decorated(1)
     assert len(HashStash(tmp_path, engine="pairtree").stashed_result(work).stash) == 1
+
+
+def rests(a, *rest, b=0, **options):
+    return 1
+
+
+@pytest.mark.parametrize(
+    "call, place",
+    [
+        (lambda memo, part: memo({"x": [part]}), r"a\['x'\]\[0\]"),
+        (lambda memo, part: memo(1, 2, part), r"rest\[1\]"),
+        (lambda memo, part: memo(1, b=part), "b"),
+        (lambda memo, part: memo(1, other=part), r"options\['other'\]"),
+    ],
+    ids=["nested", "rest", "keyword", "free keyword"],
+)
+def test_the_argument_that_cannot_be_hashed_is_named_and_the_function_runs(stash, call, place):
+    with pytest.warns(RuntimeWarning, match=f"is not stashed, since `{place}` is a lock"):
+        assert call(stash.stashed_result(rests), threading.Lock()) == 1
+
+
+def test_what_the_key_function_gives_is_named_by_its_place(stash):
+    memo = stash.stashed_result(rests, key=lambda a: (1, a))
+    with pytest.warns(RuntimeWarning, match=r"since `key\[1\]` is a lock"):
+        assert memo(threading.Lock()) == 1

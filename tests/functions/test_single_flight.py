@@ -30,6 +30,7 @@ def shared(request, open_on):
 
 
 @pytest.mark.slow
+@pytest.mark.engines("pairtree", "redis")
 def test_eight_processes_compute_once(shared, programs, eventually):
     running = [programs.start(shared, SLOW) for _ in range(8)]
     eventually(lambda: len(programs.notes("arrivals")) == 8)

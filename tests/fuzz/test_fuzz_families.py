@@ -35,6 +35,7 @@ def test_changed_values_raise_our_errors_only(family):
 
 
 @pytest.mark.slow
+@pytest.mark.heavy
 def test_many_changed_values_raise_our_errors_only(family):
     run("families.py", family, SHORT, LONG)
 

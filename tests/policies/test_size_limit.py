@@ -411,6 +411,7 @@ def test_threads_keep_the_limits(opened):
 
 
 @pytest.mark.slow
+@pytest.mark.engines("pairtree", "redis")
 def test_processes_keep_the_limits_exactly(opened, in_processes):
     stash = opened(max_entries=30, max_size=60_000, compress=False)
     in_processes(
@@ -427,6 +428,7 @@ def test_processes_keep_the_limits_exactly(opened, in_processes):
 
 
 @pytest.mark.slow
+@pytest.mark.engines("lmdb", "redis")
 def test_what_any_process_has_read_is_kept_by_all(opened, in_processes):
     """Thirty entries, twenty of which are read by one of four processes each: the other ten go first."""
     stash = opened(max_entries=40)
@@ -443,6 +445,7 @@ def test_what_any_process_has_read_is_kept_by_all(opened, in_processes):
 
 
 @pytest.mark.slow
+@pytest.mark.engines("lmdb", "pairtree")
 def test_the_newest_of_all_processes_are_kept(opened, in_processes):
     stash = opened(max_entries=25)
     in_processes(stash, "for number in range(30): stash[who, number] = number")

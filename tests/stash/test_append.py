@@ -174,14 +174,14 @@ def in_processes(stash, code, number=3):
     run_together(settings, f"who = int(sys.argv[1])\n{code}", number)
 
 
-@pytest.mark.few_engines
+@pytest.mark.engines("lmdb", "redis", "diskcache")
 def test_processes_append_without_loss_or_a_number_twice(stash):
     in_processes(stash, f"for number in range({COUNT}): stash['k'] = (who, number)")
     assert sorted(stash.get_all("k")) == [(name, number) for name in range(3) for number in range(COUNT)]
     assert numbers(stash) == list(range(1, 3 * COUNT + 1))
 
 
-@pytest.mark.few_engines
+@pytest.mark.engines("pairtree", "sqlite", "mongo")
 def test_processes_append_large_and_small_values_to_several_keys(stash):
     in_processes(stash, "for n in range(8): stash[n % 2] = (who, n, 'x' * (50_000 if n % 3 == 0 else 10))")
     for key in (0, 1):

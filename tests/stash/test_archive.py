@@ -1,5 +1,6 @@
 """One file that holds stashes: what goes in comes out, on any engine, for anybody, and nobody is trusted by that."""
 
+import errno
 import math
 import os
 import stat
@@ -440,6 +441,11 @@ def test_a_folder_is_no_file_to_export_to(made, tmp_path):
         made("source").export_to(tmp_path)
 
 
+def test_a_folder_that_is_not_there_is_named(made, tmp_path):
+    with pytest.raises(FileNotFoundError, match="no such folder; make it first: .*absent'"):
+        made("source").export_to(tmp_path / "absent" / "file.zip")
+
+
 def test_any_zip_tool_can_list_it(made, file):
     source = made("source")
     source.update(VALUES)
@@ -575,3 +581,50 @@ def test_a_stash_of_any_name_can_be_exported(made, file, name):
     source, target = made("source", engine="memory", dbname=name), made("target")
     source["key"] = 1
     assert source.export_to(file) == target.import_from(file) == 1
+
+
+def test_what_is_left_of_an_export_that_was_broken_off_goes_with_a_later_one(made, file):
+    folder, name = os.path.split(file)
+    abandoned, young, another = (
+        os.path.join(folder, draft) for draft in (f".{name}.{'0' * 12}", f".{name}.{'1' * 12}", f".{name}.notes")
+    )
+    for path in (abandoned, young, another):
+        with open(path, "wb") as draft:
+            draft.write(b"PK")
+    for path in (abandoned, another):
+        os.utime(path, (0, 0))
+    made("a").export_to(file)
+    assert [os.path.exists(path) for path in (abandoned, young, another)] == [False, True, True]
+
+
+def test_an_archive_that_cannot_be_written_to_the_disk_is_named(made, file, monkeypatch):
+    """What the system says of a descriptor names no file; and a draft that cannot be removed either hides nothing."""
+
+    stash = made("a")
+
+    def fail(descriptor):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    def refuse(path):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), path)
+
+    with monkeypatch.context() as patched, pytest.raises(OSError, match=os.strerror(errno.EIO)) as raised:
+        patched.setattr(os, "fsync", fail)
+        patched.setattr(os, "unlink", refuse)
+        stash.export_to(file)
+    assert raised.value.filename == str(file)
+
+
+def test_an_archive_that_cannot_be_read_from_the_disk_is_named(made, file, monkeypatch):
+    made("a").export_to(file)
+    fstat = os.fstat
+
+    def fail(descriptor):
+        if os.path.samestat(fstat(descriptor), os.stat(file)):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return fstat(descriptor)
+
+    with monkeypatch.context() as patched, pytest.raises(OSError, match=os.strerror(errno.EIO)) as raised:
+        patched.setattr(os, "fstat", fail)
+        made("b").import_from(file)
+    assert raised.value.filename == str(file)

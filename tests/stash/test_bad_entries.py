@@ -104,6 +104,16 @@ def test_the_error_names_the_key_the_place_and_the_reason(damaged):
     assert "'bad'" in text
     assert stash.path in text
     assert len(text) > len(stash.path) + 60
+    assert any(step in text for step in ("call stash.repair()", "upgrade hashstash", "call stash.trust()"))
+
+
+def test_an_encoded_value_whose_file_was_changed_names_the_key_and_the_place(tmp_path):
+    stash = HashStash(tmp_path, engine="pairtree", compress="raw")
+    stash["large"] = b"x" * 100_000
+    for name in stash.store.blobs.names():
+        os.truncate(stash.store.blobs.path(name), 1000)
+    with pytest.raises(CorruptEntry, match=r"the entry of 'large' in .*data\.db: "):
+        HashStash(tmp_path, engine="pairtree").get_encoded("large")
 
 
 ITERATIONS = {

@@ -144,8 +144,9 @@ def test_a_dbname_is_text(opened, name):
 
 def test_a_file_in_the_place_of_the_folder_is_said_so(tmp_path, shared_engine):
     (tmp_path / "file").write_text("mine")
-    with pytest.raises(OSError, match="file"):
-        HashStash(tmp_path / "file", engine=shared_engine)["k"] = 1
+    for root in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(NotADirectoryError, match="a file lies where a folder is needed; move it away.*/file'$"):
+            HashStash(root, engine=shared_engine)["k"] = 1
     assert (tmp_path / "file").read_text() == "mine"
 
 
@@ -432,6 +433,30 @@ def test_an_engines_own_keyword_reaches_it(tmp_path):
     stash = HashStash(tmp_path, engine="lmdb", map_size=1 << 22)
     stash["k"] = 1
     assert stash.to_dict()["engine_options"] == {"map_size": 1 << 22}
+
+
+@pytest.mark.parametrize("name", ["b64", "append_mode", "clear", "read_only"])
+def test_a_text_is_no_truth_value(stash, opened, name):
+    """``clear="no"`` would mean yes."""
+    stash["k"] = 1
+    with pytest.raises(TypeError, match=f"{name}='no'; it is True or False"):
+        opened(**{name: "no"})
+    assert stash["k"] == 1
+
+
+@pytest.mark.parametrize(
+    "engine, option, wrong, what",
+    [
+        ("lmdb", "map_size", "1 GB", "a whole number from 1 on"),
+        ("lmdb", "map_size", 0, "a whole number from 1 on"),
+        ("sqlite", "timeout", -1, "a positive number of seconds"),
+        ("sqlite", "timeout", "soon", "a positive number of seconds"),
+    ],
+)
+def test_a_wrong_option_of_the_engine_is_named_before_it_is_used(tmp_path, engine, option, wrong, what):
+    pytest.importorskip("lmdb") if engine == "lmdb" else None
+    with pytest.raises(ValueError, match=f"{option}={wrong!r}; it is {what}"):
+        HashStash(tmp_path, engine=engine, **{option: wrong})
 
 
 @pytest.mark.parametrize("durability", ["process", "power", "none"])

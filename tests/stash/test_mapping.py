@@ -1,5 +1,6 @@
 import asyncio
 import collections
+import dataclasses
 import datetime
 import math
 import threading
@@ -229,6 +230,18 @@ def test_views_have_a_short_repr(stash):
     assert repr(stash.keys()).startswith("StashKeys([")
     assert repr(stash.values()).endswith(", ...])")
     assert "(1" in repr(stash.items())
+
+
+def test_views_of_values_without_end_have_an_end(stash):
+    """A list that holds one list twice, sixty levels deep, which a stranger can store in a few hundred bytes."""
+    value = [1]
+    for _ in range(60):
+        value = [value, value]
+    stash["without end"] = value
+    assert len(repr(stash.values())) < 3000
+    assert len(repr(stash.items())) < 3000
+    (entry,) = stash.entries()
+    assert len(repr(dataclasses.replace(entry, key=value, meta={"note": value}))) < 3000
 
 
 def test_keys_are_a_set_for_set_operations(stash):
@@ -540,6 +553,11 @@ def test_copy_to_returns_the_other(stash, tmp_path):
     assert other == stash
 
 
+def test_copy_to_takes_a_stash_and_not_its_name(stash):
+    with pytest.raises(TypeError, match="takes a stash, .*not 'other'"):
+        stash.copy_to("other")
+
+
 def test_copy_to_keeps_what_the_other_has(stash, tmp_path):
     stash["a"] = 1
     other = HashStash(tmp_path / "other", engine="memory")
@@ -639,6 +657,19 @@ def test_what_a_row_holds_is_what_encode_key_gives(stash):
 
 
 # ---- what cannot be stored -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "key, place",
+    [
+        (lambda part: part, "key"),
+        (lambda part: (1, [part]), r"key\[1\]\[0\]"),
+        (lambda part: {"a": {"b": part}}, r"key\['a'\]\['b'\]"),
+    ],
+)
+def test_the_part_of_a_key_that_cannot_be_hashed_is_named(stash, key, place):
+    with pytest.raises(VolatileKey, match=f"`{place}` is a lock"):
+        stash.get(key(threading.Lock()))
 
 
 @pytest.mark.parametrize("wrap", [lambda part: part, lambda part: {"a": [part]}])

@@ -5,6 +5,7 @@ import pickle
 import pytest
 
 from hashstash import HashStash
+from hashstash.errors import UnsafeName
 
 FIRST_TEN = [
     *(
@@ -112,3 +113,32 @@ def test_settings_with_an_unknown_value_are_refused(stash, name, value):
 def test_a_temporary_stash_says_so(stash):
     with stash.tmp() as temporary:
         assert temporary.to_dict()["is_tmp"] is True
+
+
+@pytest.mark.parametrize(
+    "changes, error, what",
+    [
+        ({"durability": "most"}, ValueError, "durability='most'; it is one of 'process', 'power', 'none'"),
+        ({"trust": "everyone"}, ValueError, "trust='everyone'; it is one of 'mine', 'strict', 'all'"),
+        ({"max_size": "1 GB"}, ValueError, "max_size='1 GB'"),
+        ({"ttl": "soon"}, ValueError, "'soon' is no duration"),
+        ({"b64": "no"}, TypeError, "b64='no'; it is True or False"),
+        ({"engine_options": {"wombat": 1}}, TypeError, "no parameter 'wombat'"),
+        ({"enginee": "pairtree"}, TypeError, "enginee does not describe a stash"),
+        ({"engine": ""}, TypeError, "engine must be among what describes a stash"),
+        ({"dbname": "../other"}, UnsafeName, "outside of the stash's root"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else None,
+)
+def test_a_description_that_somebody_has_changed_is_checked_like_arguments(stash, changes, error, what):
+    with pytest.raises(error, match=what):
+        HashStash.from_dict(stash.to_dict() | changes)
+
+
+def test_a_description_may_say_a_time_to_live_in_words(stash):
+    assert HashStash.from_dict(stash.to_dict() | {"ttl": "2m"}).config.ttl == 120.0
+
+
+def test_a_described_name_lies_under_the_cache_root():
+    described = HashStash("named", engine="pairtree").to_dict()
+    assert HashStash.from_dict(described | {"root_dir": "named"}).root_dir == described["root_dir"]

@@ -123,6 +123,12 @@ def test_what_is_neither_a_number_nor_a_time_is_named(three, arguments):
         three.at("k", **arguments)
 
 
+@pytest.mark.parametrize("time", [float("nan"), float("inf"), -1e300, 1e300, "yesterday"])
+def test_a_time_that_is_none_is_named(three, time):
+    with pytest.raises(ValueError, match=f"{time!r} is no time".replace("+", r"\+")):
+        three.at("k", time=time)
+
+
 def test_reverting_appends_the_old_value(stash):
     stash.revert("k", 2)
     assert stash["k"] == LARGE

@@ -1,0 +1,117 @@
+"""LMDB environments whose folder is not, or is no longer, what it was when it was opened."""
+
+import gc
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from hashstash.errors import UnsafeName
+from hashstash.testing.engine import ADDRESS, OTHER, row
+
+lmdb_engine = pytest.importorskip(
+    "hashstash.engines.lmdb", reason="the package lmdb is not installed", exc_type=ImportError
+)
+LmdbEngine = lmdb_engine.LmdbEngine
+Pages = lmdb_engine.Pages
+ROOT_OF_ROWS = 128
+"""Where a meta page says it."""
+STORES = """
+import sys
+from hashstash.engines.lmdb import LmdbEngine
+from hashstash.testing.engine import ADDRESS, row
+engine = LmdbEngine(sys.argv[1])
+engine.put(ADDRESS, row("of another"))
+engine.close()
+"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return str(tmp_path / "stash")
+
+
+@pytest.fixture
+def removed(folder):
+    """An engine that is open on a folder which is gone."""
+    engine = LmdbEngine(folder)
+    engine.put(ADDRESS, row("a"))
+    shutil.rmtree(folder)
+    yield engine
+    engine.close()
+
+
+def test_who_opens_a_folder_that_was_removed_finds_nothing_in_it(removed, folder):
+    new = LmdbEngine(folder)
+    assert new.get(ADDRESS) is None
+    new.close()
+
+
+def test_what_is_stored_in_a_folder_that_was_removed_is_there_for_other_processes(removed, folder):
+    new = LmdbEngine(folder)
+    new.put(OTHER, row("b"))
+    code = "import sys; from hashstash.engines.lmdb import *; print(LmdbEngine(sys.argv[1]).count())"
+    done = subprocess.run([sys.executable, "-c", code, folder], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == "1"
+    new.close()
+
+
+def test_an_engine_that_was_open_before_sees_what_the_next_one_stores(removed, folder):
+    new = LmdbEngine(folder)
+    new.put(OTHER, row("b"))
+    assert dict(removed.rows()) == {OTHER: row("b")}
+    assert removed.count() == 1
+    new.close()
+
+
+def test_an_environment_that_nobody_uses_is_not_taken_for_one_that_was_removed(folder):
+    engine = LmdbEngine(folder)
+    engine.put(ADDRESS, row("a"))
+    del engine
+    gc.collect()  # it stays open, for the next one
+    shutil.rmtree(folder)
+    subprocess.run([sys.executable, "-c", STORES, folder], timeout=60, check=True)
+    new = LmdbEngine(folder)
+    assert new.get(ADDRESS) == row("of another")
+    new.close()
+
+
+def test_what_others_have_put_there_is_not_sealed_by_who_closes_what_was_removed(folder):
+    engine = LmdbEngine(folder)
+    engine.put(ADDRESS, row("a"))
+    shutil.rmtree(folder)
+    subprocess.run([sys.executable, "-c", STORES, folder], timeout=60, check=True)
+    os.unlink(f"{folder}/data.seal")
+    engine.close()
+    assert not os.path.exists(f"{folder}/data.seal")
+
+
+def test_an_engine_that_is_refused_says_so_once(tmp_path, folder, monkeypatch):
+    """And not again, beside it, when what had been made of it is given up."""
+    heard = []
+    monkeypatch.setattr(sys, "unraisablehook", heard.append)
+    os.symlink(tmp_path, folder)
+    with pytest.raises(UnsafeName):
+        LmdbEngine(folder)
+    gc.collect()
+    assert not heard
+
+
+def test_rows_are_found_where_the_file_says_that_another_tree_is_theirs(folder):
+    engine = LmdbEngine(folder)
+    for number in range(9):
+        engine.put(bytes([number]) * 16, row("a" * number))
+    engine.close()
+    with Pages(f"{folder}/data.mdb") as pages:
+        newest = max(pages.metas, key=lambda meta: meta.transaction)
+        place = pages.metas.index(newest) * pages.size + ROOT_OF_ROWS
+    with open(f"{folder}/data.mdb", "r+b") as file:
+        file.seek(place)
+        file.write(newest.free.root.to_bytes(8, "little"))
+    assert engine.check()
+    engine.rebuild(lambda blob: next((bytes([n]) * 16 for n in range(9) if blob == row("a" * n)), None))
+    found = {address: blob for address, blob in engine.rows() if len(address) == len(ADDRESS)}  # and what is no row
+    assert found == {bytes([number]) * 16: row("a" * number) for number in range(9)}
+    engine.close()
