@@ -14,6 +14,9 @@ from typing import Any
 
 from hashstash.views import same
 
+_CLOSE = 0.7
+"""How alike a name has to be to be taken for a misspelt one."""
+
 Getter = Callable[[str], Any]
 Test = Callable[[Any], bool]
 
@@ -79,7 +82,7 @@ def _parsed(name: str) -> tuple[str, str]:
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:
-    close = get_close_matches(name, known, 1)
+    close = get_close_matches(name, known, 1, _CLOSE)
     return f" (did you mean {close[0]!r}?)" if close else ""
 
 

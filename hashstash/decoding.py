@@ -18,6 +18,10 @@ _BOMB_RATIO = 200
 _CODE_BIT, _PARTS_BIT, _B64_BIT = int(Flag.CODE), int(Flag.PARTS), int(Flag.B64)
 
 
+class UnknownCodec(CorruptEntry):
+    """The entry is whole, and names a codec that is not here."""
+
+
 class Decoder(NamedTuple):
     """What a label names: how payloads of that codec are read."""
 
@@ -31,7 +35,7 @@ _decoders: dict[bytes, Decoder] = {}
 
 
 def decoder_of(label: bytes) -> Decoder:
-    """The decoder that an entry's label names; MissingDependency where its package is not installed."""
+    """The decoder that an entry's label names; MissingDependency where its package is not installed, else UnknownCodec."""
     found = _decoders.get(label)
     if found is None:
         found = _decoders[label] = _load_decoder(label)
@@ -44,7 +48,10 @@ def _load_decoder(label: bytes) -> Decoder:
         serializer = SERIALIZERS.load(serializer_name)
         compressor = COMPRESSORS.load(compressor_name) if compressor_name else None
     except (UnicodeDecodeError, UnknownPlugin) as error:
-        raise CorruptEntry(f"the entry was written by a codec {label!r} that this hashstash does not have") from error
+        raise UnknownCodec(
+            f"the entry was written by a codec {label!r} that this hashstash does not have; upgrade hashstash, or install the"
+            " package that brings it"
+        ) from error
     return Decoder(serializer, compressor, None if compressor else getattr(serializer, "loads_plain", None))
 
 

@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 
 _SHOWN_KEY = 80
 _MOST_NAMED = 20
+_FIRST_MOMENT = dt.datetime(1, 1, 2, tzinfo=dt.UTC).timestamp()
+_LAST_MOMENT = dt.datetime(9999, 12, 30, tzinfo=dt.UTC).timestamp()
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +252,8 @@ def moment_of(time: Any) -> float:
         return dt.datetime.combine(time, dt.time()).timestamp()
     if isinstance(time, bool) or not isinstance(time, (int, float)):
         raise TypeError(f"a time is a datetime, text such as '2024-05-01 12:00', or seconds since 1970, not {time!r}")
+    if not _FIRST_MOMENT < time < _LAST_MOMENT:
+        raise ValueError(f"{time!r} is no time; in seconds since 1970 it lies in the years from 1 to 9999")
     return float(time)
 
 

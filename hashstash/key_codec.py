@@ -6,11 +6,11 @@ import json
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from hashstash.codec import Buffer, Serializer, pack_key, plain_writer, unpack_key
-from hashstash.errors import CorruptEntry, MissingDependency, ReadOnlyStash
+from hashstash.errors import CorruptEntry, MissingDependency, ReadOnlyStash, VolatileKey
 from hashstash.keys import address_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from hashstash.engine import Engine
 
@@ -83,10 +83,21 @@ class PlainKeyCodec:
 
         return Fingerprinter(buffer_hash=self._buffer_hash(), paths=self._paths).digest(value, "key")
 
+    def name_volatile(self, parts: Iterable[tuple[str, Any]]) -> None:
+        """Raise VolatileKey with the place of what cannot be hashed in one of *parts*, named values, if it is found there."""
+        from hashstash.fingerprint import Fingerprinter
+
+        for name, value in parts:
+            Fingerprinter(buffer_hash=self._buffer_hash(), paths=self._paths).digest(value, name)
+
     def address(self, key: Any) -> bytes:
         if type(key) is str:
             return _addresses.get(key) or _remembered(key)
-        return address_of(key, self.fingerprint)
+        try:
+            return address_of(key, self.fingerprint)
+        except VolatileKey:
+            self.name_volatile([("key", key)])
+            raise
 
     def encode(self, key: Any) -> EncodedKey:
         address = self.address(key)

@@ -91,6 +91,13 @@ class Lock(ABC):
     def let_go(self, hold: object) -> None:
         """Give back what is held under that token, be it nothing, a part or all of the lock. Doing it twice changes nothing."""
 
+    def leave_note(self, note: bytes) -> None:  # noqa: B027 - nothing where a lock has no file
+        """For those who wait: a few bytes, for as long as the lock is held."""
+
+    def note(self) -> bytes:
+        """What the holder has left, or nothing."""
+        return b""
+
     def acquire(self, timeout: float | None = None) -> bool:
         """Wait at most *timeout* seconds (``None``: for ever) for the lock; return whether it is now held."""
         hold = object()
@@ -187,7 +194,6 @@ class KeyLock(Lock):
         return mutex is not None and _is_ours(mutex) and mutex.holds == {hold}
 
     def leave_note(self, note: bytes) -> None:
-        """For those who wait: a few bytes in the lock's file, for as long as it is held; nothing where there is no file."""
         mutex = _mutexes.get((self.folder, self.name))
         if mutex is not None and mutex.file is not None:
             descriptor = mutex.file.fileno()
@@ -197,7 +203,6 @@ class KeyLock(Lock):
             os.pwrite(descriptor, note, 0)
 
     def note(self) -> bytes:
-        """What the holder has left, or nothing."""
         path = _lock_path(self.folder, self.name)
         try:
             with open(path or os.devnull, "rb") as file:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 import errno
 import os
 import warnings
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from hashstash import choices
 from hashstash.codec import Codec
 from hashstash.engine import Capability, Engine
 from hashstash.errors import UnknownPlugin
@@ -17,11 +17,11 @@ from hashstash.imports import is_installed
 from hashstash.key_codec import KeyCodec, PlainKeyCodec, StashFacts
 from hashstash.paths import is_foreign, make_folder, original_name, resolve_root, safe_parts, shared_mount, shown
 from hashstash.policies.size_limit import SizeLimit
-from hashstash.policies.time_to_live import TimeToLive, parse_duration
-from hashstash.policies.value_type import TypedSerializer, ValueType, parse_value_type
+from hashstash.policies.time_to_live import TimeToLive
+from hashstash.policies.value_type import TypedSerializer, ValueType
 from hashstash.policies.versions import Versions
 from hashstash.registry import COMPRESSORS, ENGINES, SERIALIZERS
-from hashstash.settings import load_settings
+from hashstash.settings import load_settings, source_of
 from hashstash.store import Store
 from hashstash.trust import Trust
 from hashstash.upkeep import sweep_daily
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from hashstash.policy import Policy
+    from hashstash.registry import Registry
+    from hashstash.settings import Settings
 
 DEFAULT_NAME = "default_stash"
 FILENAME = "data.db"
@@ -37,24 +39,6 @@ FUNCTIONS = "stashed_result"
 """The namespace below a stash in which the results of functions lie."""
 MAPS = "stashed_map"
 """The namespace below a stash in which whole maps lie."""
-PARAMETERS = (
-    *(
-        "root_dir",
-        "dbname",
-        "engine",
-        "serializer",
-        "compress",
-        "b64",
-        "append_mode",
-        "clear",
-        "name",
-        "ttl",
-        "max_size",
-    ),
-    *("max_entries", "durability", "trust", "read_only", "paths", "value_type"),
-)
-_PATHS = ("path", "content")
-_DURABILITIES = ("process", "power", "none")
 
 
 @dataclass(frozen=True)
@@ -93,10 +77,6 @@ def configure(
     engine: str | None,
     serializer: str | None,
     compress: str | bool | None,
-    ttl: Any,
-    durability: str,
-    trust: str,
-    value_type: Any = None,
     engine_options: Mapping[str, Any],
     **rest: Any,
 ) -> Config:
@@ -105,31 +85,40 @@ def configure(
     if isinstance(root_dir, str) and "://" in root_dir:
         engine, root_dir, found = _from_url(root_dir, engine)
         engine_options = {**found, **engine_options}
-    root = _root(DEFAULT_NAME if root_dir is None else root_dir, engine or settings.engine, settings.base)
-    name = _engine_name(engine or settings.engine, root)
-    _check_options(name, engine_options)
-    engine_options = ENGINES.load(name).settle(engine_options)
-    if durability not in _DURABILITIES:
-        raise ValueError(f"durability={durability!r}; it is one of {', '.join(map(repr, _DURABILITIES))}")
+    engine = engine or _set_once(settings, "engine", ENGINES)
+    root = _root(DEFAULT_NAME if root_dir is None else root_dir, engine, settings.base)
+    name = _engine_name(engine, root)
     return Config(
         root_dir=root,
         dbname=None if dbname is None else namespace(dbname),
         engine=name,
-        serializer=_serializer_name(serializer or settings.serializer),
-        compress=compressor_name(compress if compress is not None else settings.compress),
-        ttl=None if ttl is None else parse_duration(ttl),
-        durability=durability,
-        trust=_trust(trust).value,
-        value_type=parse_value_type(value_type),
-        engine_options=engine_options,
-        **{name: value for name, value in rest.items() if _is_valid(name, value)},
+        serializer=_serializer_name(serializer or _set_once(settings, "serializer", SERIALIZERS)),
+        compress=compressor_name(compress if compress is not None else _set_once(settings, "compress", COMPRESSORS)),
+        engine_options=choices.engine_options(name, engine_options),
+        **{name: choices.checked(name, value) for name, value in rest.items()},
     )
 
 
+def _set_once(settings: Settings, name: str, plugins: Registry) -> Any:
+    """What the user has set as *name* for all stashes; UnknownPlugin says where, if there is no such thing."""
+    value = getattr(settings, name)
+    try:
+        if isinstance(value, str):
+            plugins.load(value)
+    except UnknownPlugin as error:
+        raise UnknownPlugin(f"{source_of(name)}: {error}") from error
+    return value
+
+
 def settled(config: Config) -> Config:
-    """*config* as it may be kept and shown, whoever has written it: without passwords."""
-    options = ENGINES.load(config.engine).settle(config.engine_options)
-    return replace(config, engine_options=options, value_type=parse_value_type(config.value_type))
+    """*config* as it may be kept and shown, whoever has written it: checked as HashStash's arguments are, without passwords."""
+    values = {field.name: choices.checked(field.name, getattr(config, field.name)) for field in fields(config)}
+    values["engine_options"] = choices.engine_options(config.engine, config.engine_options)
+    if config.dbname is not None:
+        values["dbname"] = namespace(config.dbname)
+    if ENGINES.load(config.engine).keeps_files:
+        values["root_dir"] = resolve_root(config.root_dir, load_settings().base)
+    return Config(**values)
 
 
 def namespace(name: str, parameter: str = "dbname") -> str:
@@ -144,14 +133,6 @@ def below(config: Config, name: str, **changes: Any) -> Config:
     """The configuration of the stash called *name* below the one of *config*."""
     inner = namespace(name)
     return replace(config, dbname=f"{config.dbname}/{inner}" if config.dbname else inner, **changes)
-
-
-def _is_valid(name: str, value: Any) -> bool:
-    if name in ("max_size", "max_entries") and value is not None and (type(value) is not int or value < 1):
-        raise ValueError(f"{name}={value!r}; it is a positive whole number, or None for no limit")
-    if name == "paths" and value not in _PATHS:
-        raise ValueError(f"paths={value!r}; it is one of {', '.join(map(repr, _PATHS))}")
-    return True
 
 
 def _from_url(url: str, engine: str | None) -> tuple[str, str, dict[str, Any]]:
@@ -221,27 +202,6 @@ def compressor_name(name: str | bool | None) -> str:
 
 def _is_importable(package: str) -> bool:
     return is_installed(package)
-
-
-def _trust(name: str) -> Trust:
-    try:
-        return Trust(name)
-    except ValueError as error:
-        raise ValueError(f"trust={name!r}; it is one of 'mine', 'strict', 'all'") from error
-
-
-def _check_options(engine: str, options: Mapping[str, Any]) -> None:
-    known = ENGINES.load(engine).options
-    for name in options:
-        if name not in known:
-            raise TypeError(_unknown_option(name, engine, known))
-
-
-def _unknown_option(name: str, engine: str, known: tuple[str, ...]) -> str:
-    names = [*PARAMETERS, *known]
-    close = difflib.get_close_matches(name, names, 1)
-    hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(names)}"
-    return f"HashStash() and its engine {engine!r} have no parameter {name!r}; {hint}"
 
 
 def folder_of(config: Config) -> str:

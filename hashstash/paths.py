@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import os
 import re
@@ -108,9 +109,14 @@ def _make_folder(path: str) -> None:
     for folder in reversed(missing):
         try:
             os.mkdir(folder, PRIVATE_FOLDER)
-        except FileExistsError:
+        except FileExistsError as error:
             if not os.path.isdir(folder):
-                raise
+                text = "a file lies where a folder is needed; move it away, or choose another place"
+                raise NotADirectoryError(errno.ENOTDIR, text, folder) from error
+        except (PermissionError, NotADirectoryError) as error:
+            raise OSError(
+                error.errno, f"{error.strerror}: no folder can be made here; choose another place", folder
+            ) from error
         else:
             os.chmod(folder, PRIVATE_FOLDER)
 
@@ -171,7 +177,7 @@ def is_foreign(folder: str) -> bool:
     """Whether others than this user own *folder* or may replace what lies in it."""
     try:
         status = os.stat(folder)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
     if status.st_uid != os.getuid():
         return True

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from hashstash import trust as trusting
 from hashstash.blobs import BlobMissing, Reference
-from hashstash.decoding import decoder_of, unfilter
+from hashstash.decoding import UnknownCodec, decoder_of, unfilter
 from hashstash.entry import Entry, Flag, unpack
-from hashstash.errors import BadEntry, UntrustedEntry
+from hashstash.errors import BadEntry, CorruptEntry, UntrustedEntry
 from hashstash.trust import Trust
 from hashstash.wording import shortened
 
@@ -23,6 +23,7 @@ MISSING: Final = object()
 _BLOB_BIT, _LOOSE_BIT = int(Flag.BLOB), int(Flag.LOOSE)
 _NEEDS_CHECK = int(Flag.CODE | Flag.SIGNED)
 _SHOWN_KEY = 80
+_NEXT_STEP = "; overwrite it, or call stash.repair(), which moves it aside"
 
 
 def open_row(store: Store, address: bytes | None, blob: bytes, key: Any = MISSING) -> Entry | None:
@@ -88,8 +89,9 @@ def _namespace_of(store: Store, entry: Entry) -> str:
 
 
 def explained(store: Store, error: BadEntry, key: Any, address: bytes | None) -> BadEntry:
-    """*error* with the key and the place; the error's own text says why and what to do."""
+    """*error* with the key and the place, and what to do about a damaged entry; of others their own text says that."""
     if address is not None and not isinstance(error, UntrustedEntry):
         store.seen_bad.add(address)
     what = "an entry" if key is MISSING else f"the entry of {shortened(key, _SHOWN_KEY)}"
-    return type(error)(f"{what} in {store.engine.location()}: {error}")
+    is_damaged = isinstance(error, CorruptEntry) and not isinstance(error, UnknownCodec)
+    return type(error)(f"{what} in {store.engine.location()}: {error}{_NEXT_STEP * is_damaged}")

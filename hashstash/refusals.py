@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """The disk, the quota, or how large one file may be."""
+_FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 _PROBE = 64 * 1024
 _PAGE = 4096
 
@@ -39,10 +40,27 @@ def naming(path: str) -> Iterator[None]:
 
 
 def explain(error: OSError, path: str, folder: str, needed: int | None = None) -> None:
-    """Raise StashFull if *error* says that there is no room in *folder* for *needed* bytes; else let it name *path*."""
+    """Raise what *error* means for a write of *needed* bytes into *folder*: that there is no room, or that it is read-only.
+
+    Any other error is left to the caller, and names *path*.
+    """
     if error.errno in NO_ROOM and not isinstance(error, StashFull):
         raise no_room(error.errno, folder, needed) from error
+    if needed is not None:
+        refuse_if_read_only(error, folder)
     locate(error, path)
+
+
+def refuse_if_read_only(error: OSError, folder: str) -> None:
+    """Say so if *error*, of a write into *folder*, means that this user may only read there."""
+    if error.errno in _FORBIDDEN and os.path.isdir(folder) and not os.access(folder, os.W_OK):
+        raise read_only(folder) from error
+
+
+def read_only(folder: str) -> PermissionError:
+    """The error for a write into *folder*, in which this user may only read."""
+    text = "the folder of this stash is read-only; to change it, copy it to a place of your own, and open that"
+    return PermissionError(errno.EACCES, text, folder)
 
 
 def no_room(number: int | None, folder: str, needed: int | None = None) -> StashFull:

@@ -7,10 +7,12 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from hashstash.errors import StashError
-from hashstash.paths import cache_root, config_root
+from hashstash.paths import cache_root, config_root, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+_PREFIX = "HASHSTASH_"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +39,22 @@ class Settings:
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     """The settings as they stand now; a broken file or an unknown setting in it raises StashError naming it."""
     environ = os.environ if environ is None else environ
-    values = _from_file(os.path.join(config_root(), "config.toml"))
+    values = _from_file(_config_file())
     for field in fields(Settings):
-        text = environ.get("HASHSTASH_" + field.name.upper())
+        text = environ.get(_PREFIX + field.name.upper())
         if text:
             values[field.name] = text
     return Settings(**values)
+
+
+def source_of(name: str) -> str:
+    """Where this user has set *name*, for people."""
+    variable = _PREFIX + name.upper()
+    return f"the environment variable {variable}" if os.environ.get(variable) else shown(_config_file())
+
+
+def _config_file() -> str:
+    return os.path.join(config_root(), "config.toml")
 
 
 def _from_file(path: str) -> dict[str, Any]:

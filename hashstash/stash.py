@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from hashstash import upkeep
+from hashstash.choices import checked
 from hashstash.facade import Computing, Configured, Encodes, Keeping, Looking
 from hashstash.metadata import pack_notes
 from hashstash.open import configure, function_stashes
@@ -87,8 +88,9 @@ class HashStash(Configured, Looking, Keeping, Computing, Encodes, MutableMapping
             value_type=value_type,
             engine_options=engine_options,
         )
+        is_cleared = checked("clear", clear)
         self._open(config)
-        if clear:
+        if is_cleared:
             self.clear()
 
     def __repr__(self) -> str:

@@ -16,6 +16,7 @@ from hashstash.codec import Codec, Encoded, Payload, no_plain_form, plain_writer
 from hashstash.decoding import PlainLoaders
 from hashstash.engine import Capability, Engine
 from hashstash.entry import Entry, pack_plain, points_at_blob, unpack_plain
+from hashstash.errors import BadEntry
 from hashstash.listing import Foreign
 from hashstash.reading import MISSING
 from hashstash.statistics import MERGE_MASK, Counts
@@ -25,7 +26,6 @@ from hashstash.writing import PLAIN_WRITE, WriteOptions
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from hashstash.errors import BadEntry
     from hashstash.key_codec import EncodedKey, KeyCodec
     from hashstash.policy import Policy
 
@@ -127,21 +127,24 @@ class Store:
 
     def load_row(self, address: bytes, blob: bytes | None, key: Any = MISSING) -> Any:
         """The value in a row that was just read from *address*, or ``MISSING``."""
-        entry = None if blob is None else reading.open_row(self, address, blob, key)
-        if entry is None:
-            self.counts.misses += 1
-            return MISSING
-        try:
-            value = reading.value_of(self, entry, key)
-        except BlobMissing:
-            newer = self.engine.get(address)
-            if newer == blob:
-                raise
-            self.seen_bad.discard(address)  # nothing is wrong with what is there now
-            return self.load_row(address, newer, key)  # deleted, and perhaps stored again, while we were reading it
-        self.counts.hits += 1
-        self.counts.seconds_saved += entry.seconds
-        return value
+        while blob is not None:
+            entry = reading.open_row(self, address, blob, key)
+            if entry is None:
+                break
+            try:
+                value = reading.value_of(self, entry, key)
+            except BlobMissing:
+                newer = self.engine.get(address)
+                if newer == blob:
+                    raise
+                self.seen_bad.discard(address)  # nothing is wrong with what is there now
+                blob = newer  # deleted, and perhaps stored again, while we were reading it
+                continue
+            self.counts.hits += 1
+            self.counts.seconds_saved += entry.seconds
+            return value
+        self.counts.misses += 1
+        return MISSING
 
     def find(self, key: Any) -> Entry | None:
         """The checked entry at *key*, its payload not decoded; ``None`` if there is none or it is over."""
@@ -154,9 +157,11 @@ class Store:
         while (entry := self.find(key)) is not None:
             try:
                 return entry, self.encoded_of(entry)
-            except BlobMissing:
+            except BlobMissing as error:
                 if listing.is_there(self, entry):
-                    raise
+                    raise self.explained(error, key, entry.digest) from error
+            except BadEntry as error:
+                raise self.explained(error, key, entry.digest) from error
         return None
 
     def open_row(self, address: bytes | None, blob: bytes, key: Any = MISSING) -> Entry | None:
@@ -172,7 +177,7 @@ class Store:
         return reading.encoded_of(self, entry)
 
     def explained(self, error: BadEntry, key: Any, address: bytes | None) -> BadEntry:
-        """*error* with the key and the place; the error's own text says why and what to do."""
+        """*error* with the key, the place and the next step: :func:`hashstash.reading.explained`."""
         return reading.explained(self, error, key, address)
 
     # ---- writing -------------------------------------------------------------------------------------------------

@@ -188,11 +188,14 @@ def own_key(folder: str) -> bytes:
     path = os.path.join(folder, _KEY_FILE)
     for _ in range(_MOST_TRIES):
         try:
-            return _read_key(path)
+            key = _read_key(path)
         except FileNotFoundError:
             _make_key(folder, path)
         except _BeingWritten:
             time.sleep(0.01)
+        else:
+            _remove_drafts(folder)  # once per process: where there is a key, nobody makes one any more
+            return key
     raise StashError(
         f"{path} does not hold {KEY_SIZE} bytes; remove it, and entries signed before must be trusted anew"
     )
@@ -236,14 +239,14 @@ def _make_key(folder: str, path: str) -> None:
     make_folder(folder)
     if stat.S_IMODE(os.stat(folder).st_mode) & 0o022:
         raise StashError(f"{folder} can be written by others, so no signing key is kept there; run: chmod 700 {folder}")
-    _remove_drafts(folder)
     draft = f"{path}.{os.getpid()}.{os.urandom(4).hex()}"
     descriptor = create_file(draft)
     try:
         try:
             key = os.urandom(KEY_SIZE)
-            if os.write(descriptor, key) < KEY_SIZE:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            rest = key
+            while rest:
+                rest = rest[os.write(descriptor, rest) :]
             os.fsync(descriptor)
         except OSError as error:
             locate(error, draft)
@@ -254,16 +257,17 @@ def _make_key(folder: str, path: str) -> None:
     except FileExistsError:
         pass
     finally:
-        with contextlib.suppress(OSError):  # what is left is removed by whoever makes a key later
+        with contextlib.suppress(OSError):  # what is left is removed by whoever uses the key later
             os.unlink(draft)
 
 
 def _remove_drafts(folder: str) -> None:
     """Remove what is left of processes that could not finish making a key: an hour is longer than that takes."""
-    for entry in os.scandir(folder):
-        with contextlib.suppress(OSError):
-            if entry.name.startswith(f"{_KEY_FILE}.") and time.time() - entry.stat().st_mtime > _ABANDONED:
-                os.unlink(entry.path)
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            with contextlib.suppress(OSError):
+                if entry.name.startswith(f"{_KEY_FILE}.") and time.time() - entry.stat().st_mtime > _ABANDONED:
+                    os.unlink(entry.path)
 
 
 def _listed(folder: str) -> list[bytes]:

@@ -6,6 +6,7 @@ from collections.abc import ItemsView, Iterator, KeysView, Mapping, ValuesView
 from typing import TYPE_CHECKING, Any
 
 from hashstash.store import MISSING
+from hashstash.wording import shortened
 
 if TYPE_CHECKING:
     from hashstash.stash import HashStash
@@ -61,6 +62,8 @@ class StashItems(ItemsView[Any, Any]):
 
 
 _SHOWN = 10
+_WIDTH = 1000
+"""Characters of a key or value that are shown at most."""
 
 
 def _some(view: Any) -> str:
@@ -68,7 +71,7 @@ def _some(view: Any) -> str:
     for number, item in enumerate(view):
         if number == _SHOWN:
             return "[" + ", ".join(shown) + ", ...]"
-        shown.append(repr(item))
+        shown.append(shortened(item, _WIDTH))
     return "[" + ", ".join(shown) + "]"
 
 

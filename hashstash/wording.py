@@ -6,6 +6,9 @@ import math
 import re
 import reprlib
 import time
+import types
+from collections import ChainMap, deque
+from itertools import islice
 from typing import Any
 
 _SIZES = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
@@ -22,9 +25,8 @@ _COMMANDS = re.compile(
 )
 _MANY = 50
 _VECTOR = 8
-_brief = reprlib.Repr()
-_brief.maxstring = _brief.maxother = _brief.maxlong = 200
-_brief.maxlist = _brief.maxtuple = _brief.maxdict = _brief.maxset = _brief.maxfrozenset = 20
+_MOST_PIECES = 2000
+"""Elements, of whatever is nested in a value, that are written out at most."""
 
 
 def size_text(count: float) -> str:
@@ -135,10 +137,60 @@ def _repr(value: Any, most: int) -> str:
     if type(value) in (str, bytes, bytearray):
         return repr(value[:most])
     if type(value) in (list, tuple, dict, set, frozenset) and (len(value) > _MANY or any(map(_is_large, value))):
-        return _brief.repr(value)
+        return _Brief().repr(value)
     if type(value) is dict and any(map(_is_large, value.values())):
-        return _brief.repr(value)
-    return repr(value)
+        return _Brief().repr(value)
+    return _Brief().repr(value) if is_endless(value) else repr(value)
+
+
+class _Brief(reprlib.Repr):
+    """The beginning of a ``repr``, for one use: whatever is nested in the value, so many pieces are written and no more."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxstring = self.maxother = self.maxlong = 200
+        self.maxlist = self.maxtuple = self.maxdict = self.maxset = self.maxfrozenset = 20
+        self._left = _MOST_PIECES
+
+    def repr1(self, x: Any, level: int) -> str:
+        self._left -= 1
+        return super().repr1(x, level) if self._left >= 0 else self.fillvalue
+
+    def repr_instance(self, x: Any, level: int) -> str:
+        return f"<{type(x).__name__}>" if is_endless(x) else super().repr_instance(x, level)
+
+
+def is_endless(value: Any) -> bool:
+    """Whether to write *value* out would take more than some thousands of pieces.
+
+    A list that holds one list twice, and so on for sixty levels, is stored in a few bytes, and its ``repr`` never ends.
+    """
+    left, pending = _MOST_PIECES, [value]
+    while pending and left >= 0:
+        parts = _parts_of(pending.pop())
+        left -= len(parts)
+        if left >= 0:
+            pending += parts
+    return left < 0
+
+
+def _parts_of(value: Any) -> list[Any]:
+    """What the ``repr`` of a container writes out; the beginning of it, where there is much."""
+    if isinstance(value, (str, bytes, int, float)) or value is None:
+        return []
+    if isinstance(value, (dict, types.MappingProxyType)):
+        return [part for pair in islice(value.items(), _MOST_PIECES) for part in pair]
+    if isinstance(value, (list, tuple, set, frozenset, deque)):
+        return list(islice(value, _MOST_PIECES + 1))
+    if isinstance(value, ChainMap):
+        return list(value.maps)
+    if type(value) is types.SimpleNamespace:
+        return list(vars(value).values())
+    if isinstance(value, BaseException):
+        return list(value.args)
+    if getattr(getattr(value, "dtype", None), "kind", "") == "O":
+        return list(islice(getattr(value, "flat", ()), _MOST_PIECES + 1))
+    return []
 
 
 def _is_large(value: Any) -> bool:

@@ -74,9 +74,7 @@ def write(store: Store, key: EncodedKey, payload: Payload, options: WriteOptions
             for policy in store.policies:
                 policy.after_write(store, key.address)
     except Exception:  # an interrupt may come when the row is there already: then the daily sweep removes the blob
-        with contextlib.suppress(OSError):  # it also removes what cannot be removed, or asked for, now
-            if blob_name and store.blobs is not None and not _is_stored(store, entry):
-                store.blobs.remove(blob_name)
+        _take_back(store, entry, blob_name)
         raise
     store.counts.sets += 1
     store.counts.bytes_written += payload.size
@@ -111,22 +109,17 @@ def write_together(store: Store, items: Iterable[tuple[EncodedKey, Payload, Writ
             write(store, key, payload, options)
         return
     store.engine.ensure_writable()
-    entries: list[Entry] = []
-    blob_names: list[str] = []
+    written: list[tuple[Entry, str]] = []
     try:
         for key, payload, options in items:
             entry, blob_name = new_entry(store, key, payload, options)
-            blob_names.append(blob_name)
+            written.append((entry, blob_name))
             if entry.is_trusted:
                 trusting.keyring().sign(entry, store.namespace)
-            entries.append(entry)
-        put_rows(store, {entry.digest: entry.pack() for entry in entries})
+        put_rows(store, {entry.digest: entry.pack() for entry, _ in written})
     except Exception:
-        stored = {blob_name for entry, blob_name in zip(entries, blob_names, strict=False) if _is_stored(store, entry)}
-        for name in blob_names:
-            if name and name not in stored and store.blobs is not None:
-                with contextlib.suppress(OSError):
-                    store.blobs.remove(name)
+        for entry, blob_name in written:
+            _take_back(store, entry, blob_name)
         raise
 
 
@@ -169,6 +162,13 @@ def new_entry(store: Store, key: EncodedKey, payload: Payload, options: WriteOpt
         entry.expires_at = expiry(entry.created_at, options.ttl)
     entry.is_trusted = signs
     return entry, blob_name
+
+
+def _take_back(store: Store, entry: Entry, blob_name: str) -> None:
+    """Remove the blob file of an entry whose row was not written."""
+    with contextlib.suppress(OSError):  # the daily sweep also removes what cannot be removed, or asked for, now
+        if blob_name and store.blobs is not None and not _is_stored(store, entry):
+            store.blobs.remove(blob_name)
 
 
 def _is_stored(store: Store, entry: Entry) -> bool:
@@ -220,17 +220,21 @@ def _head(store: Store, address: bytes, blob: bytes) -> Entry:
 
 def keep_bad_rows(store: Store, addresses: Iterable[bytes]) -> None:
     """Copy aside what could not be read, before it is overwritten; only what this object has seen to be bad."""
-    for address in store.seen_bad.intersection(addresses) if store.seen_bad else ():
-        store.seen_bad.discard(address)
-        row, aside = store.engine.get(address), store.engine.section(BAD)
-        if row is None or aside.count() >= MOST_ASIDE:
+    bad = store.seen_bad.intersection(addresses) if store.seen_bad else ()
+    if not bad:
+        return
+    store.seen_bad.difference_update(bad)
+    aside = store.engine.section(BAD)
+    kept = {address: bytes_with_blob(store, row) for address, row in aside.rows()}
+    for address in bad:
+        row = store.engine.get(address)
+        if row is None or len(kept) >= MOST_ASIDE:
             continue
-        if (
-            sum(bytes_with_blob(store, kept) for _, kept in aside.rows()) + bytes_with_blob(store, row)
-            <= MOST_ASIDE_BYTES
-        ):
+        size = bytes_with_blob(store, row)
+        if sum(kept.values()) + size <= MOST_ASIDE_BYTES:
             aside.put(address, row)
             store.kept_aside.add(row[WRITE_ID])
+            kept[address] = size
 
 
 def bytes_with_blob(store: Store, row: bytes) -> int:

@@ -38,6 +38,7 @@ from hashstash.checksum import crc32
 from hashstash.entry import Entry, Flag, unpack
 from hashstash.errors import BadArchive, BadEntry, CorruptEntry, NewerFormat
 from hashstash.paths import shown
+from hashstash.refusals import locate, naming
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,11 +76,12 @@ class Archive:
 
     def __init__(self, file: str | os.PathLike[str]) -> None:
         self.path = shown(os.path.abspath(os.path.expanduser(os.fspath(file))))
-        self._file = _open_file(os.path.expanduser(file), self.path)
+        self._place = os.path.expanduser(os.fspath(file))
+        self._file = _open_file(self._place, self.path)
         try:
             with self._reading():
                 self._zip = _open_zip(self._file)
-            self._infos = self._checked_members()
+                self._infos = self._checked_members()
             self.stashes = self._checked_manifest()
         except BaseException:
             self._file.close()
@@ -105,6 +107,7 @@ class Archive:
             raise type(error)(f"{self.path}: {error}") from error
         except OSError as error:
             if error.errno != errno.EINVAL:  # as for seeking to where nothing can be
+                locate(error, self._place)
                 raise
             raise BadArchive(f"{self.path} is damaged: {error}") from error
         except (BadEntry, zipfile.BadZipFile, zlib.error, struct.error, EOFError, ValueError, LookupError) as error:
@@ -289,16 +292,20 @@ class _Reader:
         return piece
 
 
-def _open_file(file: str | os.PathLike[str], shown_path: str) -> IO[bytes]:
+def _open_file(file: str, shown_path: str) -> IO[bytes]:
     """The file for reading, if it is one: a pipe would be waited for, and a device may have no end."""
     descriptor = os.open(file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    mode = os.fstat(descriptor).st_mode
-    if not stat.S_ISREG(mode):
-        os.close(descriptor)
-        if stat.S_ISDIR(mode):
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(file))
-        raise BadArchive(f"{shown_path} is not a file, and no archive of hashstash")
-    return os.fdopen(descriptor, "rb")
+    with naming(file):
+        try:
+            mode = os.fstat(descriptor).st_mode
+            if stat.S_ISDIR(mode):
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), file)
+            if not stat.S_ISREG(mode):
+                raise BadArchive(f"{shown_path} is not a file, and no archive of hashstash")
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return os.fdopen(descriptor, "rb")
 
 
 def _open_zip(file: IO[bytes]) -> zipfile.ZipFile:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
+import re
+import time
 import warnings
 import zipfile
 import zlib
@@ -31,6 +34,7 @@ from hashstash.errors import BadEntry
 from hashstash.open import function_stashes, open_store
 from hashstash.paths import create_file, shown
 from hashstash.policies import versions
+from hashstash.refusals import naming
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -47,6 +51,7 @@ _SAMPLE = 16 << 10
 _LEAST_GAIN = 0.9
 _MOST_GAIN = 0.02
 """Content that would shrink further than this is not packed, since readers refuse what could be a bomb."""
+_ABANDONED = 86_400.0
 _FIRST_YEAR = (1980, 1, 1, 0, 0, 0)
 
 
@@ -78,19 +83,36 @@ def _new_file(path: str) -> Iterator[IO[bytes]]:
     """A file that takes the place of *path* at the end, if nothing is raised before."""
     folder, name = os.path.split(os.path.abspath(path))
     if os.path.isdir(path):
-        raise IsADirectoryError(21, "an archive is a file, and this is a folder", path)
+        raise IsADirectoryError(errno.EISDIR, "an archive is a file, and this is a folder", path)
+    if not os.path.isdir(folder):
+        raise FileNotFoundError(errno.ENOENT, "there is no such folder; make it first", folder)
+    _remove_drafts(folder, name)
     draft = os.path.join(folder, f".{name[:100]}.{os.urandom(6).hex()}")
-    descriptor = create_file(draft)
     try:
-        with os.fdopen(descriptor, "w+b") as handle:
+        descriptor = create_file(draft)
+    except OSError as error:
+        error.filename = path  # which is what the caller knows of
+        raise
+    try:
+        with naming(path), os.fdopen(descriptor, "w+b") as handle:
             yield handle
             handle.flush()
             os.fsync(handle.fileno())
         os.replace(draft, path)
     except BaseException:
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):  # what cannot be removed now is removed by a later export
             os.unlink(draft)
         raise
+
+
+def _remove_drafts(folder: str, name: str) -> None:
+    """Remove what is left of exports to the same file that were broken off: no other has not written to its own for a day."""
+    draft = re.compile(re.escape(f".{name[:100]}.") + "[0-9a-f]{12}")
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            with contextlib.suppress(OSError):
+                if draft.fullmatch(entry.name) and time.time() - entry.stat().st_mtime > _ABANDONED:
+                    os.unlink(entry.path)
 
 
 def _export(writer: _Writer, number: int, name: str, stash: HashStash) -> dict[str, Any]:

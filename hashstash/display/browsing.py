@@ -216,5 +216,7 @@ _COLUMNS: dict[str, Callable[[Row], str]] = {
     "took": lambda row: duration(row.info.seconds) if row.info.seconds else "",
     "version": lambda row: str(row.info.version) if row.info.version > 1 else "",
     "tags": lambda row: shortened(Text(", ".join(row.info.tags)), _WIDTH),
-    "meta": lambda row: shortened(Text(", ".join(f"{n}={v!r}" for n, v in row.info.meta.items())), _WIDTH),
+    "meta": lambda row: shortened(
+        Text(", ".join(f"{n}={shortened(v, _WIDTH)}" for n, v in row.info.meta.items())), _WIDTH
+    ),
 }

@@ -16,6 +16,7 @@ from weakref import WeakSet
 from hashstash.engine import FolderEngine
 from hashstash.errors import StashFull
 from hashstash.paths import create_file
+from hashstash.refusals import read_only
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,7 +51,7 @@ class EmbeddedEngine(FolderEngine):
         return os.path.isdir(self._folder) and not os.access(self._folder, os.W_OK)
 
     def _refuse(self) -> None:
-        raise PermissionError(13, "the folder of this stash is read-only", self._folder)
+        raise read_only(self._folder)
 
     # ---- room for deleting on a full disk ------------------------------------------------------------------------
 

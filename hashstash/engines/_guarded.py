@@ -110,22 +110,24 @@ class GuardedEngine(EmbeddedEngine):
                     result = read(handle)
                     if not self._has_file(handle) or self._guard.is_still(self._seen):
                         return result  # else somebody may have emptied the file under the read
+            is_done = False
             try:
                 is_guarded = self._guard.enter(alone=False)
                 seen = self._guard.change if is_guarded else self._stamp()
-                if seen is None:
-                    return None
-                if self._handle is None or seen != self._seen:
+                if seen is not None and (self._handle is None or seen != self._seen):
                     self._handle = self._load(self._handle, write=False)
                     self._seen = seen
                     if is_guarded:
                         self._hold_what_was_read()
-                return None if self._handle is None else read(self._handle)
+                found = None if seen is None or self._handle is None else read(self._handle)
+                is_done = True
+                return found
             except Exception as error:
-                self._forget()
                 self._explain(error)
                 raise
             finally:
+                if not is_done:  # also after an interrupt: what was read may not have been held against the seal yet
+                    self._forget()
                 self._guard.leave()
 
     def _hold_what_was_read(self) -> None:
@@ -133,7 +135,8 @@ class GuardedEngine(EmbeddedEngine):
         if self._handle is not None:
             self._hold_against(self._handle, self._guard)
         elif self._guard.is_known and self._guard.rows and not self._may_vanish:
-            raise CorruptEntry(f"{self._folder} is damaged: the file with its {self._guard.rows} rows is gone or empty")
+            what = f"the file with its {self._guard.rows} rows is gone or empty"
+            raise CorruptEntry(f"{self._folder} is damaged: {what}; {NEXT_STEP}")
 
     def _write(self, write: Callable[[Any], Result], *, added: int | None = None, needed: int | None = None) -> Result:
         """What *write* gives for the handle; it returns how many rows were added, unless *added* says so.

@@ -62,6 +62,7 @@ class Environment:
         self._env: Any = None
         self.rows: Any = None
         self._open(map_size)
+        self._identity = self._file_there()
 
     def _open(self, map_size: int) -> None:
         options: dict[str, Any] = {"max_readers": _MOST_READERS, "max_spare_txns": 8, "mode": PRIVATE_FILE}
@@ -159,6 +160,17 @@ class Environment:
         with self.alone() as env:
             env.set_mapsize(0)
 
+    def is_in_place(self) -> bool:
+        """Whether the file that is open is still the one that lies there; else its folder was removed."""
+        return self._identity is not None and self._identity == self._file_there()
+
+    def _file_there(self) -> tuple[int, int] | None:
+        try:
+            status = os.stat(os.path.join(self.folder, DATA))
+        except OSError:
+            return None
+        return status.st_dev, status.st_ino
+
     def map_size(self) -> int:
         """The size of the map in bytes."""
         return int(self._env.info()["map_size"])
@@ -180,7 +192,7 @@ class Environment:
         self._env.close()
 
     def give_up(self) -> None:
-        """Close without a sync, which the library refuses by now."""
+        """Close without a sync, which the library refuses by now, or which nobody needs."""
         with self.alone() as env:
             env.close()
         self.begin = None
@@ -193,7 +205,7 @@ class Environment:
                     self.sync()
             finally:
                 env.close()
-        if not self.read_only:
+        if not self.read_only and self.is_in_place():
             seal(os.path.join(self.folder, DATA))
         self.begin = None
 

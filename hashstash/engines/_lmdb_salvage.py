@@ -21,8 +21,11 @@ def rows_in(pages: Pages) -> Iterator[tuple[bytes, bytes]]:
     kept: set[int] = set()
     free: set[int] = set()
     losses: list[int] = []
-    yield from _walk(pages, metas[0].main, kept, losses)
-    if not losses:
+    count = 0
+    for row in _walk(pages, metas[0].main, kept, losses):
+        count += 1
+        yield row
+    if not losses and count == metas[0].main.entries:
         return  # a whole tree: what lies outside of it is old
     for _, value in _walk(pages, metas[0].free, kept, []):
         with contextlib.suppress(Damaged, struct.error):

@@ -37,6 +37,9 @@ def acquire(folder: str, map_size: int, *, durable: bool) -> Environment:
     real = os.path.realpath(folder)
     with table_lock:
         environment = environments.get(real)
+        if environment is not None and not environment.is_in_place():
+            give_up(environment)
+            environment = None
         if environment is None:
             _close_idle()
             _let_go_of_parents(real)
@@ -75,7 +78,7 @@ def release(environment: Environment) -> None:
 
 
 def give_up(environment: Environment) -> None:
-    """Close what the library does not use any more since a write of its own failed."""
+    """Close what is worth nothing any more: a write of the library's own has failed, or its file was removed."""
     with table_lock:
         if environments.get(environment.folder) is environment:
             del environments[environment.folder]

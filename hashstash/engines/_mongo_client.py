@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pymongo
 
-from hashstash.engines._remote import CONNECT_TIMEOUT, Server, host_of, whole_number
+from hashstash.engines._options import text, whole_number
+from hashstash.engines._remote import CONNECT_TIMEOUT, Server, host_of
 
 if TYPE_CHECKING:
     from hashstash.credentials import ServerUrl
@@ -45,7 +46,7 @@ def settled_url(parsed: ServerUrl, options: dict[str, Any]) -> ServerUrl:
     hosts = parsed.hosts
     if "host" in options or "port" in options or "," not in hosts:
         host, port = host_of(hosts, 27017)
-        host = options.pop("host", host) or "localhost"
+        host = text(options.pop("host", host), "host") or "localhost"
         port = whole_number(options.pop("port", port), "port")
         host = f"[{host}]" if ":" in host else host
         hosts = host if parsed.scheme == "mongodb+srv" else f"{host}:{port}"

@@ -8,7 +8,8 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from hashstash.engines._remote import CONNECT_TIMEOUT, Server, host_of, whole_number
+from hashstash.engines._options import seconds, text, whole_number
+from hashstash.engines._remote import CONNECT_TIMEOUT, Server, host_of
 
 if TYPE_CHECKING:
     from hashstash.credentials import ServerUrl
@@ -27,7 +28,7 @@ def settled_url(parsed: ServerUrl, options: dict[str, Any]) -> ServerUrl:
     query = []
     for name, value in parsed.query:
         if name == "timeout":
-            options.setdefault("timeout", float(value))
+            options.setdefault("timeout", seconds(value, "timeout"))
         elif name in _TLS:
             query.append((name, value))
         else:
@@ -35,7 +36,7 @@ def settled_url(parsed: ServerUrl, options: dict[str, Any]) -> ServerUrl:
     hosts = parsed.hosts
     if not parsed.scheme.endswith("unix"):
         host, port = host_of(hosts, 6379)
-        host = options.pop("host", host) or "localhost"
+        host = text(options.pop("host", host), "host") or "localhost"
         port = whole_number(options.pop("port", port), "port")
         hosts = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     return parsed._replace(hosts=hosts, path=(*path, db), query=tuple(query))

@@ -14,6 +14,7 @@ from urllib.parse import quote, unquote
 
 from hashstash import credentials
 from hashstash.engine import SECTIONS, Capability, Engine, SectionTable, WriteId
+from hashstash.engines._options import seconds, text
 from hashstash.errors import ServerUnavailable
 from hashstash.leases import LEASE, LeaseLock
 from hashstash.paths import safe_parts
@@ -147,17 +148,14 @@ class RemoteEngine(Engine):
     @classmethod
     def settle(cls, options: Mapping[str, Any]) -> dict[str, Any]:
         rest = {name: value for name, value in options.items() if value is not None}
-        parsed = credentials.parse_url(_text(rest.pop("url", cls.default_url), "url"))
+        parsed = credentials.parse_url(text(rest.pop("url", cls.default_url), "url"))
         if "username" in rest:
-            parsed = parsed._replace(user=_text(rest.pop("username"), "username"))
+            parsed = parsed._replace(user=text(rest.pop("username"), "username"))
         if "password" in rest:
-            password = rest.pop("password")
-            if not isinstance(password, str):
-                raise TypeError(f"password= is text, not {type(password).__name__}")
-            parsed = parsed._replace(password=password or None)
+            parsed = parsed._replace(password=text(rest.pop("password"), "password") or None)
         for name in ("timeout", "lease"):
             if name in rest:
-                rest[name] = _seconds(rest[name], name)
+                rest[name] = seconds(rest[name], name)
         parsed = cls._settled_url(parsed, rest)
         url = parsed.bare()
         if parsed.password is not None:
@@ -297,29 +295,6 @@ def host_of(hosts: str, default: int) -> tuple[str, int]:
             "the port in a server's URL is no number; percent-encode : / ? # @ in user names and passwords"
         )
     return unquote(host).strip("[]"), int(port or default)
-
-
-def whole_number(value: object, name: str) -> int:
-    """*value* as a number from 0 on, or as digits in a URL."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise ValueError(f"{name}={value!r}; it is a whole number")
-    return value
-
-
-def _text(value: object, name: str) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{name}= is text, not {type(value).__name__}")
-    return value
-
-
-def _seconds(value: object, name: str) -> float:
-    try:
-        seconds = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        seconds = 0.0
-    if not 0 < seconds < 1e6:
-        raise ValueError(f"{name}={value!r}; it is a positive number of seconds")
-    return seconds
 
 
 def _forget_in_child() -> None:

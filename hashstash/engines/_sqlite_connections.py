@@ -74,7 +74,7 @@ class Connection:
         return True
 
     def _close(self) -> None:
-        if not self.is_closed:
+        if not getattr(self, "is_closed", True):  # which is missing where an interrupt came while it was made
             self.is_closed = True
             self.raw.close()
 

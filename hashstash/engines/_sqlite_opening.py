@@ -15,6 +15,7 @@ from hashstash.engines._sqlite_pages import check_header
 from hashstash.engines._sqlite_statements import LOG_PAGES, SCHEMA, make_tables
 from hashstash.errors import CorruptEntry, StashFull
 from hashstash.paths import create_file, is_shared_mount, is_there, make_folder
+from hashstash.refusals import read_only
 
 RESERVE_SIZE = 256 * 1024
 _RESERVE_STEP = 32 * 1024
@@ -47,7 +48,7 @@ def open_rows(file: str, *, durable: bool) -> Connection:
 
 def _open_read_only(file: str) -> Connection:
     if not is_there(file):
-        raise PermissionError(13, "the folder of this stash is read-only", os.path.dirname(file))
+        raise read_only(os.path.dirname(file))
     stamp = stamp_of(file)
     has_log = bool(stamp[-1])
     # Without a log there is no writer now, and the file can be read without locks and an index, which cannot be made here.

@@ -27,7 +27,9 @@ from hashstash.engines._lmdb_check import check_pages
 from hashstash.engines._lmdb_environment import DATA, FILES, FIRST_MAP_SIZE, Environment, refused
 from hashstash.engines._lmdb_pages import LONGEST_KEY, Damaged, Pages
 from hashstash.engines._lmdb_salvage import rows_in
+from hashstash.engines._options import whole_number
 from hashstash.engines._salvage import NEXT_STEP, gathered, replace_files
+from hashstash.refusals import read_only
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -56,12 +58,12 @@ class LmdbEngine(FolderEngine):
     options = ("map_size",)
     settings = ("durable",)
     needs_local_disk = True
+    _environment: Environment | None = None  # also of an engine that was refused while it was made
 
     def __init__(self, folder: str, *, durable: bool = False, map_size: int = FIRST_MAP_SIZE) -> None:
         super().__init__(folder)
         self._durable = durable
-        self._map_size = map_size
-        self._environment: Environment | None = None
+        self._map_size = whole_number(map_size, "map_size", least=1)
         self._generation = -1
 
     def _make_section(self, folder: str) -> LmdbEngine:
@@ -149,7 +151,7 @@ class LmdbEngine(FolderEngine):
         while True:
             environment = self._open()
             if environment.read_only:
-                raise PermissionError(13, "the folder of this stash is read-only", self._folder)
+                raise read_only(self._folder)
             note = object()
             full_at = 0
             resized = has_panicked = False
@@ -295,10 +297,8 @@ class LmdbEngine(FolderEngine):
         return True
 
     def _statistics(self) -> dict[str, int]:
-        environment = self._existing()
-        if environment is None:
-            return {}
-        return self._read(lambda transaction: transaction.stat(environment.rows)) or {}
+        # Asked for within the transaction, as in clear.
+        return self._read(lambda transaction: transaction.stat(self._open().rows)) or {}
 
     def sync(self) -> None:
         environment = self._existing()

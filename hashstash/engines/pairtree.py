@@ -17,7 +17,7 @@ from hashstash.engine import Capability, FolderEngine
 from hashstash.engines._salvage import ASIDE
 from hashstash.paths import create_file, make_folder
 from hashstash.processes import is_gone, mark
-from hashstash.refusals import explain, locate
+from hashstash.refusals import explain, locate, refuse_if_read_only
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -118,9 +118,10 @@ class PairtreeEngine(FolderEngine):
             os.unlink(f"{self._prefix}{name[:2]}/{name}")
         except FileNotFoundError:
             return False
-        except (IsADirectoryError, PermissionError):  # which of them it is depends on the system
+        except OSError as error:
             path = f"{self._prefix}{name[:2]}/{name}"
-            if not os.path.isdir(path):
+            if not os.path.isdir(path):  # for which one system raises this error, and another that
+                refuse_if_read_only(error, self._folder)
                 raise
             self._set_aside(path)
         return True
@@ -213,8 +214,8 @@ class PairtreeEngine(FolderEngine):
                         age = time.time() - entry.stat(follow_symlinks=False).st_mtime
                         if age > _ABANDONED or is_gone(entry.name.partition(".")[0]):
                             _discard(entry.path)
-        except (FileNotFoundError, PermissionError):
-            pass  # nothing was written here yet, or we may only read
+        except (FileNotFoundError, NotADirectoryError, PermissionError):
+            pass  # nothing was written here yet, or we may only read; whoever writes is told
 
 
 def _names(folder: str) -> list[str]:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from hashstash.engine import Capability, FolderEngine, WriteId
 from hashstash.engines import _sqlite_statements as statements
+from hashstash.engines._options import seconds
 from hashstash.engines._salvage import NEXT_STEP, gathered, replace_files
 from hashstash.engines._sqlite_answers import as_bytes, explained, is_locked, is_stuck, may_be_damage
 from hashstash.engines._sqlite_connections import (
@@ -36,7 +37,7 @@ from hashstash.engines._sqlite_pages import records_in
 from hashstash.engines._sqlite_statements import BATCH, BATCH_BYTES, GET, PUT, PUT_IF_ABSENT, SWAP
 from hashstash.errors import CorruptEntry, StashFull, StashLocked
 from hashstash.paths import is_there
-from hashstash.refusals import naming
+from hashstash.refusals import naming, read_only
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -67,7 +68,7 @@ class SqliteEngine(FolderEngine):
     def __init__(self, folder: str, *, durable: bool = False, timeout: float = PATIENCE) -> None:
         super().__init__(folder)
         self._durable = durable
-        self._timeout = timeout
+        self._timeout = seconds(timeout, "timeout")
         self._file = os.path.join(folder, _FILE)
         self._local = threading.local()
         self._connections: weakref.WeakSet[Connection] = weakref.WeakSet()
@@ -114,7 +115,7 @@ class SqliteEngine(FolderEngine):
                 if connection is None:
                     return None
                 if write and connection.read_only:
-                    raise PermissionError(13, "the folder of this stash is read-only", self._folder)
+                    raise read_only(self._folder)
                 if connection.stamp and connection.stamp != stamp_of(self._file):
                     connection.close()
                     continue

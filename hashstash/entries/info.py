@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from hashstash import trust as trusting
@@ -17,12 +17,15 @@ from hashstash.metadata import read_notes
 from hashstash.policies.size_limit import entry_size
 from hashstash.policies.time_to_live import parse_duration
 from hashstash.store import MISSING
-from hashstash.wording import parse_size
+from hashstash.wording import parse_size, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from hashstash.store import Store
+
+_WIDTH = 500
+"""Characters of each part of an entry that its ``repr`` shows at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,11 @@ class EntryInfo:
     """Where its row lies."""
     write_id: bytes = field(default=b"", repr=False)
     """Which write it was; another one has another."""
+
+    def __repr__(self) -> str:
+        # Each part shortly: a stranger's key or notes may be of a form whose own text has no end.
+        parts = (f"{one.name}={shortened(getattr(self, one.name), _WIDTH)}" for one in fields(self) if one.repr)
+        return f"EntryInfo({', '.join(parts)})"
 
     @property
     def created(self) -> dt.datetime:

@@ -66,7 +66,7 @@ class Configured(Part):
 
     @classmethod
     def from_dict(cls, settings: Mapping[str, Any]) -> Self:
-        """The stash that :meth:`to_dict` describes."""
+        """The stash that :meth:`to_dict` describes; what is no such description raises as wrong arguments of HashStash do."""
         return cls._rebuilt(settings, None)
 
     @classmethod
@@ -75,6 +75,9 @@ class Configured(Part):
         unknown = set(values) - {field.name for field in dataclasses.fields(Config)}
         if unknown:
             raise TypeError(f"{', '.join(sorted(unknown))} does not describe a stash; see HashStash.to_dict()")
+        missing = [name for name in ("root_dir", "engine") if not values.get(name)]
+        if missing:
+            raise TypeError(f"{' and '.join(missing)} must be among what describes a stash; see HashStash.to_dict()")
         return cls.from_config(settled(Config(**values)), keys)
 
     def to_dict(self) -> dict[str, Any]:

@@ -95,6 +95,10 @@ class Keeping(Part):
 
     def copy_to(self, other: HashStash) -> HashStash:
         """Store every entry of this stash in *other*, versions included, and return *other*."""
+        from hashstash.stash import HashStash
+
+        if not isinstance(other, HashStash):
+            raise TypeError(f"copy_to() takes a stash, such as HashStash('other'), not {other!r:.80}")
         copy_entries(self.store, other.store)
         return other
 

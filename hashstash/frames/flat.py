@@ -21,6 +21,8 @@ _UNITS = ("s", "ms", "us", "ns")
 VALUE = "_value"
 INDEX = "_index"
 _DEEPEST = 100
+_MOST_FIELDS = 10_000
+"""Fields of a row beyond which what is nested stays whole: a dict that holds one dict twice, and so on, has no end of them."""
 _DICTS = (dict, UserDict, ChainMap, MappingProxyType)
 LEAVES = frozenset({str, int, float, bool, NoneType, bytes, list, tuple, set, frozenset, complex})
 """Types that stay whole in a field; looked at first, since they are what most fields are."""
@@ -104,7 +106,7 @@ def flat_dict(fields: Fields, is_needed: Callable[[str], bool] | None = None) ->
 
 def _add(row: Row, name: str, value: Any, above: tuple[int, ...]) -> None:
     """Put a field and what is nested in it into *row*; *above* are the dicts around it, lest one that holds itself never end."""
-    is_whole = type(value) in LEAVES or id(value) in above or len(above) > _DEEPEST
+    is_whole = type(value) in LEAVES or id(value) in above or len(above) > _DEEPEST or len(row) > _MOST_FIELDS
     nested = None if is_whole else fields_of(value)
     if not nested:
         row[free_name(name, row)] = value

@@ -95,6 +95,19 @@ class CallBinder:
             found[free] = {name: value for name, value in found[free].items() if name not in self._ignored}
         return found
 
+    def labelled(self, bound: tuple[Any, ...]) -> list[tuple[str, Any]]:
+        """*bound* arguments with the names of their parameters, where these are known."""
+        if self._key is not None:
+            return [("key", bound[1])]
+        names = (
+            []
+            if self._signature is None
+            else [name for name in self._signature.parameters if name not in self._ignored]
+        )
+        if self._is_shown_only or len(names) != len(bound):
+            return [("arguments", bound)]
+        return list(zip(names, bound, strict=True))
+
     def accepts(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
         """Whether the arguments fit the signature."""
         try:
@@ -184,11 +197,15 @@ class CallKeyCodec:
 
     def address_of_call(self, bound: tuple[Any, ...]) -> bytes:
         """The address of the result of a call with *bound* arguments."""
-        return address_within(self.context(), bound, self._plain.fingerprint)
+        return self.address_in(self.context(), bound)
 
     def address_in(self, context: bytes, bound: tuple[Any, ...]) -> bytes:
         """Like :meth:`address_of_call` for the function as it was in another *context*."""
-        return address_within(context, bound, self._plain.fingerprint)
+        try:
+            return address_within(context, bound, self._plain.fingerprint)
+        except VolatileKey:
+            self._plain.name_volatile(self.binder.labelled(bound))
+            raise
 
     def fingerprint(self, value: Any) -> bytes:
         """The digest of an argument, as calls are found by it."""

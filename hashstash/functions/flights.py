@@ -28,8 +28,11 @@ _NO_LOCK = (StashError, OSError)
 """A stash that is read-only or full, no server, too many open files in a deep recursion."""
 
 _Place = tuple[int, str, bytes]
-_running: dict[_Place, asyncio.Future[None]] = {}
-"""What tasks are computing, by event loop, storage and address: the tasks of a loop share a thread, and thus its locks."""
+_running: dict[_Place, tuple[asyncio.Future[Any], ...]] = {}
+"""What tasks are computing, by event loop, storage and address: the tasks of a loop share a thread, and thus its locks.
+
+What is kept ends with the computation, or with the task if an interrupt left it behind: a notebook's loop goes on after it.
+"""
 _own: ContextVar[frozenset[_Place]] = ContextVar("hashstash_own_computations", default=frozenset())
 
 
@@ -64,12 +67,15 @@ async def alone_among_tasks(engine: Engine, address: bytes) -> AsyncIterator[Non
     if place in own:
         yield
         return
-    while (running := _running.get(place)) is not None:
-        await asyncio.wait([running])
-    done = _running[place] = asyncio.get_running_loop().create_future()
-    token = _own.set(own | {place})
-    lock = None
+    while (running := _running.get(place)) is not None and not any(one.done() for one in running):
+        await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+    done = asyncio.get_running_loop().create_future()
+    task = asyncio.current_task()
+    mine = (done,) if task is None else (done, task)
+    lock = token = None
     try:
+        _running[place] = mine
+        token = _own.set(own | {place})
         lock = await _acquired(engine, address)
         yield
     finally:
@@ -79,21 +85,28 @@ async def alone_among_tasks(engine: Engine, address: bytes) -> AsyncIterator[Non
         finally:  # an interrupt may have come in between
             if lock is not None:
                 lock.release()
-            _own.reset(token)
-            del _running[place]
+            if _running.get(place) is mine:
+                del _running[place]
             if not done.done():
                 done.set_result(None)
+            if token is not None:
+                _own.reset(token)
 
 
 async def _acquired(engine: Engine, address: bytes) -> Any:
     """The lock of a result, held by this thread; ``None`` where there is none to be had."""
     pause = _FIRST_PAUSE
+    lock: Any = None
     try:
-        lock: Any = engine.lock(address.hex())
+        lock = engine.lock(address.hex())
         while not lock.acquire(0):
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
     except _NO_LOCK as error:
         logger.debug("no lock for %s: %s", address.hex(), error)
         return None
+    except BaseException:  # as the lock was had, but not yet handed over
+        if lock is not None:
+            lock.release()
+        raise
     return lock

@@ -88,6 +88,8 @@ def memoized(
 
     Where the place of its results cannot be opened, the function itself, with a warning: no computation is refused for that.
     """
+    if not callable(function):
+        raise TypeError(f"{function!r:.80} is not callable; give a function, then its arguments: stash.run(f, 1)")
     refuse_generators(function)
     try:
         memo, bound = memo_for(function, parent, changes)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from hashstash import trust as trusting
 from hashstash.blobs import BlobMissing, Reference
 from hashstash.checksum import crc32
-from hashstash.decoding import decoder_of
+from hashstash.decoding import UnknownCodec, decoder_of
 from hashstash.entry import Entry, Flag, unpack
 from hashstash.errors import BadEntry, CorruptEntry, MissingDependency, NewerFormat, TamperedEntry, UntrustedEntry
 from hashstash.integrity.report import DAMAGE, NOT_OURS, Problem
@@ -34,14 +34,10 @@ def problem_of(store: Store, section: str, engine: Engine, address: bytes, blob:
     except (BadEntry, MissingDependency) as error:
         if engine.get(address) != blob:
             return None  # replaced or deleted while we were looking at it
-        is_readable = isinstance(error, (NewerFormat, MissingDependency, _UnknownCodec))
+        is_readable = isinstance(error, (NewerFormat, MissingDependency, UnknownCodec))
         kind = NOT_OURS if is_readable else DAMAGE
         return Problem(f"{_key_in(store, blob)}{error}", kind, shown(store.engine.location()), section, address)
     return None
-
-
-class _UnknownCodec(CorruptEntry):
-    """A label that no codec here has; a package that is not installed may bring it."""
 
 
 def _check_row(store: Store, section: str, address: bytes, blob: bytes) -> None:
@@ -53,10 +49,7 @@ def _check_row(store: Store, section: str, address: bytes, blob: bytes) -> None:
         raise CorruptEntry("the row holds the entry of another key; it was copied there")
     with contextlib.suppress(UntrustedEntry):  # somebody else's code is no damage
         trusting.check(entry, store.namespace, store.trust)
-    try:
-        decoder_of(entry.label)
-    except CorruptEntry as error:
-        raise _UnknownCodec(str(error)) from error
+    decoder_of(entry.label)
     if entry.flags & Flag.BLOB:
         _check_blob(store.blobs, entry)
 

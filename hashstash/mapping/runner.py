@@ -6,7 +6,6 @@ more, alone; everything else goes on.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import logging
 import math
@@ -18,20 +17,12 @@ from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hashstash import credentials
-from hashstash.codec import Payload
-from hashstash.entry import NO_FLAGS
-from hashstash.errors import CannotTravel, MissingDependency, WorkerDied
-from hashstash.mapping import cargo
-from hashstash.mapping.arrival import fingerprint_of
-from hashstash.mapping.calls import named_arguments, parameters_of
+from hashstash.errors import CannotTravel, WorkerDied
 from hashstash.mapping.executors import Threads
-from hashstash.mapping.modules import Modules, by_value
 from hashstash.mapping.outcome import FINAL, Outcome, State
+from hashstash.mapping.parcels import Parcels, culprit, short_name, unpacked
 from hashstash.mapping.results import Results
-from hashstash.mapping.worker import DIFFERS, NEEDS_JOB, Computed, Job, Surroundings, Task, compute
-from hashstash.mapping.writer import write_order
-from hashstash.store import WriteOptions
+from hashstash.mapping.worker import DIFFERS, NEEDS_JOB, Computed, compute
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -48,7 +39,6 @@ _LEAST_SECONDS = 5e-6
 """What an item costs at least, its way to the worker and back included."""
 _MOST_ATTEMPTS = 2
 _POLL = 0.5
-_SHORT_ANSWER = 2
 
 
 @dataclass(frozen=True)
@@ -84,13 +74,11 @@ class Runner:
         self._size = 1
         self._sent = 0
         self._results = Results(memo, stores=options.stores)
-        self._job: tuple[bytes, bytes] | None = None
-        self._is_by_value = False
-        """Whether the user's modules travel whole, since the workers' are other versions."""
-        self._is_checked = True
-        """Whether workers compare the function's fingerprint with ours."""
+        self._left: list[Backend] = []
+        """Those that the rest of the work was taken from."""
+        self._parcels: Parcels | None = None
         if backend is not None and not backend.shares_memory:
-            self._job = self._packed_job(backend)
+            self._parcels = Parcels(memo, self._results, backend, workers_write=options.workers_write)
 
     @property
     def running(self) -> int:
@@ -139,11 +127,12 @@ class Runner:
         finally:
             for future, _ in list(self._running.values()):
                 future.cancel()
-            if self._running:
-                self._backend.stop(self)
+            for backend in (*self._left, self._backend) if self._running else ():
+                backend.stop(self)
             self._results.flush()
             self._give_up()
-            self._backend.close()
+            for backend in (*self._left, self._backend):
+                backend.close()
 
     def _hand_out(self, backend: Backend) -> None:
         before = self._sent
@@ -184,7 +173,7 @@ class Runner:
 
     def _submit(self, backend: Backend, chunk: list[Outcome], *, with_job: bool) -> None:
         try:
-            task = self._task(backend, chunk, with_job=with_job)
+            task = self._task(chunk, with_job=with_job)
         except Exception as error:  # noqa: BLE001 - pickling runs the user's code
             self._part_that_cannot_travel(backend, chunk, error)
             return
@@ -196,63 +185,12 @@ class Runner:
         self._running[id(future)] = (future, chunk)
         future.add_done_callback(self._answers.put)
 
-    def _task(self, backend: Backend, chunk: list[Outcome], *, with_job: bool) -> Any:
-        calls = [outcome.call for outcome in chunk]
-        if backend.shares_memory:
-            for outcome in chunk:
-                self._results.note_key(outcome)
-            return functools.partial(_compute_all, self.memo.function, calls)
-        assert self._job is not None
-        digest, job = self._job
-        keys = [self._results.key_for_worker(outcome) for outcome in chunk] if self._options.workers_write else None
-        with self._by_name_or_value():
-            data = cargo.dumps([tuple(call) for call in calls])
-        packed = Task(digest, job if with_job else None, data, keys)
-        return pickle.dumps(tuple(packed), pickle.HIGHEST_PROTOCOL)
-
-    def _packed_job(self, backend: Backend) -> tuple[bytes, bytes]:
-        """The function and its surroundings as bytes; raises at once if it cannot travel."""
-        function, config = self.memo.function, self.memo.stash.config
-        name = getattr(function, "__qualname__", type(function).__name__)
-        try:
-            with self._by_name_or_value():
-                data, sources = cargo.dumps_with_sources(function)
-        except MissingDependency:
-            raise
-        except Exception as error:
-            part = cargo.what_stays(function)
-            why = f"it uses {part}, which cannot be pickled ({error})" if part else str(error)
-            raise CannotTravel(
-                f"{name} cannot be sent to worker processes: {why}; make it inside of the function, or give "
-                "executor='threads'"
-            ) from error
-        options = WriteOptions(ttl=self.memo.options.ttl, metadata=self._results.context)
-        return Job(
-            function=data,
-            sources=sources,
-            surroundings=None if backend.is_remote else Surroundings.here(),
-            serializer=config.serializer,
-            compress=config.compress,
-            b64=config.b64,
-            is_mapped=self.memo.store.blobs is not None,
-            is_encoded=config.value_type is None,
-            blobs=self._blob_folder(backend),
-            is_durable=self.memo.store.durable,
-            order=write_order(self.memo.stash, options) if self._options.workers_write else None,
-            passwords=credentials.remembered() if backend.is_ours else {},
-            modules=Modules.here(),
-            fingerprint=fingerprint_of(self.memo) if self._is_checked else None,
-            is_by_value=self._is_by_value,
-            is_final=not self._is_checked,
-        ).pack()
-
-    def _by_name_or_value(self) -> contextlib.AbstractContextManager[None]:
-        return by_value() if self._is_by_value else contextlib.nullcontext()
-
-    def _blob_folder(self, backend: Backend) -> str | None:
-        """Where workers may write large results, unless a result may yet turn out not to be stored."""
-        blobs, is_sure = self.memo.store.blobs, self._results.stores and self.memo.options.if_ is None
-        return blobs.folder if blobs is not None and is_sure and not backend.is_remote else None
+    def _task(self, chunk: list[Outcome], *, with_job: bool) -> Any:
+        if self._parcels is not None:
+            return self._parcels.task(chunk, with_job=with_job)
+        for outcome in chunk:
+            self._results.note_key(outcome)
+        return functools.partial(_compute_all, self.memo.function, [outcome.call for outcome in chunk])
 
     def _part_that_cannot_travel(self, backend: Backend, chunk: list[Outcome], error: Exception) -> None:
         """Fail the item whose arguments cannot be pickled; the others of its chunk are sent without it."""
@@ -260,17 +198,9 @@ class Runner:
             for outcome in chunk:
                 self._submit(backend, [outcome], with_job=True)
             return
-        refused = CannotTravel(f"{self._culprit(chunk[0])} cannot be sent to a worker process: {error}")
+        refused = CannotTravel(f"{culprit(self.memo.function, chunk[0])} cannot be sent to a worker process: {error}")
         refused.__cause__ = error
         self._finish([(chunk[0], Computed(0.0, error=refused))])
-
-    def _culprit(self, outcome: Outcome) -> str:
-        """The argument that cannot be pickled."""
-        arguments = named_arguments(*outcome.call, parameters_of(self.memo.function))
-        for name, value in arguments.items():
-            if not cargo.can_travel(value):
-                return f"the argument {name!r}, a {type(value).__name__},"
-        return "the call"
 
     def _take_in(self) -> None:
         """Wait for an answer, then take all that have come."""
@@ -307,42 +237,28 @@ class Runner:
         if type(found) is not list:  # one failure for the whole task
             self._refused(chunk, found.error())
             return
-        self._finish([(outcome, self._unpacked(each)) for outcome, each in zip(chunk, found, strict=True)])
+        codec = self.memo.store.codec
+        self._finish([(outcome, unpacked(each, codec)) for outcome, each in zip(chunk, found, strict=True)])
 
     def _make_equal(self, digest: bytes) -> None:
         """The function or an argument is not the same in the workers: send it whole; failing that, compute it here.
 
         A cluster may have been chosen for what only it has: there it is computed all the same, but not stored as ours.
         """
-        backend = self._backend
-        if self._job is None or self._job[0] != digest or backend is None:
-            return  # something has been done about it since that task was sent
-        if not self._is_by_value:
-            self._is_by_value = True
-            try:
-                self._job = self._packed_job(backend)
-                return
-            except (CannotTravel, MissingDependency) as error:
-                logger.debug("%s", error)
-                self._is_by_value = False
-        self._is_checked = False
-        name = getattr(self.memo.function, "__qualname__", type(self.memo.function).__name__)
-        why = f"{name}, with all that it uses, is not the same in the workers, whose modules or packages are other versions"
+        backend, parcels = self._backend, self._parcels
+        if backend is None or parcels is None or not parcels.are_of(digest) or parcels.send_whole():
+            return  # something is done about it, or was since that task was sent
+        why = (
+            f"{short_name(self.memo.function)}, with all that it uses, is not the same in the workers, whose modules or packages"
+            " are other versions"
+        )
         if backend.is_remote:
-            self._results.stores = False
-            self._job = self._packed_job(backend)
+            parcels.take_theirs()
             warnings.warn(f"{why}: the results are theirs, and are not stored", RuntimeWarning, stacklevel=2)
         else:
-            self._backend, self._job = Threads(backend.workers), None
+            self._left.append(backend)
+            self._backend, self._parcels = Threads(backend.workers), None
             warnings.warn(f"{why}: it is called by threads of this process", RuntimeWarning, stacklevel=2)
-
-    def _unpacked(self, each: Any) -> Computed:
-        """An answer as the worker sent it: whole, or only the seconds and a document of small data."""
-        if len(each) != _SHORT_ANSWER:
-            return Computed(*each)
-        seconds, document = each
-        codec, size = self.memo.store.codec, len(document)
-        return Computed(seconds, Payload(codec.raw_label, [document], size, size, NO_FLAGS))
 
     def _learn(self, answers: Sequence[Computed]) -> None:
         each = sum(answer.seconds for answer in answers) / len(answers)
