@@ -2,6 +2,7 @@
 
 import collections
 import contextvars
+import gc
 import math
 import os
 import socket
@@ -203,6 +204,29 @@ def test_external_object_inside_of_a_tree():
     live = [1]
     encoded = dump_roots({"v": [[live]]}, external=lambda part: "x" if part is live else None)
     assert load_roots(encoded, resolve=lambda token: live)["v"][0][0] is live
+
+
+def test_bytes_inside_of_a_tuple_that_the_collector_does_not_track_are_one():
+    held = bytearray(b"x")
+    pairs = [(held, len("x")), (held, 2)]
+    gc.collect()
+    assert not gc.is_tracked(pairs[0])
+    read = roots_back({"v": pairs})["v"]
+    assert read[0][0] is read[1][0]
+
+
+def test_tuples_that_double_with_each_level():
+    value = (len("x"),)  # no constant, as those may be kept from the collector
+    for _ in range(60):
+        value = (value, value)
+        gc.collect()
+    gc.collect()  # what is in a tuple comes before the tuple
+    assert not gc.is_tracked(value)
+    encoded = dump_roots({"v": [[1], (value, [2])]}, external=lambda part: None)
+    read = load_roots(encoded, resolve=lambda token: None)["v"][1][0]
+    for _ in range(60):
+        read = read[0]
+    assert read == (1,)
 
 
 def test_sharing_that_doubles_with_each_level():

@@ -7,6 +7,8 @@ tree as plain MessagePack. Whether a value is one is found out level by level, i
 from __future__ import annotations
 
 import gc
+from collections import Counter
+from itertools import filterfalse
 from typing import TYPE_CHECKING, Any
 
 from hashstash.serializers.hashstash.nodes import ATOMS
@@ -41,21 +43,36 @@ def plain_trees(roots: Mapping[str, Any], is_outside: Callable[[object], bool] |
 def _containers(value: Any, is_outside: Callable[[object], bool] | None) -> set[int] | None:
     """The identities of all containers in a plain tree; ``None`` for anything else."""
     known: set[int] = set()
+    of_atoms: set[int] = set()
     level = [value]
     for _ in range(MAX_DEPTH):
         if not PLAIN.issuperset(map(type, level)):
             return None
         level = [part for part in level if type(part) in CONTAINERS]
-        told_apart = [part for part in level if type(part) is not tuple or gc.is_tracked(part)]
-        identities = set(map(id, told_apart))
-        if len(identities) < len(told_apart) or not identities.isdisjoint(known):
+        # The garbage collector does not track tuples of atoms, such as the one empty tuple: they may occur anywhere. Nor does
+        # it track tuples of arrays, for example, or of such tuples: what is in them counts as well.
+        untracked = [*filterfalse(gc.is_tracked, [part for part in level if type(part) is tuple])]
+        anywhere = dict(zip(map(id, untracked), untracked, strict=True))
+        if anywhere:
+            if _are_folded(untracked, anywhere, of_atoms):
+                return None
+            level = [part for part in level if id(part) not in anywhere]
+        identities = set(map(id, level))
+        if len(identities) < len(level) or not identities.isdisjoint(known):
             return None
-        if is_outside is not None and any(map(is_outside, told_apart)):
+        if is_outside is not None and any(map(is_outside, level)):
             return None
-        if not level:
+        if not (level or anywhere):
             return known
         known |= identities
-        # The garbage collector does not track tuples of atoms, such as the one empty tuple: they may occur anywhere. Nor
-        # does it track tuples of arrays, for example, so that what is in them counts as well.
-        level = gc.get_referents(*level)
+        level = gc.get_referents(*level, *(part for identity, part in anywhere.items() if identity not in of_atoms))
+        of_atoms.update(anywhere)
     return None
+
+
+def _are_folded(tuples: list[tuple[Any, ...]], by_identity: Mapping[int, tuple[Any, ...]], met: set[int]) -> bool:
+    """Whether one of the *tuples* that holds tuples occurs twice, or was *met* before: written out, they may double each time."""
+    if len(by_identity) == len(tuples) and met.isdisjoint(by_identity):
+        return False
+    times = Counter(map(id, tuples))
+    return any((times[one] > 1 or one in met) and tuple in map(type, by_identity[one]) for one in by_identity)
