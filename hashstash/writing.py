@@ -17,7 +17,7 @@ from hashstash.blobs import SMALLEST_BLOB, Reference
 from hashstash.decoding import needs_signature
 from hashstash.engine import WRITE_ID
 from hashstash.entry import Entry, Flag, new_write_id, pack_measured, points_at_blob, unpack
-from hashstash.errors import BadEntry, Conflict, CorruptEntry, NewerFormat
+from hashstash.errors import BadEntry, Conflict, CorruptEntry, NewerFormat, StashError
 from hashstash.policies import versions
 from hashstash.policies.size_limit import entry_size
 from hashstash.policies.time_to_live import expiry
@@ -165,8 +165,8 @@ def new_entry(store: Store, key: EncodedKey, payload: Payload, options: WriteOpt
 
 
 def _take_back(store: Store, entry: Entry, blob_name: str) -> None:
-    """Remove the blob file of an entry whose row was not written."""
-    with contextlib.suppress(OSError):  # the daily sweep also removes what cannot be removed, or asked for, now
+    """Remove the blob file of an entry whose row was not written; where that fails, the daily sweep does it."""
+    with contextlib.suppress(OSError, StashError):
         if blob_name and store.blobs is not None and not _is_stored(store, entry):
             store.blobs.remove(blob_name)
 
@@ -214,7 +214,8 @@ def _head(store: Store, address: bytes, blob: bytes) -> Entry:
         raise NewerFormat(f"{store.engine.location()}: {error}; nothing was overwritten") from error
     except CorruptEntry as error:
         logger.warning("%s: a bad entry is overwritten and kept aside: %s", store.engine.location(), error)
-        store.engine.section(BAD).put(address, blob)
+        store.seen_bad.add(address)
+        keep_bad_rows(store, [address])
         return Entry(address, b"", b"", b"", 0, version=versions.newest_kept(store.engine, address) + 1)
 
 

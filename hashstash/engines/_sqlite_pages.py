@@ -72,6 +72,14 @@ def records_in(path: str, table: str) -> Iterator[list[Any]]:
             yield from _Pages(content, guess).records(table)
 
 
+def bytes_of(column: Any) -> bytes | None:
+    """The bytes of a column that :func:`records_in` found, be it a blob or text; ``None`` if it is neither.
+
+    Which of them it is, a single bit of the record says, and SQLite finds a row by its index whatever that bit is.
+    """
+    return column.encode("utf-8", "surrogateescape") if type(column) is str else column if type(column) is bytes else None
+
+
 class _Pages:
     def __init__(self, content: bytes, size: int) -> None:
         self.content, self.size = content, size
@@ -194,5 +202,5 @@ def _column(data: bytes, at: int, kind: int) -> tuple[Any, int]:
     if kind >= 12:
         end = at + (kind - 12) // 2
         piece = data[at:end]
-        return (piece.decode("utf-8", "replace") if kind % 2 else piece), end
+        return (piece.decode("utf-8", "surrogateescape") if kind % 2 else piece), end
     return (None, 0, 1)[max(0, kind - 7)] if kind in (0, 8, 9) else None, at

@@ -33,7 +33,7 @@ from hashstash.engines._sqlite_connections import (
     transaction,
 )
 from hashstash.engines._sqlite_opening import RESERVE_SIZE, is_new, make_reserve, open_rows, shrink_reserve
-from hashstash.engines._sqlite_pages import records_in
+from hashstash.engines._sqlite_pages import bytes_of, records_in
 from hashstash.engines._sqlite_statements import BATCH, BATCH_BYTES, GET, PUT, PUT_IF_ABSENT, SWAP
 from hashstash.errors import CorruptEntry, StashFull, StashLocked
 from hashstash.paths import is_there
@@ -298,11 +298,8 @@ class SqliteEngine(FolderEngine):
         with contextlib.suppress(CorruptEntry, StashLocked):  # what the log holds, where SQLite can still tell
             self._run(statements.checkpoint, write=True)
         close_group(self._connections)
-        found = (
-            (record[1], record[2])
-            for record in records_in(self._file, "rows")
-            if len(record) == 3 and type(record[1]) is type(record[2]) is bytes
-        )
+        columns = (record[1:] for record in records_in(self._file, "rows") if len(record) == 3)
+        found = ((bytes_of(address), blob) for address, row in columns if (blob := bytes_of(row)) is not None)
         replace_files(self._folder, _FILES, gathered(found, place_of), self._make_section)
         return True
 
