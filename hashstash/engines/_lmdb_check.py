@@ -29,6 +29,7 @@ from hashstash.engines._lmdb_pages import (
     read_meta,
 )
 from hashstash.engines._lmdb_seal import was_sealed
+from hashstash.engines._lmdb_unborn import is_unborn
 from hashstash.engines._salvage import NEXT_STEP
 from hashstash.errors import CorruptEntry
 
@@ -55,6 +56,8 @@ def check_metas(path: str) -> None:
             return  # a writer is at work: it has found a sound file, and what was read was of different moments
         before = start
         time.sleep(_PAUSE)  # a writer may be just about one of them
+    if is_unborn(path):
+        return
     raise CorruptEntry(f"{path} is damaged, or no LMDB environment: {problem}; {NEXT_STEP}")
 
 

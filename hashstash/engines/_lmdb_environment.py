@@ -17,6 +17,7 @@ import lmdb
 from hashstash.engines._lmdb_check import MOST_LEAVES, check_metas, check_pages
 from hashstash.engines._lmdb_pages import Damaged, Pages
 from hashstash.engines._lmdb_seal import is_sealed, seal
+from hashstash.engines._lmdb_unborn import begin_anew
 from hashstash.engines._salvage import NEXT_STEP
 from hashstash.errors import CorruptEntry, StashFull
 from hashstash.paths import PRIVATE_FILE, create_file, make_folder
@@ -61,22 +62,26 @@ class Environment:
         self.is_dirty = False
         self._env: Any = None
         self.rows: Any = None
+        self._is_closed = False
         self._open(map_size)
-        self._identity = self._file_there()
+        self.identity = file_in(folder)
 
     def _open(self, map_size: int) -> None:
         options: dict[str, Any] = {"max_readers": _MOST_READERS, "max_spare_txns": 8, "mode": PRIVATE_FILE}
         for name in FILES:
             if os.path.isdir(os.path.join(self.folder, name)):
                 raise CorruptEntry(f"{os.path.join(self.folder, name)} is a folder and no file; move it aside")
-        check_metas(os.path.join(self.folder, DATA))
+        path = os.path.join(self.folder, DATA)
+        check_metas(path)
         self.read_only = os.path.isdir(self.folder) and not os.access(self.folder, os.W_OK)
         try:
             if self.read_only:
                 self._env = _open_steadily(self.folder, readonly=True, lock=False, **options)
             else:
                 make_folder(self.folder)
-                _allot_locks(os.path.join(self.folder, _LOCKS))
+                locks = os.path.join(self.folder, _LOCKS)
+                _allot_locks(locks)
+                begin_anew(path, locks)
                 self._env = _open_steadily(
                     self.folder, map_size=map_size, sync=self.durable, metasync=self.durable, **options
                 )
@@ -143,7 +148,7 @@ class Environment:
                     time.sleep(QUIET)
                 yield self._env
             finally:
-                self.begin = begin
+                self.begin = None if self._is_closed else begin
 
     def grow(self, full_at: int) -> None:
         """Double the map, unless another thread has done so since it was full at *full_at* bytes."""
@@ -162,14 +167,7 @@ class Environment:
 
     def is_in_place(self) -> bool:
         """Whether the file that is open is still the one that lies there; else its folder was removed."""
-        return self._identity is not None and self._identity == self._file_there()
-
-    def _file_there(self) -> tuple[int, int] | None:
-        try:
-            status = os.stat(os.path.join(self.folder, DATA))
-        except OSError:
-            return None
-        return status.st_dev, status.st_ino
+        return self.identity is not None and self.identity == file_in(self.folder)
 
     def map_size(self) -> int:
         """The size of the map in bytes."""
@@ -194,8 +192,8 @@ class Environment:
     def give_up(self) -> None:
         """Close without a sync, which the library refuses by now, or which nobody needs."""
         with self.alone() as env:
+            self._is_closed = True
             env.close()
-        self.begin = None
 
     def close(self) -> None:
         """Sync and close; the caller has made sure that nobody comes back with this object."""
@@ -204,10 +202,10 @@ class Environment:
                 if self.is_dirty:
                     self.sync()
             finally:
+                self._is_closed = True
                 env.close()
         if not self.read_only and self.is_in_place():
             seal(os.path.join(self.folder, DATA))
-        self.begin = None
 
 
 def _allot_locks(path: str) -> None:
@@ -251,9 +249,29 @@ def refused(error: lmdb.Error, folder: str, needed: int | None = None) -> OSErro
     return None if number is None else OSError(number, os.strerror(number), folder)
 
 
+def file_in(folder: str) -> tuple[int, int] | None:
+    """Which file lies in *folder*, whatever path leads there; ``None`` if none does."""
+    try:
+        status = os.stat(os.path.join(folder, DATA))
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
 def _open_steadily(folder: str, **options: Any) -> Any:
-    """The environment; again when others make the map larger in the very moment between its parts being read."""
+    """The environment; again when others make the map larger in the very moment between its parts being read.
+
+    Also again where the library finds the file of locks invalid: refused the lock on it, by a system that fails for a moment, it
+    goes on as if others had the environment open, and had filled that file.
+    """
+    is_told = False
     for _ in range(_MOST_RESIZES):
-        with contextlib.suppress(lmdb.MapResizedError):
+        try:
             return lmdb.open(folder, **options)
+        except lmdb.MapResizedError:
+            continue
+        except lmdb.InvalidError:
+            if is_told:
+                raise
+            is_told = True
     return lmdb.open(folder, **options)

@@ -1,4 +1,4 @@
-"""The LMDB environments that this process has open: one per folder, shared by all stashes on it, each opened anew after a fork.
+"""The LMDB environments that this process has open: one per file, shared by all stashes on it, each opened anew after a fork.
 
 The library opens no folder twice in a process, and an environment must be neither used nor closed by a forked child as its parent
 does. A background thread syncs what a power loss would cost.
@@ -14,7 +14,7 @@ import time
 
 import lmdb
 
-from hashstash.engines._lmdb_environment import QUIET, Environment
+from hashstash.engines._lmdb_environment import QUIET, Environment, file_in
 from hashstash.refusals import naming
 
 logger = logging.getLogger(__name__)
@@ -41,12 +41,33 @@ def acquire(folder: str, map_size: int, *, durable: bool) -> Environment:
             give_up(environment)
             environment = None
         if environment is None:
+            environment = _by_another_path(real)
+        if environment is None:
             _close_idle()
             _let_go_of_parents(real)
             with naming(real):
                 environment = environments[real] = Environment(real, map_size, durable=durable)
         environment.users += 1
         return environment
+
+
+def _by_another_path(folder: str) -> Environment | None:
+    """The environment that is open on the very file in *folder*, if another path leads there too, as bind mounts do.
+
+    The library opens no file twice, and closing it once would give up the locks of both. Where that path leads there no longer,
+    as after the folder was renamed, it is closed, so that those who know the folder by that path begin anew there.
+    """
+    identity = file_in(folder)
+    known = next(
+        (known for known in environments.values() if identity is not None and known.identity == identity), None
+    )
+    if known is None:
+        return None
+    if known.is_in_place() and not (known.read_only and os.access(folder, os.W_OK)):
+        return known
+    del environments[known.folder]
+    known.close()
+    return None
 
 
 def _let_go_of_parents(folder: str) -> None:
@@ -56,7 +77,10 @@ def _let_go_of_parents(folder: str) -> None:
     process's locks and readers; older versions do neither, and there the environment must stay as it is.
     """
     if int(lmdb.__version__.split(".")[0]) >= _FORK_SAFE_SINCE:
-        for environment in [known for known in _abandoned if known.folder == folder]:
+        identity = file_in(folder)
+        for environment in [
+            known for known in _abandoned if known.folder == folder or (identity and known.identity == identity)
+        ]:
             environment.leave()
             _abandoned.remove(environment)
 
@@ -88,8 +112,10 @@ def give_up(environment: Environment) -> None:
 def close_on(folder: str) -> None:
     """Close what is open on *folder*, whoever uses it."""
     with table_lock:
-        environment = environments.pop(os.path.realpath(folder), None)
+        real = os.path.realpath(folder)
+        environment = environments.get(real) or _by_another_path(real)
         if environment is not None:
+            del environments[environment.folder]
             environment.close()
 
 

@@ -130,19 +130,21 @@ class _Pages:
                 continue
 
     def _record(self, page: bytes, place: int) -> list[Any]:
-        length, place = _number(page, place)
+        _, place = _number(page, place)  # its length, which may be damaged: the kinds of its columns tell it as well
         _, place = _number(page, place)
-        payload = self._payload(page, place, length)
-        head, at = _number(payload, 0)
+        head, at = _number(page, place)
         kinds: list[int] = []
-        while at < head and len(kinds) < _MOST_COLUMNS:
-            kind, at = _number(payload, at)
+        while at < place + head and len(kinds) < _MOST_COLUMNS:
+            kind, at = _number(page, at)
             kinds.append(kind)
+        payload = self._payload(page, place, head + sum(map(_size, kinds)))
         columns = []
         at = head
         for kind in kinds:
-            value, at = _column(payload, at, kind)
-            columns.append(value)
+            if at > len(payload):
+                raise ValueError("a column before the last is cut off")  # half an address is that of another row
+            columns.append(_column(payload, at, kind))
+            at += _size(kind)
         return columns
 
     def _payload(self, page: bytes, place: int, length: int) -> bytes:
@@ -193,14 +195,17 @@ def _number(data: bytes, at: int) -> tuple[int, int]:
     return value << 8 | data[at + 8], at + 9
 
 
-def _column(data: bytes, at: int, kind: int) -> tuple[Any, int]:
+def _size(kind: int) -> int:
+    """The bytes of a column of that kind."""
+    return (kind - 12) // 2 if kind >= 12 else 8 if kind == _REAL else _NUMBERS.get(kind, 0)
+
+
+def _column(data: bytes, at: int, kind: int) -> Any:
+    piece = data[at : at + _size(kind)]
     if kind in _NUMBERS:
-        end = at + _NUMBERS[kind]
-        return int.from_bytes(data[at:end], "big", signed=True), end
+        return int.from_bytes(piece, "big", signed=True)
     if kind == _REAL:
-        return struct.unpack_from(">d", data, at)[0], at + 8
+        return struct.unpack(">d", piece)[0]
     if kind >= 12:
-        end = at + (kind - 12) // 2
-        piece = data[at:end]
-        return (piece.decode("utf-8", "surrogateescape") if kind % 2 else piece), end
-    return (None, 0, 1)[max(0, kind - 7)] if kind in (0, 8, 9) else None, at
+        return piece.decode("utf-8", "surrogateescape") if kind % 2 else piece
+    return {8: 0, 9: 1}.get(kind)

@@ -107,11 +107,20 @@ class Watch:
 
 def was_left(stash: Any, kills: int) -> Iterator[str]:
     """Files that no row points at, beyond what was about to be published when a process was killed."""
+    left = _files_left(stash)
+    if len(left) > kills:
+        yield f"{len(left)} blob files that no row points at, after {kills} kills"
+
+
+def bytes_left(stash: Any) -> int:
+    """The bytes of the blob files that no row points at."""
+    return sum(os.path.getsize(stash.store.blobs.path(name)) for name in _files_left(stash))
+
+
+def _files_left(stash: Any) -> set[str]:
     from hashstash.upkeep import orphans
 
-    store = stash.store
-    if store.blobs is not None and len(left := orphans(store, store.blobs)) > kills:
-        yield f"{len(left)} blob files that no row points at, after {kills} kills"
+    return set() if stash.store.blobs is None else orphans(stash.store, stash.store.blobs)
 
 
 def processes_of(mark: str) -> dict[int, str]:
