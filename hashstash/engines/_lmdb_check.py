@@ -42,22 +42,27 @@ _TRIES = 3
 _PAUSE = 0.005
 
 
-def check_metas(path: str) -> None:
-    """Raise CorruptEntry if the two meta pages, which everything begins with, are not those of one sound file."""
+def check_metas(path: str) -> bool:
+    """Raise CorruptEntry if the two meta pages, which everything begins with, are not those of one sound file.
+
+    Gives whether the file is no whole one yet, since its making was cut short.
+    """
     problem, before = "", b""
     for _ in range(_TRIES):
         try:
             starts = _starts_of_metas(path)
         except FileNotFoundError:
-            return
+            return False
         problem = _problem_of_metas(path, starts)
         start = b"".join(starts)
-        if not problem or (before and start != before):
-            return  # a writer is at work: it has found a sound file, and what was read was of different moments
+        if not problem:
+            return not any(read_meta(start).transaction for start in starts if start) and is_unborn(path)
+        if before and start != before:
+            return False  # a writer is at work: it has found a sound file, and what was read was of different moments
         before = start
         time.sleep(_PAUSE)  # a writer may be just about one of them
     if is_unborn(path):
-        return
+        return True
     raise CorruptEntry(f"{path} is damaged, or no LMDB environment: {problem}; {NEXT_STEP}")
 
 

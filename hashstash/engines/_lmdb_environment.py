@@ -72,7 +72,7 @@ class Environment:
             if os.path.isdir(os.path.join(self.folder, name)):
                 raise CorruptEntry(f"{os.path.join(self.folder, name)} is a folder and no file; move it aside")
         path = os.path.join(self.folder, DATA)
-        check_metas(path)
+        is_unborn = check_metas(path)
         self.read_only = os.path.isdir(self.folder) and not os.access(self.folder, os.W_OK)
         try:
             if self.read_only:
@@ -81,7 +81,8 @@ class Environment:
                 make_folder(self.folder)
                 locks = os.path.join(self.folder, _LOCKS)
                 _allot_locks(locks)
-                begin_anew(path, locks)
+                if is_unborn:
+                    begin_anew(path, locks)
                 self._env = _open_steadily(
                     self.folder, map_size=map_size, sync=self.durable, metasync=self.durable, **options
                 )

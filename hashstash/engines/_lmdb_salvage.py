@@ -7,6 +7,8 @@ import struct
 from typing import TYPE_CHECKING
 
 from hashstash.engines._lmdb_pages import BRANCH, LEAF, NO_PAGE, UNKNOWN, Damaged, Pages, Tree
+from hashstash.entry import unpack
+from hashstash.errors import BadEntry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,17 +23,32 @@ def rows_in(pages: Pages) -> Iterator[tuple[bytes, bytes]]:
     kept: set[int] = set()
     free: set[int] = set()
     losses: list[int] = []
-    count = 0
-    for row in _walk(pages, metas[0].main, kept, losses):
-        count += 1
-        yield row
-    if not losses and count == metas[0].main.entries:
-        return  # a whole tree: what lies outside of it is old
+    found = list(_walk(pages, metas[0].main, kept, losses))
+    is_whole = not losses and len(found) == metas[0].main.entries
+    used = frozenset(kept)
     for _, value in _walk(pages, metas[0].free, kept, []):
         with contextlib.suppress(Damaged, struct.error):
             free |= pages.free_pages(metas[0]._replace(last=NO_PAGE), value)
+    if free & used:
+        # The tree is an older one, or the list of free pages is damaged: the rows themselves say which are newer.
+        yield from sorted([*found, *_elsewhere(pages, kept | free)], key=_created_at, reverse=True)
+        return
+    yield from found
+    if not is_whole:  # else what lies outside of it is old
+        yield from _elsewhere(pages, kept | free)
+
+
+def _created_at(row: tuple[bytes, bytes]) -> int:
+    try:
+        return unpack(row[1]).created_at
+    except BadEntry:
+        return 0
+
+
+def _elsewhere(pages: Pages, known: set[int]) -> Iterator[tuple[bytes, bytes]]:
+    """The rows of all leaves but those that are known."""
     for number in range(2, pages.there):
-        if number not in kept and number not in free:
+        if number not in known:
             yield from _leaf_rows(pages, number)
 
 

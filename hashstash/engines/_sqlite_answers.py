@@ -41,6 +41,11 @@ def is_stuck(error: BaseException) -> bool:
     return _kind(error) in _STUCK
 
 
+def is_given_up(error: BaseException) -> bool:
+    """Whether SQLite has tried for ten seconds, deaf to interrupts, to get a lock that this process may hold by mistake."""
+    return _kind(error) == sqlite3.SQLITE_PROTOCOL
+
+
 def explained(error: BaseException, path: str, patience: float, needed: int | None = None) -> Exception:
     """What an error in the file at *path* means for the user.
 

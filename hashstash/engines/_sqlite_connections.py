@@ -89,12 +89,6 @@ opening = threading.RLock()
 _abandoned: list[Connection] = []
 
 
-def note_open(handle: Handle, path: str) -> None:
-    """Have :func:`is_open_here` know of a connection to *path*."""
-    handle.file = _identity(path)
-    _handles.add(handle)
-
-
 def is_open_here(path: str) -> bool:
     """Whether this process has a connection to the file at *path*.
 
@@ -144,15 +138,29 @@ def close_idle_on(path: str) -> None:
         connection.close(NAP)
 
 
-def connect(path: str, *, uri: bool = False) -> Handle:
-    """A connection without transactions of its own making, that runs nothing which a stranger may have put into the file."""
+def connect(path: str, mode: str = "") -> Handle:
+    """A connection without transactions of its own making, that runs nothing which a stranger may have put into the file.
+
+    *mode*: what SQLite calls so in a URI, and further options behind ``&``; empty to read and write, and to make what is missing.
+    """
     raw = sqlite3.connect(
-        path, timeout=NAP, isolation_level=None, check_same_thread=False, cached_statements=32, uri=uri, factory=Handle
+        uri(path, f"mode={mode}") if mode else path,
+        uri=bool(mode),
+        timeout=NAP,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=32,
+        factory=Handle,
     )
-    note_open(raw, path)
-    raw.execute("PRAGMA trusted_schema = OFF")
-    raw.execute("PRAGMA cell_size_check = ON")
-    raw.execute("PRAGMA secure_delete = FAST")  # a system's build may write zeros over every page that is given up
+    try:
+        raw.file = _identity(path)
+        _handles.add(raw)
+        raw.execute("PRAGMA trusted_schema = OFF")
+        raw.execute("PRAGMA cell_size_check = ON")
+        raw.execute("PRAGMA secure_delete = FAST")  # a system's build may write zeros over every page that is given up
+    except BaseException:
+        raw.close()
+        raise
     return raw
 
 
@@ -160,7 +168,8 @@ def uri(path: str, query: str) -> str:
     """*path* as the URI that SQLite takes options in."""
     from urllib.parse import quote
 
-    return f"file:{quote(path)}?{query}"
+    # Of a path that begins with two slashes, the first name would be taken for that of a host.
+    return f"file:{'//' if path.startswith('/') else ''}{quote(os.fsencode(path))}?{query}"
 
 
 def stamp_of(file: str) -> tuple[int, ...]:

@@ -15,14 +15,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from hashstash.engines._embedded import EmbeddedEngine
 from hashstash.engines._sqlite_answers import explained, is_locked, is_stuck, may_be_damage
 from hashstash.engines._sqlite_connections import (
-    NAP,
     PATIENCE,
-    Handle,
-    note_open,
+    connect,
     opening,
     refuse_programs,
     stamp_of,
-    uri,
 )
 from hashstash.engines._sqlite_pages import check_header
 from hashstash.errors import StashFull
@@ -89,18 +86,8 @@ class SqliteHandleEngine(EmbeddedEngine):
         stamp = stamp_of(self._path) if read_only else None
         # Without a log there is nothing to share with writers, and nothing may be made in this folder.
         mode = "rw" if stamp is None else "ro" if stamp[-1] else "ro&immutable=1"
-        connection = sqlite3.connect(
-            uri(self._path, f"mode={mode}"),
-            uri=True,
-            timeout=NAP,
-            isolation_level=None,
-            check_same_thread=False,
-            factory=Handle,
-        )
-        note_open(connection, self._path)
+        connection = connect(self._path, mode)
         try:
-            connection.execute("PRAGMA trusted_schema = OFF")
-            connection.execute("PRAGMA secure_delete = OFF")  # else each freed page is written, as builds of Debian do
             connection.execute(f"PRAGMA synchronous = {'FULL' if self._durable else 'NORMAL'}")
             refuse_programs(connection, self._path, self._own_triggers)
             handle = self._wrap(connection)

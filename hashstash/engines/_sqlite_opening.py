@@ -10,7 +10,7 @@ import os
 import sqlite3
 
 from hashstash.engines._sqlite_answers import explained
-from hashstash.engines._sqlite_connections import Connection, connect, is_mine, note_open, stamp_of, transaction, uri
+from hashstash.engines._sqlite_connections import Connection, connect, is_mine, stamp_of, transaction
 from hashstash.engines._sqlite_pages import check_header
 from hashstash.engines._sqlite_statements import LOG_PAGES, SCHEMA, make_tables
 from hashstash.errors import CorruptEntry, StashFull
@@ -52,8 +52,7 @@ def _open_read_only(file: str) -> Connection:
     stamp = stamp_of(file)
     has_log = bool(stamp[-1])
     # Without a log there is no writer now, and the file can be read without locks and an index, which cannot be made here.
-    raw = connect(uri(file, "mode=ro" if has_log else "immutable=1"), uri=True)
-    note_open(raw, file)
+    raw = connect(file, "ro" if has_log else "ro&immutable=1")
     try:
         _check_schema(raw, file)
     except BaseException:

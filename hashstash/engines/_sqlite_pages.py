@@ -77,7 +77,9 @@ def bytes_of(column: Any) -> bytes | None:
 
     Which of them it is, a single bit of the record says, and SQLite finds a row by its index whatever that bit is.
     """
-    return column.encode("utf-8", "surrogateescape") if type(column) is str else column if type(column) is bytes else None
+    if type(column) is str:
+        return column.encode("utf-8", "surrogateescape")
+    return column if type(column) is bytes else None
 
 
 class _Pages:

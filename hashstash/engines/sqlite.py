@@ -20,7 +20,7 @@ from hashstash.engine import Capability, FolderEngine, WriteId
 from hashstash.engines import _sqlite_statements as statements
 from hashstash.engines._options import seconds
 from hashstash.engines._salvage import NEXT_STEP, gathered, replace_files
-from hashstash.engines._sqlite_answers import as_bytes, explained, is_locked, is_stuck, may_be_damage
+from hashstash.engines._sqlite_answers import as_bytes, explained, is_given_up, is_locked, is_stuck, may_be_damage
 from hashstash.engines._sqlite_connections import (
     NAP,
     PATIENCE,
@@ -162,12 +162,18 @@ class SqliteEngine(FolderEngine):
         with contextlib.suppress(OSError):
             self._run(statements.checkpoint, write=True)
 
+    def _close_if_given_up(self, error: BaseException) -> None:
+        """Not to wait again for a lock that closing gives back."""
+        if is_given_up(error):
+            self._local.connection.close()
+
     def get(self, address: bytes) -> bytes | None:
         try:
             connection = self._local.connection
             with connection.lock:
                 row = connection.execute(GET, (address,)).fetchone()
-        except (AttributeError, sqlite3.Error, UnicodeDecodeError):
+        except (AttributeError, sqlite3.Error, UnicodeDecodeError) as error:
+            self._close_if_given_up(error)
             row = self._run(lambda raw: raw.execute(GET, (address,)).fetchone(), write=False)
         return None if row is None else row[0] if type(row[0]) is bytes else as_bytes(row[0])
 
@@ -178,8 +184,8 @@ class SqliteEngine(FolderEngine):
                 if not connection.raw.in_transaction:
                     connection.execute(PUT, (address, blob))
                     return
-        except (AttributeError, sqlite3.Error, UnicodeDecodeError):
-            pass  # not open yet, busy, or the long way says what is wrong
+        except (AttributeError, sqlite3.Error, UnicodeDecodeError) as error:
+            self._close_if_given_up(error)  # not open yet, busy, or the long way says what is wrong
         self._run(lambda raw: raw.execute(PUT, (address, blob)), write=True, needed=len(blob))
 
     def put_many(self, rows: Iterable[tuple[bytes, bytes]]) -> None:

@@ -11,7 +11,7 @@ from hashstash.integrity.report import DAMAGE, STORAGE, Problem, Repairs
 from hashstash.integrity.rows import place_of, problem_of
 from hashstash.integrity.storage import UNREADABLE, other_sections, rows_of, sections, storage_problems
 from hashstash.paths import shown
-from hashstash.policies.versions import HISTORY
+from hashstash.policies.versions import HISTORY, address_in
 from hashstash.upkeep import sweep
 from hashstash.writing import BAD, MOST_ASIDE, MOST_ASIDE_BYTES, bytes_with_blob
 
@@ -90,7 +90,7 @@ def _bring_back(store: Store, address: bytes) -> bool:
     if HISTORY not in store.engine.section_names():
         return False
     history = store.engine.section(HISTORY)
-    for kept in sorted(history.scan(address), reverse=True):
+    for kept in sorted((kept for kept in history.scan(address) if address_in(kept) == address), reverse=True):
         blob = history.get(kept)
         if blob is not None and problem_of(store, HISTORY, history, kept, blob) is None:
             return store.engine.swap(address, None, blob)

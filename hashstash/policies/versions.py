@@ -65,6 +65,11 @@ def newest_kept(engine: Engine, address: bytes) -> int:
     return max(map(number_in, engine.section(HISTORY).scan(address)), default=0)
 
 
+def address_in(place: bytes) -> bytes:
+    """The address of the entry of which a version lies at *place* in the history."""
+    return place[:-_NUMBER_SIZE]
+
+
 def number_in(place: bytes) -> int:
     """The version that lies at *place* in the history."""
     return int.from_bytes(place[-_NUMBER_SIZE:], "big")

@@ -246,6 +246,55 @@ def test_a_column_of_another_kind_is_told(tmp_path):
     assert len(stash.check()) == 1
 
 
+def damaged_record(folder, offset, mask):
+    """A stash of one row, of whose record the byte at *offset* is changed by *mask*.
+
+    A record begins with its length in two bytes, the number of the row, the size of the head, and the kinds of the columns. The
+    rows lie on the second page.
+    """
+    stash = stash_of("sqlite", folder)
+    stash["a"] = list(range(50))
+    path = os.path.join(stash.path, DATABASES["sqlite"])
+    stash.close()
+    with open(path, "r+b") as file:
+        content = bytearray(file.read())
+        page = content[16] << 8 | content[17]
+        (cell,) = struct.unpack_from(">H", content, page + 8)  # where the first row of the page lies
+        content[page + cell + offset] ^= mask
+        file.seek(0)
+        file.write(content)
+    return stash_of("sqlite", folder)
+
+
+def test_a_row_that_can_be_read_is_there_after_repair_though_its_address_is_called_text(tmp_path):
+    stash = damaged_record(tmp_path, 5, 0x01)
+    assert stash["a"] == list(range(50))
+    assert stash.check()
+    stash.repair()
+    assert stash["a"] == list(range(50))
+    assert not stash.check()
+
+
+@pytest.mark.parametrize("offset", [0, 1])
+@pytest.mark.parametrize("mask", [0x01, 0x04])
+def test_a_row_whose_length_is_damaged_is_saved_by_those_of_its_columns(tmp_path, offset, mask):
+    stash = damaged_record(tmp_path, offset, mask)
+    assert stash.check()
+    stash.repair()
+    assert stash["a"] == list(range(50))
+    assert not stash.check()
+
+
+@pytest.mark.parametrize("name", ["sqlite", "sqlitedict", "diskcache"])
+def test_any_path_can_be_opened(tmp_path, name):
+    """Two slashes at the beginning would be those before a host in a URI, and what is no UTF-8 has to be quoted as bytes."""
+    path = f"/{tmp_path}/100% ?#\udcff"
+    stash = stash_of(name, path)
+    stash["a"] = 1
+    stash.close()
+    assert stash_of(name, path)["a"] == 1
+
+
 # ---- text files ------------------------------------------------------------------------------------------------------
 
 

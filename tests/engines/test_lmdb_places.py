@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from hashstash import HashStash
 from hashstash.errors import UnsafeName
 from hashstash.testing.engine import ADDRESS, OTHER, row
 
@@ -115,3 +116,26 @@ def test_rows_are_found_where_the_file_says_that_another_tree_is_theirs(folder):
     found = {address: blob for address, blob in engine.rows() if len(address) == len(ADDRESS)}  # and what is no row
     assert found == {bytes([number]) * 16: row("a" * number) for number in range(9)}
     engine.close()
+
+
+@pytest.mark.parametrize("rows", [1, 500])
+def test_repair_takes_no_older_value_from_a_tree_that_a_damaged_number_leads_to(tmp_path, rows):
+    stash = HashStash(tmp_path, engine="lmdb", compress=False)
+    stash.update(dict.fromkeys(range(rows), "x" * 100))
+    for version in range(4):
+        stash["key"] = f"version {version}"
+    path = os.path.join(stash.path, "data.mdb")
+    stash.close()
+    with Pages(path) as pages:
+        older, newest = sorted(pages.metas, key=lambda meta: meta.transaction)
+        place = pages.metas.index(newest) * pages.size + ROOT_OF_ROWS
+    assert older.main.entries == newest.main.entries
+    with open(path, "r+b") as file:
+        file.seek(place)
+        file.write(older.main.root.to_bytes(8, "little"))
+    with HashStash(tmp_path, engine="lmdb", compress=False) as damaged:
+        assert "counted as free" in str(damaged.check())
+        damaged.repair()
+        assert damaged["key"] == "version 3"
+        assert len(damaged) == rows + 1
+        assert not damaged.check()

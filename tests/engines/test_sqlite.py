@@ -315,6 +315,23 @@ def test_a_lock_that_this_process_has_kept_by_mistake_is_given_back(tmp_path):
     assert engine.get(ADDRESS) == row("c")
 
 
+@pytest.mark.parametrize("operation", ["get", "put"])
+def test_a_lock_that_sqlite_has_waited_ten_seconds_for_is_given_back_before_it_is_waited_for_again(tmp_path, operation):
+    engine = SqliteEngine(str(tmp_path))
+    engine.put(ADDRESS, row("a"))
+    waited = engine._connection(write=True)
+
+    def give_up(*_):
+        error = sqlite3.OperationalError("locking protocol")
+        error.sqlite_errorcode = sqlite3.SQLITE_PROTOCOL
+        raise error
+
+    waited.execute = give_up
+    {"get": lambda: engine.get(ADDRESS), "put": lambda: engine.put(ADDRESS, row("b"))}[operation]()
+    assert waited.is_closed
+    assert engine.get(ADDRESS) == row("b" if operation == "put" else "a")
+
+
 def test_the_time_to_wait_is_an_option(tmp_path):
     stash = HashStash(tmp_path, engine="sqlite", timeout=2.5)
     assert stash.store.engine._timeout == 2.5

@@ -354,6 +354,17 @@ def test_the_newest_sound_version_takes_the_place_of_a_bad_one(opened):
     assert not stash.check()
 
 
+def test_a_bad_row_at_the_beginning_of_an_address_brings_nothing_back(opened):
+    stash = opened(append_mode=True)
+    stash["a"], stash["a"] = 1, 2
+    short = address(stash, "a")[:6]
+    stash.store.engine.put(short, b"of nobody's making")
+    assert stash.repair().restored == 0
+    assert stash.store.engine.get(short) is None
+    assert stash["a"] == 2
+    assert not stash.check()
+
+
 def test_a_bad_row_takes_its_blob_file_with_it_and_leaves_it_readable_for_people(tmp_path):
     stash = HashStash(tmp_path, engine="pairtree", compress=False)
     stash["k"] = os.urandom(100_000)
