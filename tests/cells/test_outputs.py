@@ -248,8 +248,8 @@ CASES = {
     "the next input": ["§get_ipython().set_next_input('x = 1')"],
 }  # fmt: skip
 
-RUNS_AGAIN = {"print to a stream kept before", "the next input"}
-"""Streams and the shell are nothing that could be compared."""
+RUNS_AGAIN = {"the next input"}
+"""The shell is nothing that could be compared."""
 
 BACK_AS_RESULTS = {"an unstorable value that displays itself"}
 """What is there instead of the value is shown as a result, in the same form."""
