@@ -77,18 +77,16 @@ class PlainKeyCodec:
         self._loads_plain: Callable[[Any], Any] | None = getattr(serializer, "loads_plain", None)
         self._dumps_plain = plain_writer(serializer)
 
-    def fingerprint(self, value: Any) -> bytes:
-        """The digest of a value that is neither a scalar nor a built-in container."""
+    def fingerprint(self, value: Any, name: str = "key") -> bytes:
+        """The digest of a value that is neither a scalar nor a built-in container; *name*: what an error calls it."""
         from hashstash.fingerprint import Fingerprinter  # slow to import, and most keys do without
 
-        return Fingerprinter(buffer_hash=self._buffer_hash(), paths=self._paths).digest(value, "key")
+        return Fingerprinter(buffer_hash=self._buffer_hash(), paths=self._paths).digest(value, name)
 
     def name_volatile(self, parts: Iterable[tuple[str, Any]]) -> None:
         """Raise VolatileKey with the place of what cannot be hashed in one of *parts*, named values, if it is found there."""
-        from hashstash.fingerprint import Fingerprinter
-
         for name, value in parts:
-            Fingerprinter(buffer_hash=self._buffer_hash(), paths=self._paths).digest(value, name)
+            self.fingerprint(value, name)
 
     def address(self, key: Any) -> bytes:
         if type(key) is str:

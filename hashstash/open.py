@@ -117,7 +117,11 @@ def settled(config: Config) -> Config:
     if config.dbname is not None:
         values["dbname"] = namespace(config.dbname)
     if ENGINES.load(config.engine).keeps_files:
-        values["root_dir"] = resolve_root(config.root_dir, load_settings().base)
+        root = config.root_dir
+        is_whole = isinstance(root, str) and os.path.isabs(
+            root
+        )  # as in all that a stash has written: no settings are read
+        values["root_dir"] = resolve_root(root, None if is_whole else load_settings().base)
     return Config(**values)
 
 

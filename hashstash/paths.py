@@ -8,10 +8,14 @@ import functools
 import os
 import re
 import stat
+import time
 from hashlib import blake2b
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from hashstash.errors import UnsafeName
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 PRIVATE_FOLDER = 0o700
 PRIVATE_FILE = 0o600
@@ -133,6 +137,18 @@ def create_file(path: str) -> int:
             error.filename = path
         raise
     return descriptor
+
+
+def remove_abandoned(folder: str, is_draft: Callable[[str], bool], *, older_than: float) -> None:
+    """Remove the files of *folder* whose name says that they are drafts, and that nobody has written to for so many seconds.
+
+    What cannot be looked at or removed stays for the next time.
+    """
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            with contextlib.suppress(OSError):
+                if is_draft(entry.name) and time.time() - entry.stat(follow_symlinks=False).st_mtime > older_than:
+                    os.unlink(entry.path)
 
 
 def refuse_links(folder: str) -> None:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from hashstash.entry import Entry, Flag
 from hashstash.errors import StashError, TamperedEntry, UntrustedEntry
-from hashstash.paths import create_file, make_folder, state_root
+from hashstash.paths import create_file, make_folder, remove_abandoned, state_root
 from hashstash.refusals import locate
 
 if TYPE_CHECKING:
@@ -263,11 +263,7 @@ def _make_key(folder: str, path: str) -> None:
 
 def _remove_drafts(folder: str) -> None:
     """Remove what is left of processes that could not finish making a key: an hour is longer than that takes."""
-    with contextlib.suppress(OSError), os.scandir(folder) as entries:
-        for entry in entries:
-            with contextlib.suppress(OSError):
-                if entry.name.startswith(f"{_KEY_FILE}.") and time.time() - entry.stat().st_mtime > _ABANDONED:
-                    os.unlink(entry.path)
+    remove_abandoned(folder, lambda name: name.startswith(f"{_KEY_FILE}."), older_than=_ABANDONED)
 
 
 def _listed(folder: str) -> list[bytes]:

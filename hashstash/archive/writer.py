@@ -7,7 +7,6 @@ import errno
 import json
 import os
 import re
-import time
 import warnings
 import zipfile
 import zlib
@@ -32,7 +31,7 @@ from hashstash.blobs import BlobMissing, Reference
 from hashstash.entry import Flag, unpack
 from hashstash.errors import BadEntry
 from hashstash.open import function_stashes, open_store
-from hashstash.paths import create_file, shown
+from hashstash.paths import create_file, remove_abandoned, shown
 from hashstash.policies import versions
 from hashstash.refusals import naming
 
@@ -108,11 +107,7 @@ def _new_file(path: str) -> Iterator[IO[bytes]]:
 def _remove_drafts(folder: str, name: str) -> None:
     """Remove what is left of exports to the same file that were broken off: no other has not written to its own for a day."""
     draft = re.compile(re.escape(f".{name[:100]}.") + "[0-9a-f]{12}")
-    with contextlib.suppress(OSError), os.scandir(folder) as entries:
-        for entry in entries:
-            with contextlib.suppress(OSError):
-                if draft.fullmatch(entry.name) and time.time() - entry.stat().st_mtime > _ABANDONED:
-                    os.unlink(entry.path)
+    remove_abandoned(folder, lambda entry: draft.fullmatch(entry) is not None, older_than=_ABANDONED)
 
 
 def _export(writer: _Writer, number: int, name: str, stash: HashStash) -> dict[str, Any]:

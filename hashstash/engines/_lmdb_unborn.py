@@ -64,11 +64,11 @@ def _is_new(number: int, page: bytes) -> bool:
 
 
 def begin_anew(path: str, locks: str) -> None:
-    """Empty the file at *path* if it is unborn, and nobody is making it just now, which the lock on the file *locks* tells.
+    """Empty the unborn file at *path* unless somebody is making it just now, which the lock on the file *locks* tells.
 
     To be called only while this process has no environment open there: it would lose its own lock.
     """
-    if fcntl is None or not is_unborn(path):
+    if fcntl is None:
         return
     with naming(locks):
         descriptor = os.open(locks, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))
