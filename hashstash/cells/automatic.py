@@ -46,7 +46,7 @@ SETTERS = frozenset({
     "register_matplotlib_converters", "set_matplotlib_formats", "autolog", "load_dotenv", "get_ipython",
 }) | _ASKS  # fmt: skip
 """Calls that count wherever a function of the user's makes them."""
-CHANGES = frozenset({"update", "append", "insert", "extend", "setdefault", "pop", "clear"})
+_CHANGES = frozenset({"update", "append", "insert", "extend", "setdefault", "pop", "clear"})
 _SHELTERS = {
     "catch_warnings": frozenset({"filterwarnings", "simplefilter", "resetwarnings"}),
     "rc_context": frozenset({"rc", "rcParams", "update", "use"}),
@@ -178,7 +178,7 @@ class _Look(ast.NodeVisitor):
     def _is_setter(self, name: str, place: str) -> bool:
         if place in _SURROUNDINGS or name in self.sheltered or name in _NO_SETTERS:
             return False
-        return _SETTERS.fullmatch(name) is not None or (name in CHANGES and "." in place)
+        return _SETTERS.fullmatch(name) is not None or (name in _CHANGES and "." in place)
 
     def _visit_all(self, nodes: Iterable[ast.AST]) -> None:
         for node in nodes:
