@@ -8,7 +8,8 @@ import warnings
 from typing import TYPE_CHECKING, NamedTuple
 
 from hashstash.errors import UnsafeName
-from hashstash.open import FILENAME, FUNCTIONS, MAPS, Config
+from hashstash.folders import FILENAME
+from hashstash.open import FUNCTIONS, MAPS, Config
 from hashstash.paths import original_name, safe_parts, shown
 from hashstash.registry import COMPRESSORS, ENGINES, SERIALIZERS
 from hashstash.settings import load_settings

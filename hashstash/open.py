@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import warnings
 from dataclasses import dataclass, field, fields, replace
@@ -13,9 +12,10 @@ from hashstash import choices
 from hashstash.codec import Codec
 from hashstash.engine import Capability, Engine
 from hashstash.errors import UnknownPlugin
+from hashstash.folders import folder_in, made_folder_in
 from hashstash.imports import is_installed
 from hashstash.key_codec import KeyCodec, PlainKeyCodec, StashFacts
-from hashstash.paths import is_foreign, make_folder, original_name, resolve_root, safe_parts, shared_mount, shown
+from hashstash.paths import is_foreign, original_name, resolve_root, safe_parts, shared_mount, shown
 from hashstash.policies.size_limit import SizeLimit
 from hashstash.policies.time_to_live import TimeToLive
 from hashstash.policies.value_type import TypedSerializer, ValueType
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from hashstash.settings import Settings
 
 DEFAULT_NAME = "default_stash"
-FILENAME = "data.db"
 FUNCTIONS = "stashed_result"
 """The namespace below a stash in which the results of functions lie."""
 MAPS = "stashed_map"
@@ -210,15 +209,14 @@ def _is_importable(package: str) -> bool:
 
 def folder_of(config: Config) -> str:
     """The folder of the stash's data: an existing one of the same engine under any codec label, else the one to be made."""
-    parent = os.path.join(config.root_dir, *(safe_parts(config.dbname) if config.dbname else ()))
+    parent = _parent_of(config)
     if not ENGINES.load(config.engine).keeps_files:
         return os.path.join(parent, config.engine)
-    try:
-        siblings = [entry.name for entry in os.scandir(parent) if entry.name.startswith(config.engine + ".")]
-    except (FileNotFoundError, NotADirectoryError):
-        siblings = []
-    found = sorted(name for name in siblings if os.path.exists(os.path.join(parent, name, FILENAME)))
-    return os.path.join(parent, found[0] if found else config.label, FILENAME)
+    return folder_in(parent, config.engine, config.label)
+
+
+def _parent_of(config: Config) -> str:
+    return os.path.join(config.root_dir, *(safe_parts(config.dbname) if config.dbname else ()))
 
 
 def function_stashes(config: Config) -> list[Config]:
@@ -228,40 +226,32 @@ def function_stashes(config: Config) -> list[Config]:
 
 
 def _names_below(config: Config, kind: str) -> list[str]:
-    parent = os.path.join(config.root_dir, *(safe_parts(config.dbname) if config.dbname else ()), kind)
+    parent = os.path.join(_parent_of(config), kind)
     names = ENGINES.load(config.engine).stashes_below(parent, config.engine_options)
     return [f"{kind}/{original_name(name)}" for name in names]
 
 
 def open_engine(config: Config) -> Engine:
     """The engine that the configuration names, on its folder, wrapped as the configuration asks."""
-    folder = folder_of(config)
-    if ENGINES.load(config.engine).keeps_files and is_foreign(config.root_dir):
+    chosen = ENGINES.load(config.engine)
+    if chosen.keeps_files and is_foreign(config.root_dir):
         warnings.warn(
             f"{shown(config.root_dir)} belongs to or can be written by other users: their code entries are not decoded",
             RuntimeWarning,
             stacklevel=5,
         )
     options = dict(config.engine_options)
-    if "durable" in ENGINES.load(config.engine).settings:
+    if "durable" in chosen.settings:
         options["durable"] = config.durability == "power"
-    engine: Engine = ENGINES.load(config.engine)(folder, **options)
+    # A folder is made now and not at the first write: whoever opens the same place under another label must find this one.
+    is_made_now = chosen.keeps_files and Capability.LOCAL_FILES in chosen.capabilities and not config.read_only
+    folder = made_folder_in(_parent_of(config), config.engine, config.label) if is_made_now else folder_of(config)
+    engine: Engine = chosen(folder, **options)
     if config.read_only:
         from hashstash.wrappers.read_only import ReadOnlyWrapper
 
         engine = ReadOnlyWrapper(engine)
-    elif engine.keeps_files and Capability.LOCAL_FILES in engine.capabilities:
-        # Now and not at the first write: whoever opens the same place under another label must find this one.
-        _make_if_writable(folder)
     return engine
-
-
-def _make_if_writable(folder: str) -> None:
-    try:
-        make_folder(folder)
-    except OSError as error:
-        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise  # else nothing is stored there, and whoever writes will be told
 
 
 def codec_of(config: Config) -> Codec:

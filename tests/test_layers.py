@@ -29,7 +29,7 @@ LAYERS = {
         "refusals",
         "processes",
     ],
-    1: ["keys", "entry", "codec", "decoding", "engine", "trust", "blobs", "locks", "leases", "policy"],
+    1: ["keys", "entry", "codec", "decoding", "engine", "trust", "blobs", "folders", "locks", "leases", "policy"],
     2: ["engines", "wrappers", "serializers", "compressors", "filters", "policies", "fingerprint"],
     3: [
         "stash",

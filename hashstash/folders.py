@@ -1,0 +1,89 @@
+"""Which folder the rows of a stash lie in: one for each engine, whatever the codec that its name tells of.
+
+The name says how the first one who opened the stash wrote. Others may write in another way, and all of them share that folder:
+entries describe themselves.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import time
+from typing import TYPE_CHECKING
+
+from hashstash.paths import make_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+try:
+    import fcntl
+except ImportError:  # no flock on this system: folders are made without turns
+    fcntl = None  # type: ignore[assignment]
+
+FILENAME = "data.db"
+_PATIENCE = 5.0
+"""Seconds to wait for whoever is making a folder, or only pretends to: others may be able to lock what they can read."""
+_NAP = 0.002
+
+
+def folder_in(parent: str, engine: str, label: str) -> str:
+    """The folder in *parent* where rows of that engine lie: the one that is there, else the one called *label*."""
+    try:
+        siblings = [entry.name for entry in os.scandir(parent) if entry.name.startswith(engine + ".")]
+    except (FileNotFoundError, NotADirectoryError):
+        siblings = []
+    found = sorted(name for name in siblings if os.path.exists(os.path.join(parent, name, FILENAME)))
+    return os.path.join(parent, found[0] if found else label, FILENAME)
+
+
+def made_folder_in(parent: str, engine: str, label: str) -> str:
+    """The same, made where it is missing and may be made.
+
+    Processes that open a new stash at once, each with settings of its own, take turns: two folders would be two stashes, of
+    which each is blind for the other's rows.
+    """
+    folder = folder_in(parent, engine, label)
+    if os.path.isdir(folder):
+        return folder
+    try:
+        make_folder(parent)
+        with _turn_in(parent):
+            folder = folder_in(parent, engine, label)
+            make_folder(folder)
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise  # else nothing is stored there, and whoever writes will be told
+    return folder
+
+
+@contextlib.contextmanager
+def _turn_in(parent: str) -> Iterator[None]:
+    """The only one, of all who ask, that makes something in *parent*; no file is left there by that."""
+    try:
+        descriptor = None if fcntl is None else os.open(parent, os.O_RDONLY | os.O_DIRECTORY)
+    except FileNotFoundError:  # another process has removed it, since it was empty
+        descriptor = None
+    if descriptor is None:
+        yield
+        return
+    try:
+        deadline = time.monotonic() + _PATIENCE
+        while not _is_locked(descriptor) and time.monotonic() < deadline:
+            time.sleep(_NAP)
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_UN)  # a process that was forked meanwhile has the descriptor too
+        os.close(descriptor)
+
+
+def _is_locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system that locks no folders: as good as it gets
+        return True
+    return True
