@@ -323,4 +323,10 @@ def _open_zip(file: IO[bytes]) -> zipfile.ZipFile:
         directory = _END_64.unpack(file.read(_END_64.size))[8]
     if directory > min(_LARGEST_DIRECTORY, size):
         raise BadArchive(f"its directory claims {directory:,} bytes")
-    return zipfile.ZipFile(file)
+    try:
+        return zipfile.ZipFile(file)
+    except zipfile.BadZipFile:
+        # The module also says so where the system has failed to read, which is heard here if it lasts.
+        file.seek(-_END.size, os.SEEK_END)
+        file.read()
+        return zipfile.ZipFile(file)

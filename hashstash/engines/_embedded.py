@@ -130,6 +130,20 @@ def _all_engines() -> list[EmbeddedEngine]:
             continue
 
 
+def let_go_in(folder: str, *, patience: float = _LONGEST_WAIT) -> None:
+    """Have every engine of this process close what it has open in *folder*, if no thread is inside of it for so many seconds.
+
+    It is opened again when it is used: where other files have taken the place of those, it would go on with the old ones.
+    """
+    real = os.path.realpath(folder)
+    for engine in _all_engines():
+        if os.path.realpath(engine._folder) == real and engine._turn.acquire(timeout=patience):  # noqa: SLF001
+            try:
+                engine._let_go()  # noqa: SLF001
+            finally:
+                engine._turn.release()  # noqa: SLF001
+
+
 def _close_before_fork() -> None:
     for engine in _all_engines():
         is_ours = engine._turn.acquire(timeout=_LONGEST_WAIT)  # noqa: SLF001

@@ -81,8 +81,11 @@ class GuardedEngine(EmbeddedEngine):
     def _hold_against(self, handle: Any, guard: Guard) -> None:
         """Raise CorruptEntry if what was just read is not what was written last, or make the handle say so later."""
 
-    def _damage(self, error: Exception) -> Exception | None:
-        """What an error of the library means for the user, or ``None`` if it is none of the library's."""
+    def _meaning(self, error: Exception, needed: int | None) -> Exception | None:
+        """What an error of the library means for the user, or ``None`` if it is none of the library's.
+
+        *needed*: how many bytes were to be stored, if any.
+        """
         return None
 
     # ---- operations ----------------------------------------------------------------------------------------------
@@ -126,9 +129,7 @@ class GuardedEngine(EmbeddedEngine):
                 self._explain(error)
                 raise
             finally:
-                if not is_done:  # also after an interrupt: what was read may not have been held against the seal yet
-                    self._forget()
-                self._guard.leave()
+                self._end_turn(is_done=is_done)
 
     def _hold_what_was_read(self) -> None:
         """Raise CorruptEntry if there is nothing where there were rows, or something else than what was written."""
@@ -167,9 +168,15 @@ class GuardedEngine(EmbeddedEngine):
                 self._explain(error, needed)
                 raise
             finally:
-                if not is_done:
-                    self._forget()
-                self._guard.leave()
+                self._end_turn(is_done=is_done)
+
+    def _end_turn(self, *, is_done: bool) -> None:
+        """Give the lock back, whatever fails; what was read may not have been held against the seal where it was interrupted."""
+        try:
+            if not is_done:
+                self._forget()
+        finally:
+            self._guard.leave()
 
     def _is_for_writing(self, handle: Any) -> bool:
         return True
@@ -189,13 +196,13 @@ class GuardedEngine(EmbeddedEngine):
             self._release(handle)
 
     def _explain(self, error: Exception, needed: int | None = None) -> None:
+        better = self._meaning(error, needed)
+        if better is not None:
+            raise better from error
         if isinstance(error, OSError):
             explain(error, self._folder, self._folder, needed)
         if isinstance(error, IsADirectoryError):
             raise CorruptEntry(f"in {self._folder} there is a folder in the place of a file; move it aside") from error
-        better = self._damage(error)
-        if better is not None:
-            raise better from error
 
     def get(self, address: bytes) -> bytes | None:
         return self._read(lambda handle: self._fetch(handle, address))

@@ -97,6 +97,8 @@ def _problem_of_metas(path: str, starts: tuple[bytes, ...]) -> str:
             return f"page {number} is none of an LMDB file"
         if meta.free.pad != first.free.pad or meta.free.flags != INTEGER_KEY or meta.main.flags or meta.last < 1:
             return f"page {number} contradicts itself"
+        if meta.last >= meta.map_size // meta.free.pad:  # all of which the library would map
+            return f"page {number} counts more pages than the file may have"
     if not _follow(first.transaction, second.transaction):
         return "its two first pages are not of two transactions of which one follows the other"
     return ""

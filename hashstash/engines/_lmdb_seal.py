@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import struct
 
-from hashstash.paths import create_file
+from hashstash.paths import create_file, remove_abandoned
 
 _SEAL = struct.Struct("<QQQQ")
+_DRAFT = re.compile(r"\.\d+\.[0-9a-f]{8}")
+"""What stands behind the name of the seal in that of its draft."""
+_ABANDONED = 3600.0
 
 
 def is_sealed(path: str) -> bool:
@@ -35,7 +39,10 @@ def was_sealed(path: str) -> bool:
 
 
 def seal(path: str) -> None:
-    """Note how the file at *path* looks now, as far as that can be noted."""
+    """Note how the file at *path* looks now, as far as that can be noted.
+
+    Drafts of those who could neither finish nor remove them, since the disk failed, are removed.
+    """
     with contextlib.suppress(OSError):
         stamp = _stamp(path)
         draft = f"{_beside(path)}.{os.getpid()}.{os.urandom(4).hex()}"
@@ -47,8 +54,15 @@ def seal(path: str) -> None:
                 os.close(descriptor)
             os.replace(draft, _beside(path))
         except BaseException:
-            os.unlink(draft)
+            with contextlib.suppress(OSError):  # it was not even begun, or is removed later
+                os.unlink(draft)
             raise
+    folder, name = os.path.split(_beside(path))
+    remove_abandoned(folder, lambda other: _is_draft(other, name), older_than=_ABANDONED)
+
+
+def _is_draft(other: str, name: str) -> bool:
+    return other.startswith(name) and _DRAFT.fullmatch(other, len(name)) is not None
 
 
 def _beside(path: str) -> str:

@@ -70,6 +70,11 @@ def _by_another_path(folder: str) -> Environment | None:
     return None
 
 
+def may_only_read(environment: Environment, folder: str) -> bool:
+    """Whether nothing may be written to *environment* by the path *folder*, whoever may do so by the one it was opened by."""
+    return environment.read_only or (os.path.realpath(folder) != environment.folder and not os.access(folder, os.W_OK))
+
+
 def _let_go_of_parents(folder: str) -> None:
     """In a forked child, make the library forget what the parent has open on *folder*.
 

@@ -31,9 +31,13 @@ def is_locked(error: BaseException) -> bool:
     return _kind(error) in _LOCKED
 
 
-def may_be_damage(error: BaseException) -> bool:
-    """Whether SQLite takes the file for damaged, as it also does where the system could not read: opened anew, it tells."""
-    return _kind(error) in _DAMAGE
+def may_pass(error: BaseException) -> bool:
+    """Whether it may be nothing that lasts, which only tells who opens the file anew.
+
+    Where the system fails for a moment, SQLite takes the file for damaged; or, for as long as anything in this process has it
+    open, for one that must not be written.
+    """
+    return _kind(error) in _DAMAGE | _READ_ONLY
 
 
 def is_stuck(error: BaseException) -> bool:
@@ -58,9 +62,7 @@ def explained(error: BaseException, path: str, patience: float, needed: int | No
     if kind == sqlite3.SQLITE_FULL:
         return no_room(None, folder, needed)
     if kind in _LOCKED:
-        return StashLocked(
-            f"{path} has been locked by another process for {patience:g} seconds; end that one, or try again"
-        )
+        return locked(path, patience)
     if kind in _READ_ONLY:
         return PermissionError(13, f"the database of this stash cannot be written ({error})", path)
     if kind == sqlite3.SQLITE_TOOBIG or isinstance(error, OverflowError):
@@ -68,6 +70,13 @@ def explained(error: BaseException, path: str, patience: float, needed: int | No
     if kind in _UNCLEAR:
         return _refusal(path, kind) or why_not(folder, f"SQLite says: {error}", needed)
     return OSError(5, f"SQLite says: {error}", path)
+
+
+def locked(path: str, patience: float) -> StashLocked:
+    """The error where others are in the way in the file at *path*, for so many seconds."""
+    return StashLocked(
+        f"{path} has been locked by another process for {patience:g} seconds; end that one, or try again"
+    )
 
 
 def _refusal(path: str, kind: int) -> OSError | None:

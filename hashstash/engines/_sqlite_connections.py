@@ -131,11 +131,23 @@ def close_idle_on(path: str) -> None:
     Where the system fails to give a lock back, SQLite keeps it until the last connection of the process to that file is closed:
     nobody would ever get it.
     """
+    for connection in _open_on(path):
+        connection.close(NAP)
+
+
+def close_all_on(path: str) -> None:
+    """Close all connections of this process to the file at *path*, each when its thread is not inside of it.
+
+    They are opened again when they are used: where another file has taken its place, they would go on with the old one.
+    """
+    for connection in _open_on(path):
+        connection.close()
+
+
+def _open_on(path: str) -> list[Connection]:
     file = _identity(path)
     with opening:
-        connections = [connection for connection in _open if getattr(connection.raw, "file", None) == file]
-    for connection in connections:
-        connection.close(NAP)
+        return [connection for connection in _open if getattr(connection.raw, "file", None) == file]
 
 
 def connect(path: str, mode: str = "") -> Handle:

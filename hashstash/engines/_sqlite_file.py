@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from abc import abstractmethod
 from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hashstash.engine import WRITE_ID, Capability, WriteId
+from hashstash.engines._embedded import let_go_in
 from hashstash.engines._salvage import NEXT_STEP, gathered, replace_files
-from hashstash.engines._sqlite_answers import as_bytes
+from hashstash.engines._sqlite_answers import as_bytes, locked
+from hashstash.engines._sqlite_connections import NAP, PATIENCE
 from hashstash.engines._sqlite_handle import SqliteHandleEngine
 from hashstash.engines._sqlite_pages import records_in
+from hashstash.engines._sqlite_statements import checkpoint
 from hashstash.errors import CorruptEntry, StashFull
 
 if TYPE_CHECKING:
@@ -20,6 +24,7 @@ if TYPE_CHECKING:
 
 _BATCH = 1000
 _BATCH_OF_ROWS = 100
+_LOG_PAGES = 1000  # what the library has by default
 
 
 class SqliteFileEngine(SqliteHandleEngine):
@@ -82,9 +87,17 @@ class SqliteFileEngine(SqliteHandleEngine):
         """Let the log grow: bringing it into the database would take all of the room that was just made."""
         self._write(lambda _: self._connection.execute("PRAGMA wal_autocheckpoint = 0"))
 
-    def _empty_the_log(self) -> None:
-        self._write(lambda _: self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall())
-        self._write(lambda _: self._connection.execute("PRAGMA wal_autocheckpoint = 1000"))
+    def _empty_the_log(self) -> bool:
+        """Bring what the log holds into the database; whether nobody was in the way of that."""
+        return self._write(lambda _: checkpoint(self._connection, log_pages=_LOG_PAGES))
+
+    def _wait_for_the_log(self) -> None:
+        """:meth:`_empty_the_log`; StashLocked, and nothing is changed, while others are using the database."""
+        deadline = time.monotonic() + PATIENCE
+        while not self._empty_the_log():
+            if time.monotonic() > deadline:
+                raise locked(self._path, PATIENCE)
+            time.sleep(NAP)
 
     def swap(self, address: bytes, expected: WriteId | None, blob: bytes) -> bool:
         def write(handle: Any) -> bool:
@@ -210,9 +223,9 @@ class SqliteFileEngine(SqliteHandleEngine):
         with self._turn:
             if not os.path.exists(self._path):
                 return False
-            with contextlib.suppress(CorruptEntry, OSError):  # what the log holds, where SQLite can still tell
-                self._empty_the_log()
-            self._let_go()
+            with contextlib.suppress(CorruptEntry):  # what the log holds, where SQLite can still tell
+                self._wait_for_the_log()
+            let_go_in(self._folder)
             rows = (self._row_in(record) for record in records_in(self._path, self._table.strip('"')))
             found = gathered((row for row in rows if row is not None), place_of)
             names = [self._file + ending for ending in ("", "-wal", "-shm", "-journal")]

@@ -12,10 +12,11 @@ import time
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from hashstash.engines._embedded import EmbeddedEngine
-from hashstash.engines._sqlite_answers import explained, is_locked, is_stuck, may_be_damage
+from hashstash.engines._embedded import EmbeddedEngine, let_go_in
+from hashstash.engines._sqlite_answers import explained, is_locked, is_stuck, may_pass
 from hashstash.engines._sqlite_connections import (
     PATIENCE,
+    STUCK,
     connect,
     opening,
     refuse_programs,
@@ -31,8 +32,17 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
-_SECOND_TRY = -1.0
 _ERRORS = (sqlite3.Error, OverflowError, UnicodeDecodeError)
+
+
+class _Wait:
+    """What one operation has done so far about what was in its way."""
+
+    until = 0.0
+    """When it is long enough that others have locked the file; 0: they have not."""
+    own_until = 0.0
+    """When the lock may be one that this process has kept by mistake."""
+    is_second_try = False
 
 
 class SqliteHandleEngine(EmbeddedEngine):
@@ -41,6 +51,8 @@ class SqliteHandleEngine(EmbeddedEngine):
     _file: ClassVar[str]
     _own_triggers: ClassVar[str] = r"(?!)"
     """What the SQL of the library's own triggers looks like."""
+    _made_first: ClassVar[frozenset[str]] = frozenset()
+    """What the library makes in a new file before the table of the rows."""
 
     def __init__(self, folder: str, *, durable: bool = False) -> None:
         super().__init__(folder, durable=durable)
@@ -135,7 +147,7 @@ class SqliteHandleEngine(EmbeddedEngine):
     def _read(self, read: Callable[[Any], Result]) -> Result | None:
         """What *read* gives for the library's object; ``None`` if nothing was ever written."""
         with self._turn:
-            deadline = 0.0
+            wait = _Wait()
             while True:
                 try:
                     handle = self._opened()
@@ -144,7 +156,7 @@ class SqliteHandleEngine(EmbeddedEngine):
                     if "no such table" in str(error) and self._is_without_tables():
                         return None  # whoever made the file was stopped before there was anything in it
                     try:
-                        deadline = self._wait_or_raise(error, deadline)
+                        self._wait_or_raise(error, wait)
                     except StashFull:  # even reading needs room, for the index of the log
                         if not self._give_up_reserve():
                             raise
@@ -153,7 +165,13 @@ class SqliteHandleEngine(EmbeddedEngine):
                     raise
 
     def _is_without_tables(self) -> bool:
-        return self._connection.execute("SELECT 1 FROM sqlite_master").fetchone() is None
+        if self._connection is None:  # it is while it was opened that a table was missing
+            return False
+        try:
+            names = {name for (name,) in self._connection.execute("SELECT name FROM sqlite_master")}
+        except sqlite3.Error:  # then it is the first error that tells what is wrong
+            return False
+        return not names or (names <= self._made_first and not os.path.exists(self._reserve))
 
     def _write(self, write: Callable[[Any], Result], *, needed: int | None = None) -> Result:
         """What *write* gives for the library's object; nothing of it is kept if it fails.
@@ -161,12 +179,12 @@ class SqliteHandleEngine(EmbeddedEngine):
         *needed*: how many bytes are to be stored, for the error where there is no room.
         """
         with self._turn:
-            deadline = 0.0
+            wait = _Wait()
             while True:
                 try:
                     return write(self._ready())
                 except _ERRORS as error:
-                    deadline = self._wait_or_raise(error, deadline, needed)
+                    self._wait_or_raise(error, wait, needed)
                 except OSError as error:
                     explain(error, self._path, self._folder, needed)
                     raise
@@ -174,21 +192,26 @@ class SqliteHandleEngine(EmbeddedEngine):
                     if self._connection is not None and self._connection.in_transaction:
                         self._connection.rollback()
 
-    def _wait_or_raise(self, error: BaseException, deadline: float, needed: int | None = None) -> float:
-        """The moment until which to try again, where another program has only locked the file."""
-        if may_be_damage(error) and deadline >= 0:
-            self._let_go()
-            return _SECOND_TRY
-        if is_stuck(error):
-            self._let_go()
+    def _wait_or_raise(self, error: BaseException, wait: _Wait, needed: int | None = None) -> None:
+        """Return where it is to be tried again, since another program has only locked the file, or SQLite was mistaken."""
+        if may_pass(error) or is_stuck(error):
+            # Whatever is open in this process shares what SQLite believes; and a page that it has found damaged it takes for
+            # a sound one the next time, as long as it has it in memory.
+            let_go_in(self._folder, patience=0.0)
+        if may_pass(error) and not wait.is_second_try:
+            wait.is_second_try = True
+            return
         if not is_locked(error):
             raise explained(error, self._path, PATIENCE, needed) from error
         now = time.monotonic()
-        if deadline <= 0:
-            return now + PATIENCE
-        if now > deadline:
+        if not wait.until:
+            wait.until, wait.own_until = now + PATIENCE, now + STUCK
+        elif now > wait.until:
             raise explained(error, self._path, PATIENCE) from error
-        return deadline
+        elif now > wait.own_until:
+            # Where the system has failed to give a lock back, SQLite keeps it until nothing in the process has the file open.
+            let_go_in(self._folder, patience=0.0)
+            wait.own_until = now + STUCK
 
     def _transaction(self, write: Callable[[Any], Result], *, needed: int | None = None) -> Result:
         """Like :meth:`_write`, all of it or nothing."""

@@ -91,10 +91,14 @@ def vacuum_if_empty(raw: sqlite3.Connection) -> None:
         raw.execute("VACUUM")
 
 
-def checkpoint(raw: sqlite3.Connection) -> None:
-    """Bring what the log holds into the database, and make the log empty."""
-    raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-    raw.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
+def checkpoint(raw: sqlite3.Connection, *, log_pages: int = LOG_PAGES) -> bool:
+    """Bring what the log holds into the database, and make the log empty; whether nobody was in the way of that.
+
+    From then on it is done again whenever the log has *log_pages*.
+    """
+    is_busy, _, _ = raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    raw.execute(f"PRAGMA wal_autocheckpoint = {log_pages}")
+    return not is_busy
 
 
 def count_anew(raw: sqlite3.Connection) -> None:

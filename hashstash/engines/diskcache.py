@@ -8,16 +8,19 @@ in the database, so that a row is replaced in one transaction, and settings are 
 from __future__ import annotations
 
 import os
+import sqlite3
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 from hashstash.engines._salvage import NEXT_STEP
-from hashstash.engines._sqlite_answers import as_bytes
+from hashstash.engines._sqlite_answers import as_bytes, is_locked
+from hashstash.engines._sqlite_connections import STUCK
 from hashstash.engines._sqlite_file import SqliteFileEngine
 from hashstash.errors import CorruptEntry, MissingDependency, UnsafeName
 
 if TYPE_CHECKING:
-    import sqlite3
+    from collections.abc import Callable
 
 try:
     from diskcache import Cache, Disk
@@ -68,6 +71,14 @@ class _BytesDisk(Disk):  # type: ignore[misc]
         """Nothing: rows of ours have no files, and what others' rows name might be anybody's."""
 
 
+class _StaysLocked(sqlite3.OperationalError):
+    """That the database is locked, in other words than those after which the package tries again for a minute."""
+
+    def __init__(self, error: sqlite3.OperationalError) -> None:
+        super().__init__("the database stays locked")
+        self.sqlite_errorcode = error.sqlite_errorcode
+
+
 class _Cache(Cache):  # type: ignore[misc]
     """A cache on a connection that the engine opens and closes; :meth:`prepare` does what writing needs."""
 
@@ -79,6 +90,8 @@ class _Cache(Cache):  # type: ignore[misc]
         self._local = threading.local()
         self._txn_id = None
         self._disk = _BytesDisk(folder)
+        self._is_preparing = False
+        self._locked_since = 0.0
         for name, value in self._fixed.items():
             setattr(self, name, value)
 
@@ -89,10 +102,13 @@ class _Cache(Cache):  # type: ignore[misc]
         folder = self._directory
         if os.path.expandvars(folder) != folder:
             raise UnsafeName(f"diskcache takes a part of {folder!r} for a variable; choose a folder without $")
+        self._is_preparing = True
         try:
             super().__init__(folder, timeout=0, disk=_BytesDisk, **self._fixed)
         except (TypeError, ValueError) as error:  # of settings that are none of the package's
             raise CorruptEntry(f"the settings in {folder} are damaged ({error}); {NEXT_STEP}") from error
+        finally:
+            self._is_preparing = False
 
     def _is_prepared(self) -> bool:
         execute = self._connection.execute
@@ -105,6 +121,25 @@ class _Cache(Cache):  # type: ignore[misc]
     @property
     def _con(self) -> sqlite3.Connection:
         return self._connection
+
+    @property
+    def _sql(self) -> Callable[..., sqlite3.Cursor]:
+        return self._execute if self._is_preparing else self._connection.execute
+
+    def _execute(self, *arguments: Any) -> sqlite3.Cursor:
+        """Leave it to the engine to wait for a lock that may be one which this process keeps by mistake: it gives that back."""
+        try:
+            found = self._connection.execute(*arguments)
+        except sqlite3.OperationalError as error:
+            if not is_locked(error):
+                raise
+            now = time.monotonic()
+            self._locked_since = self._locked_since or now
+            if now - self._locked_since < STUCK:
+                raise
+            raise _StaysLocked(error) from error
+        self._locked_since = 0.0
+        return found
 
     def reset(self, key: str, value: Any = ENOVAL, update: bool = True) -> Any:
         """As the package does, but only for settings that it has, and with our values of them."""
@@ -126,6 +161,7 @@ class DiskcacheEngine(SqliteFileEngine):
     _file = DBNAME
     _table = "Cache"
     _also = " AND raw = 1"
+    _made_first = frozenset({"Settings", "sqlite_autoindex_Settings_1"})
     _own_triggers = (
         r"CREATE TRIGGER Settings_\w+ AFTER (INSERT|UPDATE|DELETE) ON Cache FOR EACH ROW BEGIN UPDATE Settings"
         r" SET value = value [+-] (1|NEW\.size|OLD\.size|NEW\.size - OLD\.size) WHERE key = \"(count|size)\"; END"

@@ -65,6 +65,7 @@ class LmdbEngine(FolderEngine):
         self._durable = durable
         self._map_size = whole_number(map_size, "map_size", least=1)
         self._generation = -1
+        self._may_only_read = False
 
     def _make_section(self, folder: str) -> LmdbEngine:
         # An environment of its own: a named database in this one would cost each write a page more.
@@ -75,6 +76,7 @@ class LmdbEngine(FolderEngine):
         if self._environment is None or self._generation != shared.generation:
             with shared.table_lock:
                 environment = shared.acquire(self._folder, self._map_size, durable=self._durable)
+                self._may_only_read = shared.may_only_read(environment, self._folder)
                 self._environment, self._generation = environment, shared.generation
         return self._environment
 
@@ -150,7 +152,7 @@ class LmdbEngine(FolderEngine):
         """
         while True:
             environment = self._open()
-            if environment.read_only:
+            if self._may_only_read:
                 raise read_only(self._folder)
             note = object()
             full_at = 0
@@ -185,7 +187,7 @@ class LmdbEngine(FolderEngine):
                 self._wait_for_gate(environment, resized=resized)
 
     def put(self, address: bytes, blob: bytes) -> None:
-        environment, note = self._environment, object()
+        environment, note = None if self._may_only_read else self._environment, object()
         running = _NOBODY if environment is None else environment.running
         try:
             running.add(note)

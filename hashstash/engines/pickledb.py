@@ -17,7 +17,7 @@ from hashstash.checksum import crc32
 from hashstash.engines._guarded import GuardedEngine
 from hashstash.engines._salvage import NEXT_STEP
 from hashstash.errors import CorruptEntry, MissingDependency
-from hashstash.paths import create_file
+from hashstash.paths import create_file, remove_abandoned
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,6 +32,8 @@ except ImportError as error:
     ) from error
 
 
+_DRAFTS = ("rows.json.tmp",)
+_ABANDONED = 3600.0
 _PAIR = re.compile(rb'"([^"]{0,300})"\s*:\s*"([^"]*)"')
 
 
@@ -45,6 +47,8 @@ class PickledbEngine(GuardedEngine):
     def __init__(self, folder: str, *, durable: bool = False) -> None:
         super().__init__(folder, durable=durable)
         self._path = os.path.join(folder, "rows.json")
+        self._draft = self._path + ".tmp"
+        remove_abandoned(folder, _DRAFTS.__contains__, older_than=_ABANDONED)
 
     def _make_section(self, folder: str) -> PickledbEngine:
         return PickledbEngine(folder, durable=self._durable)
@@ -79,28 +83,32 @@ class PickledbEngine(GuardedEngine):
 
     def _save(self, handle: Any) -> None:
         """Replace the file; whoever is killed on the way leaves the old one."""
-        draft = self._path + ".tmp"
         try:
-            os.unlink(draft)
+            os.unlink(self._draft)
         except FileNotFoundError:
             pass
-        descriptor = create_file(draft)
+        content = orjson.dumps(handle.db)
+        handle.seal = _seal(content)
         try:
-            content = orjson.dumps(handle.db)
-            handle.seal = _seal(content)
+            self._write_draft(content)
+            os.replace(self._draft, self._path)
+        except BaseException:
+            with contextlib.suppress(OSError):  # it was not even begun, or is removed later
+                os.unlink(self._draft)
+            raise
+
+    def _write_draft(self, content: bytes) -> None:
+        descriptor = create_file(self._draft)
+        try:
             view = memoryview(content)
             while view.nbytes:
                 view = view[os.write(descriptor, view) :]
             if self._durable:
                 os.fsync(descriptor)
-        except BaseException:
-            os.unlink(draft)
-            raise
         finally:
             os.close(descriptor)
-        os.replace(draft, self._path)
 
-    def _damage(self, error: Exception) -> Exception | None:
+    def _meaning(self, error: Exception, needed: int | None) -> Exception | None:
         if isinstance(error, orjson.JSONDecodeError):
             return CorruptEntry(f"{self._path} is damaged ({error}); {NEXT_STEP}")
         return None

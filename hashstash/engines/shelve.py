@@ -11,12 +11,13 @@ import contextlib
 import importlib
 import os
 import sqlite3
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from hashstash.engines._dbm_files import GnuFile, SqliteFile
 from hashstash.engines._dumb import DumbFile, salvaged
 from hashstash.engines._guarded import GuardedEngine
 from hashstash.engines._salvage import NEXT_STEP
+from hashstash.engines._sqlite_answers import explained
 from hashstash.engines._sqlite_pages import records_in
 from hashstash.errors import CorruptEntry, MissingDependency, StashFull
 from hashstash.paths import create_file, is_there
@@ -27,7 +28,11 @@ if TYPE_CHECKING:
 
     from hashstash.engines._guard import Guard
 
-_FULL = ("disk is full", "No space left", "Disk quota")
+Result = TypeVar("Result")
+
+_FULL = ("No space left", "Disk quota")
+_SQLITE_WAITS = 5.0
+"""Seconds, unless it is told otherwise."""
 
 
 class _File(Protocol):
@@ -125,6 +130,22 @@ class ShelveEngine(GuardedEngine):
             return None  # its maker was killed before anything was in it
         return _BACKENDS[backend][0](path, write=write)
 
+    def _read(self, read: Callable[[Any], Result]) -> Result | None:
+        try:
+            return super()._read(read)
+        except CorruptEntry as error:
+            if _said_by_sqlite(error.__cause__) is None:
+                raise
+        return super()._read(read)  # opened anew, it tells whether the system has only failed for a moment
+
+    def _write(self, write: Callable[[Any], Result], *, added: int | None = None, needed: int | None = None) -> Result:
+        try:
+            return super()._write(write, added=added, needed=needed)
+        except CorruptEntry as error:
+            if _said_by_sqlite(error.__cause__) is None:
+                raise
+        return super()._write(write, added=added, needed=needed)
+
     def _is_for_writing(self, handle: Any) -> bool:
         return bool(handle.is_for_writing)
 
@@ -213,14 +234,21 @@ class ShelveEngine(GuardedEngine):
                     with contextlib.suppress(*_of_gnu()):
                         yield address, rows.get(address) or b""
 
-    def _damage(self, error: Exception) -> Exception | None:
-        if isinstance(error, StashFull):
-            return None
-        if isinstance(error, sqlite3.Error) or type(error).__module__ in ("_gdbm", "dbm.sqlite3"):
-            if any(text in str(error) for text in _FULL):
-                return no_room(None, self._folder)
-            return CorruptEntry(f"{self._path(self.backend())} is damaged ({error}); {NEXT_STEP}")
-        return None
+    def _meaning(self, error: Exception, needed: int | None) -> Exception | None:
+        said = _said_by_sqlite(error)
+        if said is not None:
+            return explained(said, self._path("sqlite3"), _SQLITE_WAITS, needed)
+        if type(error).__module__ != "_gdbm" or (isinstance(error, OSError) and error.errno):
+            return None  # or what the system says through that library
+        if any(text in str(error) for text in _FULL):
+            return no_room(None, self._folder, needed)
+        return CorruptEntry(f"{self._path(self.backend())} is damaged ({error}); {NEXT_STEP}")
+
+
+def _said_by_sqlite(error: BaseException | None) -> sqlite3.Error | None:
+    """The error of SQLite behind one of ``dbm.sqlite3``, which repeats its words only."""
+    found = error.__context__ if type(error).__module__ == "dbm.sqlite3" and error is not None else error
+    return found if isinstance(found, sqlite3.Error) else None
 
 
 def _of_gnu() -> tuple[type[Exception], ...]:

@@ -20,12 +20,21 @@ from hashstash.engine import Capability, FolderEngine, WriteId
 from hashstash.engines import _sqlite_statements as statements
 from hashstash.engines._options import seconds
 from hashstash.engines._salvage import NEXT_STEP, gathered, replace_files
-from hashstash.engines._sqlite_answers import as_bytes, explained, is_given_up, is_locked, is_stuck, may_be_damage
+from hashstash.engines._sqlite_answers import (
+    as_bytes,
+    explained,
+    is_given_up,
+    is_locked,
+    is_stuck,
+    locked,
+    may_pass,
+)
 from hashstash.engines._sqlite_connections import (
     NAP,
     PATIENCE,
     STUCK,
     Connection,
+    close_all_on,
     close_group,
     close_idle_on,
     open_among,
@@ -35,7 +44,7 @@ from hashstash.engines._sqlite_connections import (
 from hashstash.engines._sqlite_opening import RESERVE_SIZE, is_new, make_reserve, open_rows, shrink_reserve
 from hashstash.engines._sqlite_pages import bytes_of, records_in
 from hashstash.engines._sqlite_statements import BATCH, BATCH_BYTES, GET, PUT, PUT_IF_ABSENT, SWAP
-from hashstash.errors import CorruptEntry, StashFull, StashLocked
+from hashstash.errors import CorruptEntry, StashFull
 from hashstash.paths import is_there
 from hashstash.refusals import naming, read_only
 
@@ -129,13 +138,11 @@ class SqliteEngine(FolderEngine):
             except UnicodeDecodeError as error:  # in what the library says of a text that it cannot read
                 raise explained(error, self._file, self._timeout) from error
             except sqlite3.Error as error:
-                if may_be_damage(error) and not is_second_try:
+                if may_pass(error) or is_stuck(error):
+                    self._close_all(connection)
+                if may_pass(error) and not is_second_try:
                     is_second_try = True
-                    if connection is not None:
-                        connection.close()
                     continue
-                if is_stuck(error) and connection is not None:
-                    connection.close()
                 if not is_locked(error) or time.monotonic() > deadline:
                     raise explained(error, self._file, self._timeout, needed) from error
                 if time.monotonic() > own_until:
@@ -162,10 +169,19 @@ class SqliteEngine(FolderEngine):
         with contextlib.suppress(OSError):
             self._run(statements.checkpoint, write=True)
 
-    def _close_if_given_up(self, error: BaseException) -> None:
-        """Not to wait again for a lock that closing gives back."""
-        if is_given_up(error):
-            self._local.connection.close()
+    def _close_all(self, connection: Connection | None) -> None:
+        """Close *connection*, and what else this process has open on the file, since all of it shares what SQLite believes.
+
+        A page that it has found damaged it takes for a sound one the next time, as long as it has it in memory.
+        """
+        if connection is not None:
+            connection.close()
+        close_idle_on(self._file)
+
+    def _close_if_unsure(self, error: BaseException) -> None:
+        """Neither to wait again for a lock that closing gives back, nor to ask anything of a page that was found damaged."""
+        if is_given_up(error) or may_pass(error):
+            self._close_all(self._local.connection)
 
     def get(self, address: bytes) -> bytes | None:
         try:
@@ -173,7 +189,7 @@ class SqliteEngine(FolderEngine):
             with connection.lock:
                 row = connection.execute(GET, (address,)).fetchone()
         except (AttributeError, sqlite3.Error, UnicodeDecodeError) as error:
-            self._close_if_given_up(error)
+            self._close_if_unsure(error)
             row = self._run(lambda raw: raw.execute(GET, (address,)).fetchone(), write=False)
         return None if row is None else row[0] if type(row[0]) is bytes else as_bytes(row[0])
 
@@ -185,7 +201,7 @@ class SqliteEngine(FolderEngine):
                     connection.execute(PUT, (address, blob))
                     return
         except (AttributeError, sqlite3.Error, UnicodeDecodeError) as error:
-            self._close_if_given_up(error)  # not open yet, busy, or the long way says what is wrong
+            self._close_if_unsure(error)  # not open yet, busy, or the long way says what is wrong
         self._run(lambda raw: raw.execute(PUT, (address, blob)), write=True, needed=len(blob))
 
     def put_many(self, rows: Iterable[tuple[bytes, bytes]]) -> None:
@@ -301,13 +317,22 @@ class SqliteEngine(FolderEngine):
     def rebuild(self, place_of: Callable[[bytes], bytes | None]) -> bool:
         if not is_there(self._file):
             return False
-        with contextlib.suppress(CorruptEntry, StashLocked):  # what the log holds, where SQLite can still tell
-            self._run(statements.checkpoint, write=True)
-        close_group(self._connections)
+        with contextlib.suppress(CorruptEntry):  # what the log holds, where SQLite can still tell
+            self._empty_the_log()
+        close_all_on(self._file)
         columns = (record[1:] for record in records_in(self._file, "rows") if len(record) == 3)
         found = ((bytes_of(address), blob) for address, row in columns if (blob := bytes_of(row)) is not None)
         replace_files(self._folder, _FILES, gathered(found, place_of), self._make_section)
         return True
+
+    def _empty_the_log(self) -> None:
+        """Bring what the log holds into the database; StashLocked, and nothing is changed, while others are using that."""
+        deadline = time.monotonic() + self._timeout
+        while not self._run(statements.checkpoint, write=True):
+            if time.monotonic() > deadline:
+                raise locked(self._file, self._timeout)
+            close_idle_on(self._file)
+            time.sleep(NAP)
 
     def sync(self) -> None:
         if is_there(self._file):

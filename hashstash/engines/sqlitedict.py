@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from hashstash.engines._sqlite_answers import as_bytes
 from hashstash.engines._sqlite_file import SqliteFileEngine
 from hashstash.errors import MissingDependency
+from hashstash.refusals import why_not
 
 if TYPE_CHECKING:
     import sqlite3
@@ -80,7 +81,10 @@ class SqlitedictEngine(SqliteFileEngine):
         return SqlitedictEngine(folder, durable=self._durable)
 
     def _wrap(self, connection: sqlite3.Connection) -> Any:
-        return _Dict(self._path, connection)
+        try:
+            return _Dict(self._path, connection)
+        except RuntimeError as error:  # of a folder that it cannot look at, it says that there is none
+            raise why_not(self._folder, error) from error
 
     def _prepare(self, handle: Any) -> None:
         """Nothing: opening the dict has made its table."""

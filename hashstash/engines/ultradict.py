@@ -226,7 +226,7 @@ class UltradictEngine(GuardedEngine):
     def _save(self, handle: Any) -> None:
         """Nothing: the dict has passed each change on."""
 
-    def _damage(self, error: Exception) -> Exception | None:
+    def _meaning(self, error: Exception, needed: int | None) -> Exception | None:
         if isinstance(error, (struct.error, AssertionError)):
             return CorruptEntry(f"the shared memory of {self._folder} is damaged ({error}); clear() makes it anew")
         if isinstance(error, OverflowError):

@@ -1,5 +1,6 @@
 """Storages whose own structure was changed behind our back: told, never believed, and saved from as far as rows can be found."""
 
+import contextlib
 import importlib
 import os
 import sqlite3
@@ -111,6 +112,23 @@ def test_a_second_damage_keeps_the_files_of_the_first(damaged):
     assert sorted(os.listdir(f"{stash.path}/damaged")) == ["1", "2"]
 
 
+# ---- diskcache -------------------------------------------------------------------------------------------------------
+
+
+def test_a_trigger_of_a_table_that_there_is_not_is_damage(tmp_path):
+    """SQLite then misses a table while it opens the file, which is no file without tables."""
+    stash = stash_of("diskcache", tmp_path)
+    stash.update(ROWS)
+    file = Path(stash.path, "cache.db")
+    stash.close()
+    file.write_bytes(file.read_bytes().replace(b"AFTER INSERT ON Cache", b"AFTER INSERT ON Bache"))
+    with pytest.raises(CorruptEntry, match="no such table"):
+        stash["key 0"]
+    stash.repair()
+    assert dict(stash.items()) == ROWS
+    assert not stash.check()
+
+
 # ---- lmdb ------------------------------------------------------------------------------------------------------------
 
 
@@ -170,6 +188,22 @@ def test_a_changed_number_of_a_transaction_does_not_bring_back_what_was_before(t
     assert stash["key 0"] == "newest"
 
 
+@pytest.mark.parametrize("bit", [19, 26, 50, 63])
+def test_a_changed_number_of_the_last_page_is_told_as_damage_and_not_as_want_of_memory(tmp_path, lmdb_file, bit):
+    """The library would map as much as that says."""
+    pages = importlib.import_module("hashstash.engines._lmdb_pages")
+    with pages.Pages(lmdb_file) as looked:
+        newest = max(looked.metas, key=lambda meta: meta.transaction)
+        number = looked.metas.index(newest)
+    _patch(lmdb_file, number * 4096 + 16 + 120, "<Q", newest.last ^ 1 << bit)
+    stash = stash_of("lmdb", tmp_path)
+    with pytest.raises(CorruptEntry, match="counts more pages than"):
+        stash["key 0"]
+    stash.repair()
+    assert dict(stash.items()) == ROWS | {"key 0": "newest"}
+    assert not stash.check()
+
+
 def test_a_page_that_is_in_use_and_counted_as_free_is_found_before_it_is_written_over(tmp_path, lmdb_file):
     pages = importlib.import_module("hashstash.engines._lmdb_pages")
     with pages.Pages(lmdb_file) as looked:
@@ -215,6 +249,34 @@ def test_a_sound_file_of_many_shapes_passes(tmp_path):
 
 
 # ---- the databases of SQLite -----------------------------------------------------------------------------------------
+
+
+def outcome(stash, key):
+    try:
+        return stash.get(key, "missing")
+    except CorruptEntry:
+        return "damaged"
+
+
+@pytest.mark.parametrize("name", ["sqlite", "sqlitedict", "diskcache"])
+def test_what_a_damaged_index_is_said_to_have_lost_is_not_missing_the_next_time(tmp_path, name):
+    """SQLite finds a page damaged once, and searches in it as if it were sound for as long as it has it in memory."""
+    keys = [f"key {number}" for number in range(9)]
+    stash = stash_of(name, tmp_path)
+    stash.update(dict.fromkeys(keys, "value"))
+    file = os.path.join(stash.path, DATABASES[name])
+    stash.close()
+    with contextlib.closing(sqlite3.connect(file)) as raw:
+        (page,) = raw.execute(
+            "SELECT min(rootpage) FROM sqlite_master WHERE type = 'index' AND tbl_name != 'Settings'"
+        ).fetchone()
+    with open(file, "r+b") as opened:
+        opened.seek((page - 1) * 4096 + 12)
+        opened.write(b"\xf0")
+    first = [outcome(stash, key) for key in keys]
+    assert "damaged" in first
+    assert "missing" not in first
+    assert [outcome(stash, key) for key in keys] == first
 
 
 @pytest.mark.parametrize("name", ["sqlite", "sqlitedict", "diskcache"])

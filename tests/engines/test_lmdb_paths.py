@@ -1,5 +1,6 @@
 """LMDB files to which several paths lead, or another one than before, and files whose making was cut short."""
 
+import contextlib
 import errno
 import mmap
 import multiprocessing
@@ -116,6 +117,52 @@ def lock_alone(path, how):
 
     with open(path, "r+b") as file:
         fcntl.lockf(file, how, 1)
+
+
+VIEW = """
+import sys
+from hashstash.engines.lmdb import LmdbEngine
+from hashstash.testing.engine import ADDRESS, OTHER, row
+view_path, path, first = sys.argv[1:]
+view, engine = LmdbEngine(view_path), LmdbEngine(path)
+if first == "view":
+    view.get(ADDRESS)
+engine.put(ADDRESS, row("a"))
+refused = 0
+for write in (
+    lambda: view.put(OTHER, row("b")), lambda: view.put_many([(OTHER, row("b"))]), lambda: view.delete(ADDRESS),
+    lambda: view.swap(OTHER, None, row("b")), view.clear,
+):
+    print(view.get(ADDRESS) == row("a"), end=" ")
+    try:
+        write()
+    except PermissionError as error:
+        refused += view_path in str(error)
+engine.put(OTHER, row("c"))
+print(refused, view.get(OTHER) == row("c"), view.count(), view.check())
+view.close()
+engine.close()
+"""
+
+
+@pytest.mark.parametrize("first", ["view", "engine"])
+def test_a_read_only_view_of_a_folder_that_is_open_for_writing_is_not_written_through(tmp_path, first):
+    """The library has the file open once, for both, and would let either of them write."""
+    if shutil.which("unshare") is None or os.getuid() != 0:
+        pytest.skip("only root can mount a folder a second time")
+    for name in ("source", "view"):
+        (tmp_path / name).mkdir()
+    with contextlib.closing(LmdbEngine(str(tmp_path / "source" / "stash"))) as engine:
+        engine.put(ADDRESS, row("before"))
+    script = (
+        'mount --bind "$0/source" "$0/view" && mount -o remount,bind,ro "$0/view"'
+        ' && exec "$1" -c "$2" "$0/view/stash" "$0/source/stash" "$3"'
+    )
+    command = ["unshare", "--mount", "sh", "-ec", script, str(tmp_path), sys.executable, VIEW, first]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    if done.returncode and "Traceback" not in done.stderr:
+        pytest.skip(f"nothing can be mounted here: {done.stderr.strip()}")
+    assert done.stdout == "True True True True True 5 True 2 []\n", done.stderr
 
 
 # ---- files whose making was cut short --------------------------------------------------------------------------------

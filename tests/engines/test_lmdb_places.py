@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -87,6 +88,40 @@ def test_what_others_have_put_there_is_not_sealed_by_who_closes_what_was_removed
     os.unlink(f"{folder}/data.seal")
     engine.close()
     assert not os.path.exists(f"{folder}/data.seal")
+
+
+DRAFT = "data.seal.4711.0123abcd"
+
+
+def close_with(folder, *names):
+    """Have a stash in *folder* closed in which files of those names were left two days ago."""
+    engine = LmdbEngine(folder)
+    engine.put(ADDRESS, row("a"))
+    for name in names:
+        with open(f"{folder}/{name}", "wb") as file:
+            file.write(b"draft")
+        os.utime(file.name, (time.time() - 2 * 86_400,) * 2)
+    engine.close()
+
+
+def test_a_draft_of_a_seal_that_could_not_be_removed_is_removed_by_the_next_one(folder):
+    close_with(folder, DRAFT)
+    assert sorted(os.listdir(folder)) == ["data.mdb", "data.seal", "lock.mdb"]
+
+
+def test_what_is_named_in_another_way_than_a_draft_of_a_seal_is_left_alone(folder):
+    names = ["data.seal.old", "data.seal.4711.0123abcd.txt", "my.data.seal.4711.0123abcd"]
+    close_with(folder, *names)
+    assert sorted(os.listdir(folder)) == sorted(["data.mdb", "data.seal", "lock.mdb", *names])
+
+
+def test_a_draft_that_another_process_may_be_about_to_rename_is_left_alone(folder):
+    engine = LmdbEngine(folder)
+    engine.put(ADDRESS, row("a"))
+    with open(f"{folder}/{DRAFT}", "wb"):
+        pass
+    engine.close()
+    assert os.path.exists(f"{folder}/{DRAFT}")
 
 
 def test_an_engine_that_is_refused_says_so_once(tmp_path, folder, monkeypatch):

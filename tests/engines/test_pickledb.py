@@ -1,9 +1,11 @@
 import base64
 import json
 import os
+import time
 
 import pytest
 
+from hashstash.errors import CorruptEntry
 from hashstash.testing.engine import EngineContract
 from hashstash.testing.rows import ADDRESS, row
 
@@ -43,3 +45,32 @@ def test_what_an_interrupt_left_unchecked_is_read_and_checked_again(tmp_path, mo
         engine.get(ADDRESS)
     assert engine.get(ADDRESS) == row("a")
     assert len(checked) == 2
+
+
+def leave_draft(folder, *, age):
+    path = folder / "rows.json.tmp"
+    path.write_bytes(b"a part of")
+    os.utime(path, (time.time() - age,) * 2)
+    return path
+
+
+def test_a_draft_that_could_not_be_removed_is_removed_by_whoever_opens_the_folder_next(tmp_path):
+    draft = leave_draft(tmp_path, age=2 * 86_400)
+    PickledbEngine(str(tmp_path))
+    assert not draft.exists()
+
+
+def test_a_draft_that_another_process_may_be_writing_is_left_alone(tmp_path):
+    draft = leave_draft(tmp_path, age=0)
+    PickledbEngine(str(tmp_path))
+    assert draft.exists()
+
+
+def test_a_file_that_cannot_be_replaced_leaves_no_draft(tmp_path):
+    engine = PickledbEngine(str(tmp_path))
+    engine.put(ADDRESS, row("a"))
+    os.unlink(tmp_path / "rows.json")
+    (tmp_path / "rows.json" / "in the way").mkdir(parents=True)
+    with pytest.raises(CorruptEntry, match="a folder in the place of a file"):
+        engine.put(ADDRESS, row("b"))
+    assert not (tmp_path / "rows.json.tmp").exists()

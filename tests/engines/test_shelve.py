@@ -1,12 +1,16 @@
 import contextlib
 import dbm.dumb
+import errno
 import importlib
 import os
+import sqlite3
+import subprocess
+import sys
 
 import pytest
 
 from hashstash.engines.shelve import ShelveEngine
-from hashstash.testing.engine import EngineContract
+from hashstash.testing.engine import ADDRESS, OTHER, EngineContract, row
 
 pytestmark = pytest.mark.once
 
@@ -53,3 +57,71 @@ class TestShelveOnGnu(ShelveContract):
     def raw_get(self, engine, address):
         with importlib.import_module("dbm.gnu").open(os.path.join(engine.location(), "rows.gnu"), "ru") as file:
             return file.get(address)
+
+
+WITHOUT_DESCRIPTORS = """
+import os, resource, sys
+from hashstash.engines.shelve import ShelveEngine
+from hashstash.testing.engine import ADDRESS, row
+engine = ShelveEngine(sys.argv[1], backend=sys.argv[2])
+engine.get(bytes(16))
+engine.close()
+usual = resource.getrlimit(resource.RLIMIT_NOFILE)
+free = os.dup(0)
+os.close(free)
+for more in range(1, 4):  # beginning with the one for the lock
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free + more, usual[1]))
+    try:
+        engine.get(ADDRESS)
+    except Exception as error:
+        print(type(error).__name__, error.errno)
+    engine.close()
+resource.setrlimit(resource.RLIMIT_NOFILE, usual)
+print(engine.get(ADDRESS) == row("a"), engine.check())
+"""
+
+
+@pytest.mark.parametrize("backend", ["dumb", "gnu", "sqlite3"])
+def test_what_the_system_refuses_is_told_as_that_and_not_as_damage(tmp_path, backend):
+    pytest.importorskip("resource", reason="the system limits no descriptors")
+    pytest.importorskip(f"dbm.{backend}", reason=f"this Python has no dbm.{backend}", exc_type=ImportError)
+    engine = ShelveEngine(str(tmp_path), backend=backend)
+    engine.put(ADDRESS, row("a"))
+    engine.close()
+    command = [sys.executable, "-c", WITHOUT_DESCRIPTORS, str(tmp_path), backend]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    *refused, last = done.stdout.splitlines()
+    assert set(refused) == {f"OSError {errno.EMFILE}"}, done
+    assert last == "True []"
+
+
+@pytest.mark.parametrize("operation", ["get", "put"])
+def test_a_file_that_sqlite_takes_for_damaged_for_a_moment_is_opened_anew(tmp_path, monkeypatch, operation):
+    """As where the system could not read a page of it once."""
+    pytest.importorskip("dbm.sqlite3", reason="this Python has no dbm.sqlite3", exc_type=ImportError)
+    engine = ShelveEngine(str(tmp_path), backend="sqlite3")
+    engine.put(ADDRESS, row("a"))
+    error = sqlite3.DatabaseError("database disk image is malformed")
+    error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+    monkeypatch.setattr(engine._handle, operation, lambda *_: _raise(error))
+    {"get": lambda: engine.get(ADDRESS), "put": lambda: engine.put(ADDRESS, row("b"))}[operation]()
+    assert engine.get(ADDRESS) == row("b" if operation == "put" else "a")
+    engine.close()
+
+
+def _raise(error):
+    raise error
+
+
+def test_a_lock_is_given_back_though_closing_the_files_fails_too(tmp_path):
+    fcntl = pytest.importorskip("fcntl", reason="locks of this kind are not there on Windows")
+    engine = ShelveEngine(str(tmp_path), backend="dumb")
+    engine.put(ADDRESS, row("a"))
+    os.close(engine._handle._data)  # which neither writing to it nor closing it survives
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        engine.put(OTHER, row("b"))
+    with open(tmp_path / "rows.lock") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    engine.put(OTHER, row("b"))
+    assert dict(engine.rows()) == {ADDRESS: row("a"), OTHER: row("b")}
+    engine.close()

@@ -19,6 +19,8 @@ from collections.abc import Callable
 from typing import Any
 
 LONGEST_TRIAL = 60.0
+_LOOK = 0.05
+"""Seconds between two looks at whether a process that says nothing has ended."""
 _HASTE = 10
 _monotonic, _sleep = time.monotonic, time.sleep
 _turns: Counter[tuple[str, int]] = Counter()
@@ -35,6 +37,7 @@ def forked(work: Callable[[], Any], *, seed: str = "") -> Any:
     reading, writing = os.pipe()
     process = os.fork()
     if not process:
+        os.setpgid(0, 0)  # so that whatever it starts can be ended with it
         os.close(reading)
         try:
             with open(writing, "w") as pipe:
@@ -50,20 +53,38 @@ def forked(work: Callable[[], Any], *, seed: str = "") -> Any:
         told = _heard(reading, process)
     finally:
         os.close(reading)
-        os.waitpid(process, 0)
+        _end(process)
     return {**told, "process": process} if isinstance(told, dict) else told
 
 
 def _heard(reading: int, process: int) -> Any:
+    """What *process* says until it ends; others that it has started may go on, and have its end of the pipe too."""
     deadline, content = _monotonic() + LONGEST_TRIAL, b""
     while True:
-        if not select.select([reading], [], [], max(0.0, deadline - _monotonic()))[0]:
+        has_ended = _has_ended(process)  # asked first: what it has said by then is in the pipe
+        if select.select([reading], [], [], 0 if has_ended else _LOOK)[0]:
+            piece = os.read(reading, 1 << 16)
+            content += piece
+            if piece:
+                continue
+            has_ended = True
+        if has_ended:
+            return json.loads(content) if content else {"died": "the process ended without a word"}
+        if _monotonic() > deadline:
             os.kill(process, signal.SIGABRT)
             return {"hangs": f"longer than {LONGEST_TRIAL:g} s"}
-        piece = os.read(reading, 1 << 16)
-        if not piece:
-            return json.loads(content) if content else {"died": "the process ended without a word"}
-        content += piece
+
+
+def _has_ended(process: int) -> bool:
+    return os.waitid(os.P_PID, process, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+
+def _end(process: int) -> None:
+    """Wait for the end of *process*, which is near, and end what it has left behind."""
+    os.waitid(os.P_PID, process, os.WEXITED | os.WNOWAIT)
+    with contextlib.suppress(ProcessLookupError, PermissionError):  # it has ended before it had a group of its own
+        os.killpg(process, signal.SIGKILL)  # before its number is given to another one
+    os.waitpid(process, 0)
 
 
 def be_steady() -> None:

@@ -7,6 +7,7 @@ process then looks too, unless one has looked at the same bytes.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import sys
@@ -51,7 +52,7 @@ def tries(place: str, operations: list[str], faults: list[str], steps: tuple[int
             for number in numbers:
                 for wrong in trial.attempt(fault, number):
                     say("wrong", f"{operation.name}, {fault.name} at call {number} of {calls}: {wrong}")
-            say("tried", operation.name, len(numbers))
+                say("tried", operation.name)  # each time: whoever listens takes a long silence for a process that hangs
         say("looked", trial.looks, trial.missed, trial.spared)
 
 
@@ -99,24 +100,16 @@ def _injects_in(where: Place, chosen: Chosen, seed: int, *, beneath: bool, modul
         environment["LD_PRELOAD"] = path
     names, faults, steps = chosen
     processes = min(_PROCESSES, len(names))
-    with finding.timed():
-        children = [
-            Child(
-                module,
-                "tries",
-                where.fresh(str(number)).dumps(),
-                names[number::processes],
-                faults,
-                steps,
-                seed,
-                **environment,
-            )
-            for number in range(processes)
-        ]
+    with finding.timed(), contextlib.ExitStack() as stack:
+        children = []
+        for number in range(processes):
+            root = where.fresh(str(number)).dumps()
+            children.append(Child(module, "tries", root, names[number::processes], faults, steps, seed, **environment))
+            stack.callback(children[-1].drop)  # which does nothing to one that has ended
         for child in children:
             while (said := child.hear(600)) is not None:
                 if said[0] == "tried":
-                    finding.counts["faults"] += said[2]
+                    finding.counts["faults"] += 1
                 elif said[0] == "looked":
                     finding.counts["folders looked at"] += said[1]
                     finding.counts["calls not met"] += said[2]

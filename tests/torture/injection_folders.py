@@ -89,9 +89,18 @@ def make_old(folder: str) -> None:
 
 
 def names(folder: str) -> list[str]:
-    """The files below *folder*, without what is chosen by chance in their names."""
+    """The files below *folder*, without what is chosen by chance in their names.
+
+    Not the journal that SQLite has left beside a file which is still empty: it is SQLite's own, and goes with the first write.
+    """
     found = []
     for path, _, files in os.walk(folder):
         place = os.path.relpath(path, folder)
-        found += [re.sub(r"[0-9a-f]{4,}|\b[0-9a-f]{2}\b|\d+", "#", os.path.join(place, name)) for name in files]
+        kept = [name for name in files if not _is_journal_of_nothing(os.path.join(path, name))]
+        found += [re.sub(r"[0-9a-f]{4,}|\b[0-9a-f]{2}\b|\d+", "#", os.path.join(place, name)) for name in kept]
     return found
+
+
+def _is_journal_of_nothing(path: str) -> bool:
+    database = path.removesuffix("-journal")
+    return path != database and os.path.exists(database) and not os.path.getsize(database)

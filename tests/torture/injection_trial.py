@@ -153,6 +153,17 @@ class Trial:
         self._work.live()
         return {"state": state(self._work)}
 
+    def _tidy(self, stash: Any) -> None:
+        """What a user can do to have files removed that lie about; everything is closed at the end."""
+        work = self._work
+        if os.path.exists(work.archive + ".new"):
+            stash.export_to(work.archive + ".new")
+        for other in (stash, work.versions(), work.open(dbname="fresh")):
+            with contextlib.closing(other):  # as long as one is open, its library has files of its own beside it
+                other.repair()
+                other.compact()
+        gc.collect()
+
     def _look(self) -> dict[str, Any]:
         """In another process, days later: what is there, whether it is sound, and which files lie about."""
         work = self._work
@@ -166,12 +177,7 @@ class Trial:
             gc.collect()  # as at the end of a process, which closes what check() has opened
             files = names(work.folder)
             if Counter(files) - self._files and self._files:
-                for other in (stash, work.versions(), work.open(dbname="fresh")):
-                    other.repair()
-                    other.compact()
-                if os.path.exists(work.archive + ".new"):
-                    stash.export_to(work.archive + ".new")
-                gc.collect()
+                self._tidy(stash)
                 files = names(work.folder)
         modules = [] if self._looked else list(sys.modules)
         return {"state": seen, "problems": problems, "files": files, "modules": modules}
