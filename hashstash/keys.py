@@ -11,6 +11,7 @@ shows that it does. It never sees an object whose exact type was not checked bef
 
 from __future__ import annotations
 
+import gc
 import marshal
 import math
 import struct
@@ -20,6 +21,7 @@ from hashlib import blake2b
 from typing import Any
 
 from hashstash.errors import VolatileKey
+from hashstash.unfolded import extent_of
 
 ADDRESS_SIZE = 16
 _DEEPEST = 200
@@ -27,8 +29,53 @@ _TOO_DEEP = f"a key nests deeper than {_DEEPEST} levels or contains itself; use 
 _PLAIN = frozenset({str, int, bool, type(None), bytes})
 _ONLY_STR = frozenset({str})
 _LONG_DIGIT_BITS = 15
+_UNCHECKED_PARTS = 100_000
+"""Parts that are walked over before it is found out how many there are: a large key has more, and so has a folded one."""
+_UNWEIGHED_PARTS = 1000
+"""Parts of a key that is written without asking first how long it gets."""
+_MOST_PARTS = 20_000_000
+_MOST_BYTES = 1 << 30
+_FOLDED = (
+    "a key holds the same parts over and over: written out, as it has to be for its hash, it would have more than {} {};"
+    " use a part of it, or a text that names it"
+)
 
 FingerprintOf = Callable[[Any], bytes]
+
+
+class _Walk:
+    """The way over one key."""
+
+    __slots__ = ("digest", "digests", "key", "left")
+
+    def __init__(self, key: Any, digest: FingerprintOf) -> None:
+        self.key = key
+        self.digest = digest
+        self.digests: dict[int, tuple[Any, bytes]] = {}
+        self.left = _UNCHECKED_PARTS
+
+    def fingerprint(self, value: Any) -> bytes:
+        """The digest of an object, which may stand in the key more than once."""
+        found = self.digests.get(id(value))
+        if found is None:
+            found = self.digests[id(value)] = (
+                value,
+                self.digest(value),
+            )  # it is kept, so that its identity stays its own
+        return found[1]
+
+    def look_ahead(self) -> None:
+        """Refuse a key of which a few containers stand for parts without end; walk over any other one to its end."""
+        _refuse_folded(self.key)
+        self.left = 1 << 62
+
+
+def _refuse_folded(key: Any) -> None:
+    extent = extent_of(key)
+    if extent.is_folded(_MOST_PARTS):
+        raise VolatileKey(_FOLDED.format(f"{_MOST_PARTS:,}", "parts"))
+    if extent.is_heavy(_MOST_BYTES):
+        raise VolatileKey(_FOLDED.format(f"{_MOST_BYTES:,}", "bytes"))
 
 
 def address_of(key: Any, fingerprint: FingerprintOf) -> bytes:
@@ -51,13 +98,34 @@ def canonical(key: Any, fingerprint: FingerprintOf) -> Any:
 
     Scalars and tuples stand for themselves; everything else is a list that begins with a tag, which no key can imitate.
     """
+    walk = _Walk(key, fingerprint)
     try:
-        return _canonical(key, fingerprint, 0)
+        tree = _canonical(key, walk, 0)
     except RecursionError as error:  # before the limit, where the caller himself is deep in calls
         raise VolatileKey(_TOO_DEEP) from error
+    if walk.left < _UNCHECKED_PARTS - _UNWEIGHED_PARTS and _most_bytes(tree) > _MOST_BYTES:
+        _refuse_folded(key)
+    return tree
 
 
-def _canonical(key: Any, fingerprint: FingerprintOf, depth: int) -> Any:
+def _most_bytes(tree: Any) -> int:
+    """What the texts and integers in *tree* take at most when it is written."""
+    size, level = 0, [tree]
+    while level:
+        level = gc.get_referents(*level)  # in C; what is no container has none
+        kinds = set(map(type, level))
+        size += sum(sum(map(len, _of_kind(kind, level, kinds))) for kind in (str, bytes) if kind in kinds)
+        if int in kinds:
+            numbers = _of_kind(int, level, kinds)
+            size += len(numbers) * max(max(numbers).bit_length(), min(numbers).bit_length()) // 8
+    return size
+
+
+def _of_kind(kind: type, level: list[Any], kinds: set[type]) -> list[Any]:
+    return level if len(kinds) == 1 else [part for part in level if type(part) is kind]
+
+
+def _canonical(key: Any, walk: _Walk, depth: int) -> Any:
     kind = type(key)
     if kind in _PLAIN:
         return key
@@ -66,65 +134,69 @@ def _canonical(key: Any, fingerprint: FingerprintOf, depth: int) -> Any:
     # The three common containers right here: a call more for each of them doubles the time of a nested key.
     if kind is dict and _ONLY_STR.issuperset(map(type, key)):
         names = sorted(key)
-        return ["dict", tuple(names), tuple(_all(list(map(key.__getitem__, names)), fingerprint, depth + 1))]
+        return ["dict", tuple(names), tuple(_all(list(map(key.__getitem__, names)), walk, depth + 1))]
     if kind is tuple:
-        return key if _PLAIN.issuperset(map(type, key)) else tuple(_all(key, fingerprint, depth + 1))
+        items = _all(key, walk, depth + 1)
+        return key if items is key else tuple(items)
     if kind is list:
-        return ["list", *_all(key, fingerprint, depth + 1)]
+        return ["list", *_all(key, walk, depth + 1)]
     convert = _CONVERSIONS.get(kind)
     if convert is not None:
-        return convert(key, fingerprint, depth + 1)
+        return convert(key, walk, depth + 1)
     if isinstance(key, tuple) and hasattr(kind, "_fields"):
-        return ["namedtuple", fingerprint(kind), *_all(key, fingerprint, depth + 1)]
-    return ["object", fingerprint(key)]
+        return ["namedtuple", walk.fingerprint(kind), *_all(key, walk, depth + 1)]
+    return ["object", walk.fingerprint(key)]
 
 
-def _all(items: Any, fingerprint: FingerprintOf, depth: int) -> Any:
+def _all(items: Any, walk: _Walk, depth: int) -> Any:
+    walk.left -= len(items)
+    if walk.left < 0:
+        walk.look_ahead()
     if _PLAIN.issuperset(map(type, items)):
         return items
     return [
         item
         if (kind := type(item)) in _PLAIN or (kind is float and item == item)  # noqa: PLR0124  nan is not itself
-        else _canonical(item, fingerprint, depth)
+        else _canonical(item, walk, depth)
         for item in items
     ]
 
 
-def _float(key: float, _: FingerprintOf, __: int) -> Any:
+def _float(key: float, _: _Walk, __: int) -> Any:
     return ["nan"] if math.isnan(key) else key
 
 
-def _complex(key: complex, _: FingerprintOf, __: int) -> Any:
+def _complex(key: complex, _: _Walk, __: int) -> Any:
     if math.isnan(key.real) or math.isnan(key.imag):
         return ["complex", *(["nan"] if math.isnan(part) else part for part in (key.real, key.imag))]
     return key
 
 
-def _set(key: set[Any] | frozenset[Any], fingerprint: FingerprintOf, depth: int) -> Any:
-    return [type(key).__name__, *_sorted(_all(key, fingerprint, depth))]
+def _set(key: set[Any] | frozenset[Any], walk: _Walk, depth: int) -> Any:
+    return [type(key).__name__, *_sorted(_all(key, walk, depth))]
 
 
-def _dict(key: dict[Any, Any], fingerprint: FingerprintOf, depth: int) -> Any:
+def _dict(key: dict[Any, Any], walk: _Walk, depth: int) -> Any:
     if _ONLY_STR.issuperset(map(type, key)):
         names = sorted(key)
-        values = _all([key[name] for name in names], fingerprint, depth)
+        values = _all([key[name] for name in names], walk, depth)
     else:
-        pairs = [(_canonical(name, fingerprint, depth), value) for name, value in key.items()]
+        pairs = [(_canonical(name, walk, depth), value) for name, value in key.items()]
         pairs.sort(key=lambda pair: write(pair[0]))
         names = [name for name, _ in pairs]
-        values = _all([value for _, value in pairs], fingerprint, depth)
+        values = _all([value for _, value in pairs], walk, depth)
     return [type(key).__name__, tuple(names), tuple(values)]
 
 
-def _ordered(key: OrderedDict[Any, Any], fingerprint: FingerprintOf, depth: int) -> Any:
+def _ordered(key: OrderedDict[Any, Any], walk: _Walk, depth: int) -> Any:
     return [
         "OrderedDict",
-        tuple(_all(list(key), fingerprint, depth)),
-        tuple(_all(list(key.values()), fingerprint, depth)),
+        tuple(_all(list(key), walk, depth)),
+        tuple(_all(list(key.values()), walk, depth)),
     ]
 
 
-def _bytearray(key: bytearray, _: FingerprintOf, __: int) -> Any:
+def _bytearray(key: bytearray, _: _Walk, __: int) -> Any:
     return ["bytearray", bytes(key)]
 
 
@@ -132,7 +204,7 @@ def _sorted(trees: list[Any]) -> list[Any]:
     return sorted(trees) if _ONLY_STR.issuperset(map(type, trees)) else sorted(trees, key=write)
 
 
-_CONVERSIONS: dict[type, Callable[[Any, FingerprintOf, int], Any]] = {
+_CONVERSIONS: dict[type, Callable[[Any, _Walk, int], Any]] = {
     float: _float,
     complex: _complex,
     set: _set,

@@ -15,6 +15,7 @@ from hashstash.policies.time_to_live import parse_duration
 from hashstash.statistics import Stats
 from hashstash.store import MISSING, WriteOptions
 from hashstash.views import StashItems, StashKeys, StashValues, same_items
+from hashstash.wording import printable
 
 if TYPE_CHECKING:
     import contextlib
@@ -94,7 +95,8 @@ class HashStash(Configured, Looking, Keeping, Computing, Encodes, MutableMapping
             self.clear()
 
     def __repr__(self) -> str:
-        return f"{self.store.engine.title}HashStash({shown(self.store.engine.location())})"
+        place = printable(shown(self.store.engine.location())).replace("\n", "\\n")
+        return f"{self.store.engine.title}HashStash({place})"
 
     def __enter__(self) -> Self:
         return self

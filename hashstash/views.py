@@ -61,6 +61,8 @@ class StashItems(ItemsView[Any, Any]):
         return f"StashItems({_some(self)})"
 
 
+_MANY = 10_000_000
+"""Rows."""
 _SHOWN = 10
 _WIDTH = 1000
 """Characters of a key or value that are shown at most."""
@@ -86,11 +88,20 @@ def same_items(stash: HashStash, other: Mapping[Any, Any]) -> bool:
     return count == len(stash)
 
 
+def _is_vast(value: Any) -> bool:
+    """Whether it is an array or a frame of which comparing each element with something else would take long."""
+    shape = getattr(value, "shape", None)
+    return isinstance(shape, tuple) and bool(shape) and shape[0] > _MANY
+
+
 def same(one: Any, other: Any) -> bool:
     """Whether two values are equal; arrays and frames, whose ``==`` is no answer, by their content."""
+    if type(one) is not type(other) and (_is_vast(one) or _is_vast(other)):
+        return False
     try:
         return bool(one is other or one == other)
-    except (ValueError, TypeError):
+    # A decimal may signal when it is compared, and an index that only counts its rows makes room for all of them.
+    except (ValueError, TypeError, ArithmeticError, MemoryError):
         from hashstash.fingerprint import Fingerprinter
 
         return Fingerprinter().digest(one) == Fingerprinter().digest(other)

@@ -7,7 +7,7 @@ import re
 import reprlib
 import time
 import types
-from collections import ChainMap, deque
+from collections import ChainMap, UserDict, UserList, deque
 from itertools import islice
 from typing import Any
 
@@ -184,12 +184,19 @@ def _parts_of(value: Any) -> list[Any]:
         return list(islice(value, _MOST_PIECES + 1))
     if isinstance(value, ChainMap):
         return list(value.maps)
+    if isinstance(value, (UserDict, UserList)):
+        return [value.data]
+    fields = getattr(type(value), "__dataclass_fields__", None)
+    if fields is not None:
+        return [getattr(value, name, None) for name in islice(fields, _MOST_PIECES)]
     if type(value) is types.SimpleNamespace:
         return list(vars(value).values())
     if isinstance(value, BaseException):
         return list(value.args)
+    if isinstance(value, slice):
+        return [value.start, value.stop, value.step]
     if getattr(getattr(value, "dtype", None), "kind", "") == "O":
-        return list(islice(getattr(value, "flat", ()), _MOST_PIECES + 1))
+        return list(islice(getattr(value, "flat", value), _MOST_PIECES + 1))
     return []
 
 

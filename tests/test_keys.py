@@ -343,3 +343,53 @@ def test_every_kind_of_key_is_found_and_given_back(name):
     assert stash[KEYS[name]] == name
     (found,) = stash
     assert address(found) == address(KEYS[name])
+
+
+def _doubled(make, levels=60):
+    key = make([1, 2])
+    for _ in range(levels):
+        key = make([key, key])
+    return key
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        _doubled(list),
+        _doubled(tuple),
+        _doubled(lambda pair: {"a": pair[0], "b": pair[1]}),
+        _doubled(lambda pair: {1: pair[0], 2: pair[1]}),
+        _doubled(lambda pair: collections.OrderedDict(a=pair[0], b=pair[1])),
+        [["x" * 10**6] * 1000] * 1000,
+        [["x" * 10**7] * 1000] * 2,
+        [[1 << 10**8] * 1000] * 2,
+    ],
+    ids=["list", "tuple", "dict", "dict of numbers", "OrderedDict", "many texts", "texts", "integers"],
+)
+def test_a_key_whose_bytes_have_no_end_is_refused(key):
+    with pytest.raises(VolatileKey, match=r"the same parts over and over.*more than [\d,]+ (parts|bytes)"):
+        address(key)
+
+
+def test_a_large_key_is_the_same_whether_its_parts_are_shared_or_not():
+    part = list(range(1000))
+    assert address([part] * 300) == address([list(part) for _ in range(300)])
+
+
+def test_a_large_key_with_texts_of_its_own_has_an_address(monkeypatch):
+    key = [f"{number}" * 100 for number in range(1100)]
+    expected = address(key)
+    monkeypatch.setattr(keys, "_MOST_BYTES", 10_000)
+    assert address(key) == expected
+
+
+def test_an_object_that_stands_in_a_key_many_times_is_digested_once():
+    digested = []
+
+    def fingerprint(value):
+        digested.append(value)
+        return b"digest"
+
+    thing = object()
+    keys.address_of([[thing, thing], thing], fingerprint)
+    assert digested == [thing]

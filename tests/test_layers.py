@@ -26,6 +26,7 @@ LAYERS = {
         "credentials",
         "wording",
         "tabular",
+        "unfolded",
         "refusals",
         "processes",
     ],

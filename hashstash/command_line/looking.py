@@ -27,7 +27,8 @@ from hashstash.paths import shown
 from hashstash.policies.versions import HISTORY, history_address
 from hashstash.store import MISSING
 from hashstash.tabular import filled
-from hashstash.wording import counted, printable, size_text
+from hashstash.unfolded import is_folded
+from hashstash.wording import counted, printable, shortened, size_text
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from hashstash.store import Store
 
 _MOST_FOR_A_LIST = 10_000
+_BEGINNING = 200
 
 
 def _ls(arguments: Namespace) -> int:
@@ -204,13 +206,22 @@ def _bytes_of(value: Any, arguments: Namespace) -> bytes:
         raise Misused(
             f"--raw is for bytes and text, and {arguments.key} is a {type(value).__name__}; leave it out, or try --json"
         )
+    if is_folded(value):
+        raise CommandFailed(
+            f"{arguments.key} holds the same parts over and over, and written out has no end; it begins:"
+            f" {shortened(value, _BEGINNING)}"
+        )
     if arguments.json:
         return _json_of(value, arguments.key).encode() + b"\n"
     if isinstance(value, str):
         return printable(value).encode("utf-8", "backslashreplace") + b"\n"
-    text = (
-        pprint.pformat(value, width=100, sort_dicts=False) if type(value) in (dict, list, tuple, set) else repr(value)
-    )
+    try:
+        is_plain = type(value) in (dict, list, tuple, set)
+        text = pprint.pformat(value, width=100, sort_dicts=False) if is_plain else repr(value)
+    except (
+        Exception
+    ) as error:  # whatever the class of a value raises; Python's own, where an integer has too many digits
+        raise CommandFailed(f"{arguments.key} cannot be shown: {error}; --json or --raw may write it") from error
     return printable(text).encode("utf-8", "backslashreplace") + b"\n"
 
 

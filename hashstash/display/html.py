@@ -22,6 +22,8 @@ Subject = TypeVar("Subject")
 MOST_ROWS = 100
 MOST_CHARACTERS = 300
 """Of one piece of text."""
+_LONG = 40
+"""Characters beyond which a text in a table may have several lines."""
 _MOST_COLUMNS = 30
 _MOST_SECTIONS = 20
 _BETWEEN = " \u00b7 "
@@ -36,6 +38,8 @@ _WHOLE = "margin:4px 0;overflow-x:auto"
 _TABLE = "margin:0;width:auto;border-collapse:collapse;color:inherit;font-size:inherit"
 _ROW = "background:none"  # JupyterLab shades every other one, which is too much for tables of a few words
 _CELL = "padding:1px 16px 1px 0;text-align:{};vertical-align:top;white-space:nowrap"
+_LONG_CELL = _CELL.replace("white-space:nowrap", "min-width:16em;overflow-wrap:anywhere")
+"""So that one long text does not push the other columns out of sight."""
 _TITLE = _CELL + ";font-weight:normal;opacity:0.65"
 _WORDS = "padding:1px 0;text-align:left;vertical-align:top;overflow-wrap:anywhere"
 _PRE = "margin:0;padding:0;color:inherit;font-size:inherit;white-space:pre"
@@ -129,7 +133,8 @@ def _cell(column: Column, text: str) -> str:
     words = visible(text)
     # JupyterLab puts a box of its own around <code>.
     code = f"<samp>{words}</samp>" if column.is_code and words else words
-    return f'<td style="{_CELL.format(_side(column))}">{code}</td>'
+    style = _LONG_CELL if len(text) > _LONG and not column.is_code else _CELL
+    return f'<td style="{style.format(_side(column))}">{code}</td>'
 
 
 def _side(column: Column) -> str:

@@ -12,7 +12,8 @@ from itertools import islice
 from typing import Any
 
 from hashstash.display.html import attempt
-from hashstash.wording import counted, size_text
+from hashstash.unfolded import is_folded
+from hashstash.wording import counted, is_endless, size_text
 
 MOST_LINES = 40
 _WIDTH = 200
@@ -90,7 +91,7 @@ class _Brief(reprlib.Repr):
         self.maxstring = self.maxother = self.maxlong = 120
 
     def repr_instance(self, x: Any, level: int) -> str:
-        return f"<{_kind(x)}>" if hasattr(x, "shape") else super().repr_instance(x, level)
+        return f"<{_kind(x)}>" if hasattr(x, "shape") or is_endless(x) else super().repr_instance(x, level)
 
     def repr_bytes(self, x: bytes, level: int) -> str:
         return self.repr_str(x[: 2 * self.maxstring], level)  # type: ignore[arg-type]
@@ -191,6 +192,8 @@ def _array(value: Any) -> str | None:
 
     if not isinstance(value, np.ndarray):
         return None
+    if is_folded(value):
+        return brief(value)
     return str(np.array2string(value, threshold=_SHOWN_ELEMENTS, edgeitems=3, max_line_width=_WIDTH // 2))
 
 
@@ -214,4 +217,4 @@ def _object(value: Any) -> Iterable[str]:
         return iter(source[:_MOST_TEXT].splitlines())
     if object.__repr__ is getattr(type(value), "__repr__", None) and getattr(value, "__dict__", None):
         return (f"{name} = {brief(part)}" for name, part in vars(value).items())
-    return iter(repr(value)[:_MOST_TEXT].splitlines())
+    return iter((brief(value) if is_folded(value) else repr(value)[:_MOST_TEXT]).splitlines())

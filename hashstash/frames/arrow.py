@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from hashstash.errors import MissingDependency
 from hashstash.frames.columns import ABSENT_TYPE, Column
 from hashstash.frames.flat import as_list
+from hashstash.frames.folded import without_folded
+from hashstash.wording import shortened
 
 try:
     import pyarrow as pa
@@ -18,6 +20,7 @@ except ImportError as missing:
 if TYPE_CHECKING:
     from hashstash.frames.columns import Columns
 
+_LONGEST = 200
 _PANDAS_NOTHING = ("NAType", "NaTType")
 _NO_TYPE = (pa.ArrowException, TypeError, ValueError, OverflowError)
 
@@ -41,12 +44,19 @@ def without_extensions(table: Any) -> Any:
 
 
 def _array_of(column: Column) -> Any:
+    column.pieces = [_without_folded(piece) for piece in column.pieces]
     cells = column.cells()
     try:
         return _joined(column.pieces) if cells is None else pa.array(_with_none(cells))
     except _NO_TYPE:
         cells = [cell for piece in column.pieces for cell in as_list(piece)]
         return pa.array([_text(cell) for cell in _with_none(cells)], pa.string())
+
+
+def _without_folded(piece: Any) -> Any:
+    if getattr(getattr(piece, "dtype", None), "kind", "") == "O":
+        piece = list(piece)
+    return without_folded(piece, set(map(type, piece))) if type(piece) is list else piece
 
 
 def _joined(pieces: list[Any]) -> Any:
@@ -70,8 +80,15 @@ def _with_none(cells: list[Any]) -> list[Any]:
     return [None if type(cell) in nothing else cell for cell in cells] if nothing else cells
 
 
+def _repr(cell: Any) -> str:
+    try:
+        return repr(cell)
+    except Exception:  # noqa: BLE001  the class may be the user's, the number longer than Python writes
+        return shortened(cell, _LONGEST)
+
+
 def _text(cell: Any) -> str | None:
     if cell is None:
         return None
-    text = cell if isinstance(cell, str) else repr(cell)
+    text = cell if isinstance(cell, str) else _repr(cell)
     return text.encode("utf-8", "backslashreplace").decode()

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 Cells = dict[str, list[Any]]
 _SCALARS = LEAVES - {list}
 _DEEPEST = 20
+_MOST_NESTED = 10_000
+"""Columns of one field that are made at once: of dicts that hold one dict twice, and so on, there is no end of them."""
 _MOST_GAPS = 4
 """Cells for each that is filled: beyond that, rows are built, which take room only for what they have."""
 
@@ -90,6 +92,8 @@ def _by_columns(dicts: Sequence[Any], prefix: str, needs: Callable[[str], bool],
         if found is None or not columns.keys().isdisjoint(found):
             return None
         columns.update(found)
+        if depth and len(columns) > _MOST_NESTED:
+            return None
     return columns
 
 

@@ -6,7 +6,7 @@ that has no such field holds ``ABSENT`` there, which is not the same as a stored
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,12 +25,22 @@ ABSENT: Final = _Absent()
 ABSENT_TYPE: Final = _Absent
 
 
+_SHORT_GAP = 16
+
+
+class Gap(NamedTuple):
+    """Rows without a cell, as a piece of a column that is still collected."""
+
+    length: int
+
+
 class Column:
     """The cells of one field, for the rows up to *length*."""
 
     def __init__(self) -> None:
         self.pieces: list[Any] = []
         self.length = 0
+        self.filled = 0
 
     def add(self, row: int, piece: Any, length: int) -> None:
         """Put the cells of *length* rows behind those that there are; *row* is the number of the first."""
@@ -40,14 +50,20 @@ class Column:
         else:
             self.pieces.append(piece)
         self.length = row + length
+        self.filled += length
 
     def add_one(self, row: int, value: Any) -> None:
         """Put the cell of one row."""
         self._cells_until(row).append(value)
         self.length = row + 1
+        self.filled += 1
 
     def _cells_until(self, row: int) -> list[Any]:
-        """The list that ends at *row*, filled up where rows had no such field."""
+        """The list that ends at *row*; where rows had no such field, there is a gap before it."""
+        gap = row - self.length
+        if gap > _SHORT_GAP:
+            self.pieces.append(Gap(gap))
+            self.length = row
         if not self.pieces or type(self.pieces[-1]) is not list:
             self.pieces.append([])
         cells: list[Any] = self.pieces[-1]
@@ -55,6 +71,19 @@ class Column:
             cells.extend([ABSENT] * (row - self.length))
             self.length = row
         return cells
+
+    def fill(self, length: int) -> None:
+        """Make the column *length* rows long, with ``ABSENT`` in all gaps."""
+        if self.length < length:
+            self._cells_until(length)
+        pieces: list[Any] = []
+        for piece in self.pieces:
+            cells = [ABSENT] * piece.length if type(piece) is Gap else piece
+            if type(cells) is list and pieces and type(pieces[-1]) is list:
+                pieces[-1].extend(cells)
+            else:
+                pieces.append(cells)
+        self.pieces = pieces
 
     def cells(self) -> list[Any] | None:
         """All cells as one list; ``None`` if some came as a column of a frame or an array."""
@@ -96,5 +125,4 @@ class Columns:
     def fill_up(self) -> None:
         """Make all columns as long as the table is."""
         for column in self.by_name.values():
-            if column.length < self.length:
-                column.add(self.length, [], 0)
+            column.fill(self.length)

@@ -9,26 +9,32 @@ from __future__ import annotations
 import dataclasses
 import sys
 from collections import ChainMap, UserDict
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Collection, Container, Iterable, Iterator
 from functools import lru_cache
 from types import MappingProxyType, NoneType
 from typing import Any, NamedTuple
 
 from hashstash.frames.columns import ABSENT, ABSENT_TYPE
 
-_UNITS = ("s", "ms", "us", "ns")
+_UNITS = {("s", 1), ("ms", 1), ("us", 1), ("ns", 1)}
 """The units of times that pandas knows."""
 VALUE = "_value"
 INDEX = "_index"
 _DEEPEST = 100
-_MOST_FIELDS = 10_000
-"""Fields of a row beyond which what is nested stays whole: a dict that holds one dict twice, and so on, has no end of them."""
+_MOST_HOLLOW = 1_000_000
+_ROWS_PER_BYTE = 16
+"""A bit for each row is the least that has something to say."""
+_MOST_AGAIN = 300
+"""Fields of a row from dicts that stand in it already: a dict that holds one dict twice, and so on, has no end of them."""
+_LONGEST = 500
+"""Characters of a name below which dicts are taken apart."""
 _DICTS = (dict, UserDict, ChainMap, MappingProxyType)
 LEAVES = frozenset({str, int, float, bool, NoneType, bytes, list, tuple, set, frozenset, complex})
 """Types that stay whole in a field; looked at first, since they are what most fields are."""
 
 Row = dict[str, Any]
-Fields = Iterable[tuple[Any, Any]]
+Fields = Collection[tuple[Any, Any]]
+Needed = Callable[[str], bool] | None
 
 
 class Block(NamedTuple):
@@ -54,7 +60,8 @@ def flatten(value: Any) -> list[Row]:
 
     A dict, or an instance of a dataclass, a named tuple, an attrs or pydantic class, is one row; the elements of a list or an
     array (along its first axis) and the rows of a frame or a Series are rows each; anything else is ``{"_value": value}``. What
-    a field holds stays whole, unless it is a dict again; so does a list in a list.
+    a field holds stays whole, unless it is a dict again; so does a list in a list, and one dict that stands in a row over and
+    over, once it has made three hundred fields more than it has.
     """
     rows: list[Row] = []
     for part in parts_of(value):
@@ -62,37 +69,56 @@ def flatten(value: Any) -> list[Row]:
     return rows
 
 
-def parts_of(value: Any, is_needed: Callable[[str], bool] | None = None) -> Iterator[Row | Block]:
-    """Rows and blocks of rows, in order, at least one. *is_needed* says of an outer field whether to look into it."""
+def parts_of(value: Any, is_needed: Needed = None, notice: Callable[[], None] | None = None) -> Iterator[Row | Block]:
+    """Rows and blocks of rows, in order, at least one.
+
+    *is_needed* says of an outer field whether to look into it; *notice* is called for a row in which a dict stayed whole.
+    """
     if type(value) is dict:
-        yield flat_dict(value.items(), is_needed)
+        yield flat_dict(value.items(), is_needed, notice)
     elif isinstance(value, list):
         if not value:
             yield {}
         for element in value:
-            yield _part(element, is_needed, frame_of)
+            yield _part(element, is_needed, notice, frame_of)
     else:
-        yield _part(value, is_needed, block_of)
+        yield _part(value, is_needed, notice, block_of)
 
 
-def _part(value: Any, is_needed: Callable[[str], bool] | None, opened: Callable[[Any], Block | None]) -> Row | Block:
+def _part(
+    value: Any, is_needed: Needed, notice: Callable[[], None] | None, opened: Callable[[Any], Block | None]
+) -> Row | Block:
     if type(value) in LEAVES:
         return {VALUE: value}
     fields = fields_of(value)
     if fields is not None:
-        return flat_dict(fields, is_needed)
-    block = opened(value)
+        return flat_dict(fields, is_needed, notice)
+    if _is_hollow(value):
+        block = None
+        if notice is not None:
+            notice()
+    else:
+        block = _opened(value, opened)
     if block is None:
         return {VALUE: value}
     return block if block.length else {}
 
 
+def _opened(value: Any, opened: Callable[[Any], Block | None]) -> Block | None:
+    """The rows of *value*; ``None`` also for elements of which its package makes no objects, such as the year 100,000."""
+    try:
+        return opened(value)
+    except (ArithmeticError, ValueError, TypeError, RuntimeError):
+        return None
+
+
 # ---- dicts -------------------------------------------------------------------------------------------------------
 
 
-def flat_dict(fields: Fields, is_needed: Callable[[str], bool] | None = None) -> Row:
-    """One row of possibly nested *fields*."""
+def flat_dict(fields: Fields, is_needed: Needed = None, notice: Callable[[], None] | None = None) -> Row:
+    """One row of possibly nested *fields*; *notice* is called if one of them stayed whole."""
     row: Row = {}
+    opening: _Opening | None = None
     for key, value in fields:
         name = key if type(key) is str else text_of(key)
         if is_needed is not None and not is_needed(name):
@@ -100,19 +126,42 @@ def flat_dict(fields: Fields, is_needed: Callable[[str], bool] | None = None) ->
         if type(value) in LEAVES and name not in row:
             row[name] = value
         else:
-            _add(row, name, value, ())
+            opening = opening or _Opening(row)
+            opening.add(name, value, ())
+    if opening is not None and opening.left_whole and notice is not None:
+        notice()
     return row
 
 
-def _add(row: Row, name: str, value: Any, above: tuple[int, ...]) -> None:
-    """Put a field and what is nested in it into *row*; *above* are the dicts around it, lest one that holds itself never end."""
-    is_whole = type(value) in LEAVES or id(value) in above or len(above) > _DEEPEST or len(row) > _MOST_FIELDS
-    nested = None if is_whole else fields_of(value)
-    if not nested:
-        row[free_name(name, row)] = value
-        return
-    for key, inner in nested:
-        _add(row, f"{name}.{text_of(key)}", inner, (*above, id(value)))
+class _Opening:
+    """What is nested in the fields of one row, being taken apart."""
+
+    def __init__(self, row: Row) -> None:
+        self.row = row
+        self.left_whole = False
+        self._met: dict[int, Any] = {}
+        self._again = _MOST_AGAIN
+
+    def add(self, name: str, value: Any, above: tuple[int, ...]) -> None:
+        """Put a field and what is nested in it into the row; *above* are the dicts around it, which may hold themselves."""
+        is_whole = type(value) in LEAVES or id(value) in above or len(above) > _DEEPEST
+        nested = None if is_whole else fields_of(value)
+        if nested and not self._may_open(name, value, nested):
+            self.left_whole = True
+            nested = None
+        if not nested:
+            self.row[free_name(name, self.row)] = value
+            return
+        for key, inner in nested:
+            self.add(f"{name}.{text_of(key)}", inner, (*above, id(value)))
+
+    def _may_open(self, name: str, value: Any, nested: Collection[Any]) -> bool:
+        if len(name) > _LONGEST:
+            return False
+        if id(value) in self._met:
+            self._again -= len(nested)
+        self._met[id(value)] = value
+        return self._again >= 0
 
 
 def free_name(name: str, taken: Container[str]) -> str:
@@ -177,6 +226,30 @@ def block_of(value: Any) -> Block | None:
     return None if opened is None else opened(value)
 
 
+def _is_hollow(value: Any) -> bool:
+    """Whether it has millions of rows that nothing is in: an index that counts them, nulls, an element shown again and again."""
+    kind: Any = type(value)
+    if kind in LEAVES or _package_of(kind) not in _OPENED:
+        return False
+    shape = getattr(value, "shape", None)
+    rows = shape[0] if shape else 0 if shape == () or not hasattr(value, "__len__") else len(value)
+    return bool(rows > _MOST_HOLLOW and _bytes_held(value) < rows / _ROWS_PER_BYTE)
+
+
+def _bytes_held(value: Any) -> int:
+    """About how much memory an array or a frame takes."""
+    strides = getattr(value, "strides", None)
+    if isinstance(strides, tuple):
+        steps = zip(value.shape, strides, strict=True)
+        return int(min(value.nbytes, value.itemsize + sum((length - 1) * abs(stride) for length, stride in steps)))
+    if hasattr(value, "estimated_size"):  # polars
+        return int(value.estimated_size())
+    if hasattr(value, "memory_usage"):
+        usage = value.memory_usage()
+        return int(usage.sum() if hasattr(usage, "sum") else usage)
+    return int(getattr(value, "nbytes", 0))
+
+
 def frame_of(value: Any) -> Block | None:
     """The rows of a frame; ``None`` for everything else, arrays included."""
     return block_of(value) if hasattr(value, "columns") else None
@@ -208,7 +281,7 @@ def _column_of(array: Any) -> Any:
         return list(array)
     kind, size = array.dtype.kind, array.dtype.itemsize
     is_time = kind in "mM"
-    if is_time and numpy.datetime_data(array.dtype)[0] not in _UNITS:
+    if is_time and numpy.datetime_data(array.dtype) not in _UNITS:
         return list(array)
     is_number = kind in "biu" or (kind == "f" and size <= 8) or (kind == "c" and size <= 16)
     if isinstance(array, numpy.ma.MaskedArray) or not (is_number or is_time):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from hashstash.errors import MissingDependency
 from hashstash.frames.columns import ABSENT_TYPE, Column, Columns
+from hashstash.frames.folded import without_folded
 
 try:
     import numpy as np
@@ -69,7 +70,10 @@ def _names(names: list[str]) -> Any:
 def series_of(column: Column) -> Any:
     """The cells of a column with the type that suits them all."""
     cells = column.cells()
-    return _joined(column) if cells is None else _typed(cells)
+    if cells is not None:
+        return _typed(cells)
+    joined = _joined(column)
+    return _objects(list(joined), set(map(type, joined))) if joined.dtype == object else joined
 
 
 def _joined(column: Column) -> Any:
@@ -114,7 +118,7 @@ def _typed(cells: list[Any]) -> Any:
     if not bare.isdisjoint(_TEXTS) and bare <= {*_TEXTS, float}:
         return _texts(cells, kinds)
     if bare and (_all_are(_MOMENTS, bare) or _all_are(_SPANS, bare)):
-        return pd.Series(_with(None, cells) if has_gaps else cells)
+        return _times(_with(None, cells) if has_gaps else cells, kinds)
     if bare and _are_numbers(bare) and not bare <= _PLAIN:
         return _typed([cell.item() if isinstance(cell, np.generic) else cell for cell in cells])
     return _objects(cells, kinds)
@@ -140,6 +144,13 @@ def _integers(cells: list[Any], kinds: set[type]) -> Any:
         return _objects(cells, kinds)
 
 
+def _times(cells: list[Any], kinds: set[type]) -> Any:
+    try:
+        return pd.Series(cells)
+    except (ValueError, TypeError, RuntimeError, OverflowError):  # a unit or a year for which pandas has no form
+        return _objects(cells, kinds)
+
+
 def _are_exact(cells: list[Any], kinds: set[type]) -> bool:
     return int not in kinds or all(type(cell) is not int or -_EXACT <= cell <= _EXACT for cell in cells)
 
@@ -156,7 +167,8 @@ def _texts(cells: list[Any], kinds: set[type]) -> Any:
 
 
 def _objects(cells: list[Any], kinds: set[type] | frozenset[type]) -> Any:
-    found = [np.nan if type(cell) is ABSENT_TYPE else cell for cell in cells] if ABSENT_TYPE in kinds else cells
+    found = without_folded(cells, kinds)
+    found = [np.nan if type(cell) is ABSENT_TYPE else cell for cell in found] if ABSENT_TYPE in kinds else found
     return pd.Series(np.fromiter(found, dtype=object, count=len(found)), dtype=object)
 
 
@@ -182,6 +194,8 @@ def _index_of(levels: list[tuple[str, Column]]) -> Any:
 
 def _level(name: str, column: Column) -> Any:
     cells = column.cells()
+    if cells is not None:
+        cells = without_folded(cells, set(map(type, cells)))
     series = series_of(column) if cells is None else _typed(list(map(_hashable, cells)))
     return pd.Index(series, name=name, tupleize_cols=False)
 

@@ -13,6 +13,7 @@ from hashstash.frames.batches import batch_of, fields_of_all
 from hashstash.frames.choice import Choice, no_such_field
 from hashstash.frames.columns import Columns
 from hashstash.frames.flat import Block, Row, flat_dict, free_name, parts_of
+from hashstash.frames.rest import REST, fold
 from hashstash.listing import is_there
 from hashstash.policies.versions import older_rows
 from hashstash.store import Foreign
@@ -62,6 +63,8 @@ class Scan:
         self._passed_over = 0
         self._foreign = 0
         self._bad = 0
+        self._is_cut = False
+        self._folded = 0
 
     def rows(self) -> list[Row]:
         """All rows as flat dicts."""
@@ -76,10 +79,11 @@ class Scan:
         columns = Columns()
         for part in self._parts():
             columns.add_block(*part) if isinstance(part, Block) else columns.add_row(part)
-        self._finish()
         levels = self._levels()
         names = self._choice.arranged(name for name in columns.by_name if name not in levels)
         columns.by_name = {name: columns.column(name) for name in (*levels, *names)}
+        self._folded = fold(columns, {*levels, *(self._choice.columns or ())})
+        self._finish()
         return Table(columns, levels)
 
     def _parts(self) -> Iterator[Row | Block]:
@@ -150,10 +154,25 @@ class Scan:
         ):
             if count:
                 versions = "1 entry or version" if count == 1 else f"{count} entries or versions"
-                text = f"{self._store.engine.location()}: {versions} left out that {what}"
-                warnings.warn(text, RuntimeWarning, stacklevel=5)
+                self._warn(f"{versions} left out that {what}")
+        if self._is_cut:
+            self._warn(
+                "some rows hold the same dicts over and over, names without end or millions of empty rows:"
+                " these are not taken apart"
+            )
+        if self._folded:
+            self._warn(
+                f"of the columns, which would be little but empty cells, the {self._folded:,} rarest stand together as dicts"
+                f" in {REST!r}; columns= chooses others"
+            )
         for column in self._choice.unknown(self._seen) if self._entry_count else ():
             self._expect(column)
+
+    def _warn(self, what: str) -> None:
+        warnings.warn(f"{self._store.engine.location()}: {what}", RuntimeWarning, stacklevel=6)
+
+    def _note_whole(self) -> None:
+        self._is_cut = True
 
     def _expect(self, column: str) -> None:
         """Raise a KeyError if no entry has such a field, the entries that were passed over included."""
@@ -185,7 +204,7 @@ class Scan:
         self._entry_count += 1
         head = self._head_of(key, stamps)
         choice = self._choice
-        for part in parts_of(value, choice.needs):
+        for part in parts_of(value, choice.needs, self._note_whole):
             if isinstance(part, Block):
                 columns = self._with_head(head, part.columns, partial(_repeated, part.length))
                 self._note(columns)
@@ -207,7 +226,7 @@ class Scan:
         if self._is_function_stash:
             levels = _arguments(key) if self._with_metadata else {}
         elif isinstance(key, dict):
-            fields = flat_dict(key.items())
+            fields = flat_dict(key.items(), notice=self._note_whole)
         else:
             levels[KEY] = key
         levels.update(zip(self._stamps, stamps, strict=True))

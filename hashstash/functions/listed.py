@@ -8,6 +8,7 @@ from hashstash.codec import Encoded, Serializer, pack_key, plain_writer
 from hashstash.errors import UnsupportedValue
 from hashstash.fingerprint.walker import ATOMS
 from hashstash.keys import address_of
+from hashstash.unfolded import is_folded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,15 +42,19 @@ def _size_of(encoded: Encoded) -> int:
     return len(encoded.document) + sum(memoryview(buffer).nbytes for buffer in encoded.buffers)
 
 
-def shown(argument: Any, depth: int = 0) -> Any:
+def shown(argument: Any) -> Any:
     """*argument* with what is large in it, at any depth of built-in containers, as short text."""
+    return described(argument) if is_folded(argument) else _shown(argument, 0)
+
+
+def _shown(argument: Any, depth: int) -> Any:
     kind = type(argument)
     if kind in (list, tuple) and depth < _DEEPEST:
-        parts = [shown(part, depth + 1) for part in argument]
+        parts = [_shown(part, depth + 1) for part in argument]
         is_same = all(part is old for part, old in zip(parts, argument, strict=True))
         return argument if is_same else kind(parts)
     if kind is dict and depth < _DEEPEST:
-        values = {name: shown(part, depth + 1) for name, part in argument.items()}
+        values = {name: _shown(part, depth + 1) for name, part in argument.items()}
         return argument if all(values[name] is part for name, part in argument.items()) else values
     return described(argument) if _bytes_in(argument) >= _BIG else argument
 

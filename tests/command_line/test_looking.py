@@ -248,6 +248,24 @@ def test_get_prints_a_value(run, stash, value, shown):
     assert run("get", "exp/first", "key") == (0, shown, "")
 
 
+@pytest.mark.parametrize("flags", [[], ["--json"]])
+def test_get_shows_the_beginning_of_what_has_no_end(run, stash, flags):
+    value = [1]
+    for _ in range(60):
+        value = [value, value]
+    stash["key"] = value
+    ran = run("get", "exp/first", "key", *flags)
+    assert ran.code == 1
+    assert "holds the same parts over and over" in ran.err
+
+
+def test_get_says_why_a_value_cannot_be_shown(run, stash):
+    stash["key"] = 1 << 100_000
+    ran = run("get", "exp/first", "key")
+    assert ran.code == 1
+    assert "key cannot be shown" in ran.err
+
+
 def test_get_prints_json(run, stash):
     stash["key"] = {"a": [1, None], "b": (2.5, True), "c": dt.date(2024, 5, 1)}
     assert run("get", "exp/first", "key", "--json").json == {"a": [1, None], "b": [2.5, True], "c": "2024-05-01"}

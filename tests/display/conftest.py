@@ -18,6 +18,7 @@ STYLES = {
         "vertical-align",
         "overflow-wrap",
         "overflow-x",
+        "min-width",
     ),
     *(
         "opacity",

@@ -261,3 +261,27 @@ def test_a_huge_value_is_quick_to_look_at():
     started = time.process_time()
     preview_of({"all": value, "again": [value] * 100})
     assert time.process_time() - started < 2  # the whole repr takes a minute
+
+
+@pytest.mark.parametrize(
+    "make", [list, tuple, lambda pair: Pair(*pair), lambda pair: slice(*pair), lambda pair: array_of(pair)]
+)
+def test_a_value_that_holds_one_part_twice_and_so_on_has_a_beginning(make):
+    value = [1, 2]
+    for _ in range(60):
+        value = make([value, value])
+    for shown in (value, {"inside": value}):
+        assert sum(map(len, preview_of(shown).lines)) < 20_000
+
+
+@dataclasses.dataclass
+class Pair:
+    one: object
+    other: object
+
+
+def array_of(pair):
+    np = pytest.importorskip("numpy")
+    array = np.empty(2, dtype=object)
+    array[:] = pair
+    return array

@@ -1,5 +1,7 @@
 """The writer of cards: whatever the texts are, the HTML is sound, short, and in the colours around it."""
 
+import re
+
 import pytest
 
 from hashstash.display.card import Card, Column, Facts, Grid, Lines, Section
@@ -45,6 +47,12 @@ def test_rows_are_bounded_and_the_others_counted(read):
     page = read(html_of_card(Card("x", body=Grid([Column("n")], [[str(n)] for n in range(5000)], more=7))))
     assert len(page.by_tag["tr"]) == MOST_ROWS + 1
     assert page.has("and 4,907 more")
+
+
+def test_a_long_text_in_a_grid_may_have_several_lines_and_code_has_one():
+    grid = Grid([Column("name"), Column("code", is_code=True)], [["n" * 60, "c" * 60], ["n", "c"]])
+    styles = re.findall(r'<td style="([^"]*)"', html_of_card(Card("x", body=grid)))
+    assert ["nowrap" in style for style in styles] == [False, True, True, True]
 
 
 def test_facts_sections_notes_and_lines_are_bounded(read):

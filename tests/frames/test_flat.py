@@ -245,9 +245,30 @@ class TestFrames:
         assert flatten(pa.chunked_array([[1], [2]])) == [{"_value": 1}, {"_value": 2}]
 
 
-def test_a_dict_that_holds_one_dict_twice_and_so_on_has_an_end_of_columns():
+def doubled(make, levels=60):
+    """A value that takes a few hundred bytes, and has ``2 ** levels`` leaves."""
     value = {"a": 1}
-    for _ in range(60):
-        value = {"a": value, "b": value}
-    (row,) = flatten(value)
-    assert 10_000 < len(row) < 11_000
+    for _ in range(levels):
+        value = make(value)
+    return value
+
+
+def test_a_dict_that_holds_one_dict_twice_and_so_on_has_an_end_of_columns():
+    (row,) = flatten(doubled(lambda value: {"a": value, "b": value}))
+    assert 60 < len(row) < 600
+
+
+def test_a_dict_that_stands_twice_in_a_row_is_taken_apart_twice():
+    address = {"street": {"name": "s"}, "town": "t"}
+    (row,) = flatten({"home": address, "work": address})
+    assert row == {"home.street.name": "s", "home.town": "t", "work.street.name": "s", "work.town": "t"}
+
+
+def test_a_field_has_all_the_columns_that_it_holds():
+    (row,) = flatten({"counts": {f"word {number}": {"n": number} for number in range(20_000)}})
+    assert len(row) == 20_000
+
+
+def test_names_without_end_are_not_written():
+    (row,) = flatten({"x" * 1000: {"inner": {"a": 1}}})
+    assert row == {"x" * 1000: {"inner": {"a": 1}}}

@@ -1,16 +1,20 @@
 """What `__main__` of one process defines and writes, and another process, perhaps of another Python version, reads.
 
-python graph_corpus.py write FILE CORPUS     defines everything and writes CASES
-python graph_corpus.py read FILE CORPUS      defines nothing, and prints a JSON object: case -> "ok" or what is wrong
+python graph_corpus.py write FILE CORPUS ...    defines everything and writes CASES
+python graph_corpus.py read FILE CORPUS ...     defines nothing; the list that it prints, as JSON, has for each FILE an object:
+                                                case -> "ok" or what is wrong
 
-CORPUS is this module or one of its neighbours, which hold DEFINITIONS and CASES as well.
+CORPUS is this module or one of its neighbours, which hold DEFINITIONS and CASES as well. Each FILE is written or read by a
+process of its own, a fork of one that has imported hashstash and nothing else.
 """
 
 import importlib
 import json
 import linecache
+import os
 import pickle
 import sys
+import traceback
 
 DEFINITIONS = '''
 from __future__ import annotations
@@ -583,13 +587,35 @@ def check(loads, parts, expression):
         return f"{type(error).__name__}: {error}"
 
 
+def in_fork(work, *arguments):
+    """What *work* returns in a child of this process."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            with open(writer, "w", encoding="utf-8") as file:
+                json.dump(work(*arguments), file)
+            status = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(status)
+    os.close(writer)
+    with open(reader, encoding="utf-8") as file:
+        text = file.read()
+    if os.waitpid(child, 0)[1]:
+        raise SystemExit(f"the child has failed: {arguments}")
+    return json.loads(text)
+
+
 if __name__ == "__main__":
     from hashstash.codec import Encoded
     from hashstash.serializers.hashstash.graph import dumps_graph, loads_graph
 
-    action, path, corpus = sys.argv[1:]
-    if action == "write":
-        write(path, importlib.import_module(corpus), dumps_graph)
-    else:
-        stored = read(path, importlib.import_module(corpus), lambda *parts: loads_graph(Encoded(*parts)))
-        print(json.dumps(stored))
+    def work(path, corpus):
+        if sys.argv[1] == "write":
+            return write(path, importlib.import_module(corpus), dumps_graph)
+        return read(path, importlib.import_module(corpus), lambda *parts: loads_graph(Encoded(*parts)))
+
+    print(json.dumps([in_fork(work, *pair) for pair in zip(sys.argv[2::2], sys.argv[3::2], strict=True)]))

@@ -5,7 +5,7 @@ import decimal
 from contextlib import nullcontext
 
 import pytest
-from together import cases
+from together import cases, each
 
 from hashstash.errors import CorruptEntry, NewerFormat
 from hashstash.serializers.hashstash import PLUGIN
@@ -132,7 +132,7 @@ SLICES = {
 }
 
 
-@pytest.mark.parametrize("name", ARRAYS)
+@each("name", ARRAYS)
 def test_arrays_come_back_the_same(name):
     with cases() as case:
         for part, bounds in SLICES.items():
@@ -143,14 +143,14 @@ def test_arrays_come_back_the_same(name):
                 assert_same(made, array)
 
 
-@pytest.mark.parametrize("name", ARRAYS)
+@each("name", ARRAYS)
 def test_a_slice_at_a_bit_of_a_long_array_comes_back(name):
     long = pa.concat_arrays([ARRAYS[name]()] * 7) if "union" not in name and "runs" not in name else ARRAYS[name]()
     array = long.slice(len(long) // 2 + 1)
     assert_same(again(array), array)
 
 
-@pytest.mark.parametrize("name", ARRAYS)
+@each("name", ARRAYS)
 def test_scalars_come_back_the_same(name):
     if name == "struct of unions":
         pytest.skip("pyarrow makes no array of a scalar that holds runs")
@@ -159,13 +159,13 @@ def test_scalars_come_back_the_same(name):
         assert_same(again(scalar), scalar)
 
 
-@pytest.mark.parametrize("name", ARRAYS)
+@each("name", ARRAYS)
 def test_types_come_back_the_same(name):
     kind = ARRAYS[name]().type
     assert_same(again(kind), kind)
 
 
-@pytest.mark.parametrize("name", ARRAYS)
+@each("name", ARRAYS)
 def test_chunks_stay_as_they_are(name):
     array = ARRAYS[name]()
     chunked = pa.chunked_array([array, array.slice(2, 3), array.slice(0, 0)])
@@ -175,7 +175,7 @@ def test_chunks_stay_as_they_are(name):
                 assert_same(again(chunked, kind), chunked)
 
 
-@pytest.mark.parametrize("name", ARRAYS)
+@each("name", ARRAYS)
 def test_both_writers_write_the_same_bytes(name):
     pytest.importorskip("msgpack")
     value = ARRAYS[name]()
@@ -222,7 +222,7 @@ VALUES = {
 
 
 @pytest.mark.parametrize("kind", [bytes, bytearray])
-@pytest.mark.parametrize("name", VALUES)
+@each("name", VALUES)
 def test_values_come_back_the_same(name, kind):
     assert_same(again(VALUES[name](), kind), VALUES[name]())
 
@@ -428,7 +428,7 @@ MALFORMED = {
 }
 
 
-@pytest.mark.parametrize("name", MALFORMED)
+@each("name", MALFORMED)
 def test_a_malformed_array_is_corrupt(name):
     meta, buffers = MALFORMED[name]
     with pytest.raises(CorruptEntry):

@@ -4,6 +4,7 @@ import warnings
 from contextlib import nullcontext
 
 import pytest
+from together import each
 
 from hashstash.errors import CorruptEntry
 from hashstash.serializers.hashstash.document import NeedsGraph, plain_python, read, write
@@ -148,12 +149,12 @@ if hasattr(np, "dtypes") and hasattr(np.dtypes, "StringDType"):
 
 
 @pytest.mark.parametrize("kind", [bytes, bytearray])
-@pytest.mark.parametrize("name", VALUES)
+@each("name", VALUES)
 def test_numpy_values_come_back_the_same(name, kind):
     assert_same(again(VALUES[name](), kind), VALUES[name]())
 
 
-@pytest.mark.parametrize("name", VALUES)
+@each("name", VALUES)
 def test_both_writers_write_the_same_bytes(name):
     pytest.importorskip("msgpack")
     value = VALUES[name]()
@@ -330,3 +331,10 @@ def test_a_missing_numpy_gives_the_pip_line(monkeypatch):
     monkeypatch.setitem(sys.modules, "numpy", None)
     with pytest.raises(MissingDependency, match="pip install numpy"):
         read(encoded.document)
+
+
+@pytest.mark.parametrize("dtype", ["|V0", "<U0", "|S0"])
+def test_elements_of_no_width_are_not_without_end(dtype):
+    with pytest.raises(CorruptEntry, match="elements of no width"):
+        read(write(np.ndarray((2**40,), dtype, bytearray())).document)
+    assert again(np.ndarray((1000,), dtype, bytearray())).shape == (1000,)

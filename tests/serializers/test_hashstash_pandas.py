@@ -3,6 +3,7 @@
 from contextlib import nullcontext
 
 import pytest
+from together import each
 
 from hashstash.errors import CorruptEntry
 from hashstash.serializers.hashstash.document import NeedsGraph, plain_python, read, write
@@ -162,7 +163,7 @@ SCALARS = {
 }
 
 
-@pytest.mark.parametrize("name", FRAMES)
+@each("name", FRAMES)
 def test_frames_come_back_the_same(name):
     assert_same(again(FRAMES[name]()), FRAMES[name]())
 
@@ -195,7 +196,7 @@ def test_single_values_come_back_the_same(name):
     assert_same(again(SCALARS[name]()), SCALARS[name]())
 
 
-@pytest.mark.parametrize("name", [*FRAMES])
+@each("name", [*FRAMES])
 def test_both_writers_write_the_same_bytes(name):
     pytest.importorskip("msgpack")
     value = FRAMES[name]()

@@ -4,6 +4,7 @@ import datetime as dt
 import decimal
 
 import pytest
+from together import each
 
 from hashstash.errors import CorruptEntry
 from hashstash.serializers.hashstash import PLUGIN
@@ -130,12 +131,12 @@ def _with_attributes(value, attributes):
 
 
 @pytest.mark.parametrize("kind", [bytes, bytearray])
-@pytest.mark.parametrize("name", VALUES)
+@each("name", VALUES)
 def test_values_come_back_the_same(name, kind):
     assert_same(again(VALUES[name](), kind), VALUES[name]())
 
 
-@pytest.mark.parametrize("name", VALUES)
+@each("name", VALUES)
 def test_values_of_a_graph_come_back_the_same(name):
     value = [VALUES[name]()]
     value.append(value)

@@ -3,6 +3,7 @@
 import datetime as dt
 
 import pytest
+from together import each
 
 from hashstash.errors import CorruptEntry, NewerFormat
 from hashstash.serializers.hashstash import PLUGIN
@@ -66,7 +67,7 @@ if "method" in pd.offsets.Easter._attributes:
 DAYS = [pd.Timestamp("2019-12-31 08:15"), pd.Timestamp("2020-01-01"), pd.Timestamp("2020-02-29 23:59:59.5")]
 
 
-@pytest.mark.parametrize("name", OFFSETS)
+@each("name", OFFSETS)
 def test_offsets_come_back_the_same(name):
     offset = OFFSETS[name]()
     made = again(offset)

@@ -5,7 +5,7 @@ import decimal
 from contextlib import nullcontext
 
 import pytest
-from together import cases
+from together import cases, each
 
 from hashstash.errors import CorruptEntry, MissingDependency, UnsupportedValue
 from hashstash.serializers.hashstash import PLUGIN
@@ -127,7 +127,7 @@ if IS_YOUNG:
 PARTS = {"whole": (0, 6), "begin": (0, 2), "middle": (1, 3), "one": (2, 1), "none": (3, 0)}
 
 
-@pytest.mark.parametrize("name", COLUMNS)
+@each("name", COLUMNS)
 def test_series_come_back_the_same(name):
     with cases() as case:
         for part, bounds in PARTS.items():
@@ -136,20 +136,20 @@ def test_series_come_back_the_same(name):
                 assert_same(again(series), series)
 
 
-@pytest.mark.parametrize("name", COLUMNS)
+@each("name", COLUMNS)
 def test_chunks_become_one(name):
     series = COLUMNS[name]()
     chunked = series.append(COLUMNS[name]().slice(1, 4))
     assert_same(again(chunked), chunked)
 
 
-@pytest.mark.parametrize("name", COLUMNS)
+@each("name", COLUMNS)
 def test_types_come_back_the_same(name):
     dtype = COLUMNS[name]().dtype
     assert_same(again(dtype), dtype)
 
 
-@pytest.mark.parametrize("name", COLUMNS)
+@each("name", COLUMNS)
 def test_both_writers_write_the_same_bytes(name):
     pytest.importorskip("msgpack")
     value = COLUMNS[name]()
@@ -191,7 +191,7 @@ if IS_YOUNG:
 
 
 @pytest.mark.parametrize("kind", [bytes, bytearray])
-@pytest.mark.parametrize("name", VALUES)
+@each("name", VALUES)
 def test_values_come_back_the_same(name, kind):
     assert_same(again(VALUES[name](), kind), VALUES[name]())
 
@@ -302,7 +302,7 @@ MALFORMED = {
 }
 
 
-@pytest.mark.parametrize("name", MALFORMED)
+@each("name", MALFORMED)
 def test_a_malformed_column_is_corrupt(name):
     dtype, node, buffers = MALFORMED[name]
     with pytest.raises(CorruptEntry):

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from together import each
 
 from hashstash.serializers.hashstash.document import plain_python, read, write
 from hashstash.testing.corpus import DATA
@@ -70,17 +71,17 @@ def test_each_version_reads_what_the_others_wrote(written, version):
     run(version, READ, str(written))
 
 
-@pytest.mark.parametrize("name", GOLDEN)
+@each("name", GOLDEN)
 def test_the_first_format_is_still_read(name):
     assert_same(read(bytes.fromhex(GOLDEN[name])), DATA[name]())
 
 
-@pytest.mark.parametrize("name", sorted(set(GOLDEN) - DEPENDS_ON_HASHES))
+@each("name", sorted(set(GOLDEN) - DEPENDS_ON_HASHES))
 def test_the_first_format_is_still_written(name):
     assert bytes(write(DATA[name]()).document).hex() == GOLDEN[name]
 
 
-@pytest.mark.parametrize("name", GOLDEN)
+@each("name", GOLDEN)
 def test_the_first_format_is_still_read_without_packages(name):
     with plain_python():
         assert_same(read(bytes.fromhex(GOLDEN[name])), DATA[name]())

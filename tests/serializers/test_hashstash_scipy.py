@@ -3,6 +3,7 @@
 from contextlib import nullcontext
 
 import pytest
+from together import each
 
 from hashstash.errors import CorruptEntry
 from hashstash.serializers.hashstash import PLUGIN
@@ -45,7 +46,7 @@ CONTENTS = {
 
 
 @pytest.mark.parametrize("content", CONTENTS)
-@pytest.mark.parametrize("name", NAMES)
+@each("name", NAMES)
 def test_sparse_arrays_come_back_the_same(name, content):
     if name.startswith("bsr") and not CONTENTS[content].size:
         pytest.skip("scipy makes no blocks of nothing")
@@ -98,7 +99,7 @@ DENSE_IS_TOO_LARGE = {"huge and empty"}
 
 
 @pytest.mark.parametrize("kind", [bytes, bytearray])
-@pytest.mark.parametrize("name", sorted(set(VALUES) - DENSE_IS_TOO_LARGE))
+@each("name", sorted(set(VALUES) - DENSE_IS_TOO_LARGE))
 def test_values_come_back_the_same(name, kind):
     assert_same(again(VALUES[name](), kind), VALUES[name]())
 
@@ -211,7 +212,7 @@ MALFORMED = {
 }
 
 
-@pytest.mark.parametrize("name", MALFORMED)
+@each("name", MALFORMED)
 def test_a_malformed_array_is_corrupt(name):
     with pytest.raises(CorruptEntry):
         restore("sp.sparse", MALFORMED[name], [])

@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from zoneinfo import ZoneInfo
 
 import pytest
+from together import each
 
 from hashstash.errors import BadEntry, CorruptEntry, MissingDependency
 from hashstash.serializers.hashstash import PLUGIN
@@ -64,7 +65,7 @@ def test_zones_of_pytz_are_the_same_objects(name):
 
 
 @pytest.mark.parametrize("moment", [SUMMER, WINTER, TWICE, TWICE.replace(fold=1)], ids=str)
-@pytest.mark.parametrize("name", ZONES)
+@each("name", ZONES)
 def test_moments_come_back_in_their_zone(name, moment):
     value = moment.replace(tzinfo=ZONES[name]())
     made = again(value)

@@ -30,6 +30,7 @@ from hashstash.serializers.hashstash import msgpack_plain
 from hashstash.serializers.hashstash.bounds import frozenset_of, set_of
 from hashstash.serializers.hashstash.scan import JSON_LIKE, LEAVES, MAX_DEPTH, find_path, scan
 from hashstash.serializers.hashstash.types import NeedsGraph, find_hook, restore
+from hashstash.unfolded import is_folded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
@@ -76,6 +77,8 @@ OUT_OF_BAND = 4096
 """Bytes from which on a buffer stays outside of the document."""
 MAX_NESTING = 64
 """How deep extension values may be nested."""
+MANY_EXTENSIONS = 20_000
+"""Extension values in a document before it is found out whether they are the same ones, nested in each other."""
 TRAPS = frozenset({bytearray, memoryview} | ({msgpack.ExtType, msgpack.Timestamp} if msgpack else set()))
 """Types that ``msgpack`` writes as something else, without asking the hook."""
 
@@ -165,12 +168,15 @@ class _Writer:
     def __init__(self) -> None:
         self.buffers: list[Buffer] = []
         self._nesting = 0
+        self._root: Any = None
+        self._extensions = 0
         self._packers: list[Any] = []
         self._free_packer = 0
         self._in_python = _plain_only or not msgpack
 
     def write(self, value: Any, kinds: set[type]) -> Encoded:
         """The whole *value*, in which a scan has found *kinds*."""
+        self._root = value
         try:
             return Encoded(self.pack_scanned(value, kinds), self.buffers)
         finally:
@@ -227,6 +233,9 @@ class _Writer:
         if kind is _Place:
             return BUFFER, self._encode(int(value))
         self._nesting += 1
+        self._extensions += 1
+        if self._extensions == MANY_EXTENSIONS and is_folded(self._root):
+            raise NeedsGraph(self._root, "holds the same parts over and over")
         if self._nesting > MAX_NESTING:
             raise NeedsGraph(value, f"holds itself, or is nested more than {MAX_NESTING} deep")
         code = SEQUENCES.get(kind)

@@ -14,6 +14,7 @@ from torture.hostile.canary import WORD
 from torture.hostile.documents import documents, graphs, hook, pack
 from torture.hostile.frames import B64, BLOB, CODE, LOOSE, PARTS, SIGNED, Frame, buffers
 from torture.hostile.pickles import jsons, pickles
+from torture.hostile.sizes import sizes
 
 LABELS = (b"hashstash", b"pickle", b"jsonpickle")
 CLAIMS = {"data": 0, "code": CODE}
@@ -47,6 +48,7 @@ def planted(mark: str) -> list[Planted]:
             for claim, bits in CLAIMS.items():
                 frame = Frame(label=label, payload=payload, flags=flags | bits)
                 found.append(Planted(family, f"{name} as {claim} of {label.decode()}", frame))
+    found += [Planted("sizes", name, Frame(payload=document)) for name, document in sizes()]
     found += [Planted("headers", name, frame) for name, frame in headers(mark)]
     found += [Planted("keys", name, frame) for name, frame in keys(mark)]
     found += [Planted("notes", name, frame) for name, frame in notes(mark)]

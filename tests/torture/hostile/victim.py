@@ -136,8 +136,8 @@ def _with_key(stash: HashStash, key: Any) -> Iterator[tuple[str, Callable[[], An
     yield "info", lambda: (repr(stash.info(key)), stash.info(key)._repr_html_())
     yield "diff", lambda: str(stash.diff(key, 1, 2))
     yield "get_encoded", lambda: stash.get_encoded(key)
-    yield "setdefault", lambda: stash.setdefault(key, 1) and None
-    yield "get_set", lambda: stash.get_set(key, lambda: 1) and None
+    yield "setdefault", lambda: stash.setdefault(key, 1) is None
+    yield "get_set", lambda: stash.get_set(key, lambda: 1) is None
     yield "touch", lambda: stash.touch(key, ttl="1d")
 
 

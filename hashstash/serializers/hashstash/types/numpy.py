@@ -30,6 +30,7 @@ StringDType: Any = getattr(getattr(np, "dtypes", None), "StringDType", ())
 LARGEST_PADDED = 64 << 20
 MOST_PADDING = 200
 """An array with fields may take this much memory, or so many times what its fields do, for gaps between them."""
+MOST_OF_NO_WIDTH = 1 << 24
 SCALARS = frozenset(np.sctypeDict.values()) | {np.record}
 
 
@@ -172,6 +173,8 @@ def unpack_array(meta: Any, buffers: list[Buffer]) -> Any:
     size = math.prod(shape)
     if dtype.hasobject or dtype.subdtype is not None or size * dtype.itemsize != len(buffer):
         raise CorruptEntry(f"a stored array of shape {shape} does not fit its {len(buffer)} bytes; delete the entry")
+    if not len(buffer) and size > MOST_OF_NO_WIDTH:
+        raise CorruptEntry(f"a stored array has {size:,} elements of no width; delete the entry")
     if not len(buffer):  # numpy.empty would give each of any number of texts of no width a width
         return np.ndarray(shape, dtype, bytearray(), order=order)
     array = np.ndarray(shape, dtype, buffer, order=order)

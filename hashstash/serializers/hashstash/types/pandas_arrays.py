@@ -117,6 +117,8 @@ def _unpack_sparse(meta: Any) -> Any:
     expect(pd.SparseDtype, dtype)
     if expect(np.ndarray, indices).dtype != "i4" or values.shape != indices.shape or values.dtype != dtype.subtype:
         raise CorruptEntry("a stored sparse array is malformed; delete the entry")
+    if not 0 <= expect(int, length) < 1 << 31:  # pandas counts in 32 bits
+        raise CorruptEntry(f"a stored sparse array has a malformed length of {length:,}; delete the entry")
     index: Any = IntIndex(expect(int, length), indices, check_integrity=True)
     if kind == "block":
         index = index.to_block_index()
