@@ -36,20 +36,24 @@ class Settings:
         return os.path.abspath(os.path.expanduser(self.root)) if self.root else cache_root()
 
 
+_VARIABLES = {field.name: _PREFIX + field.name.upper() for field in fields(Settings)}
+"""Setting -> the environment variable for it."""
+
+
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     """The settings as they stand now; a broken file or an unknown setting in it raises StashError naming it."""
     environ = os.environ if environ is None else environ
     values = _from_file(_config_file())
-    for field in fields(Settings):
-        text = environ.get(_PREFIX + field.name.upper())
+    for name, variable in _VARIABLES.items():
+        text = environ.get(variable)
         if text:
-            values[field.name] = text
+            values[name] = text
     return Settings(**values)
 
 
 def source_of(name: str) -> str:
     """Where this user has set *name*, for people."""
-    variable = _PREFIX + name.upper()
+    variable = _VARIABLES[name]
     return f"the environment variable {variable}" if os.environ.get(variable) else shown(_config_file())
 
 
@@ -69,10 +73,10 @@ def _from_file(path: str) -> dict[str, Any]:
         values = tomllib.loads(data.decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise StashError(f"{path} is not valid TOML ({error}); mend or remove it") from error
-    known = {field.name for field in fields(Settings)}
-    unknown = sorted(set(values) - known)
+    unknown = sorted(values.keys() - _VARIABLES)
     if unknown:
-        raise StashError(f"{path} sets {', '.join(unknown)}, which is not a setting; known: {', '.join(sorted(known))}")
+        known = ", ".join(sorted(_VARIABLES))
+        raise StashError(f"{path} sets {', '.join(unknown)}, which is not a setting; known: {known}")
     for name, value in values.items():
         if not isinstance(value, str) and not (name == "compress" and isinstance(value, bool)):
             raise StashError(f"{path} sets {name} to {value!r}; write it as text in quotes")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import os
+import re
 import sys
+import tokenize
 from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 from types import FunctionType, ModuleType
@@ -43,6 +46,7 @@ _MOST_WORDS = 50
 _MOST_KEPT = 12
 """Inputs of one cell of which copies are kept."""
 _LONGEST_PATH = 4096
+_QUOTED_NAME = re.compile(r"""["']([A-Za-z_]\w*)["']""", re.ASCII)
 
 
 class Root(NamedTuple):
@@ -130,12 +134,12 @@ class Before:
 def _names_of(cell: Cell, options: CellOptions, inputs: Inputs) -> CellNames:
     existing = inputs.names()
     names = _analysed(cell, existing, inputs)
+    for script, is_inside in sorted(names.scripts):
+        _add_script(names, inputs, script, is_inside=is_inside)
     if options.inputs is not None:
         names.reads = {name: Read() for name in options.inputs}
         names.reads_everything = False
-    elif names.reads_everything or any(
-        _is_dynamic(inputs, name) for name, read in names.reads.items() if read.by_value
-    ):
+    elif _may_read_everything(names, inputs):
         names.reads_everything = True
         names.reads.update((name, Read(is_guarded=True)) for name in existing)
     elif not _TEXT_READERS.isdisjoint(names.attributes):
@@ -176,6 +180,33 @@ def _analysed(cell: Cell, existing: frozenset[str], inputs: Inputs) -> CellNames
     return replace(known.names, reads=dict(known.names.reads))
 
 
+def _add_script(names: CellNames, inputs: Inputs, script: str, *, is_inside: bool) -> None:
+    """Add what a script that the cell runs with ``%run`` names; *is_inside*: among the notebook's variables."""
+    place = next(filter(os.path.isfile, (os.path.expanduser(script), os.path.expanduser(f"{script}.py"))), None)
+    if place is None:
+        return  # running it will fail, and nothing be stored
+    try:
+        with tokenize.open(place) as file:
+            tree = ast.parse(file.read())
+    except (OSError, SyntaxError, ValueError):
+        names.reads_everything |= is_inside
+        return
+    found = analyse(tree, existing=inputs.names() if is_inside else (), reached=inputs.reached if is_inside else None)
+    names.attributes = names.attributes | found.attributes
+    names.modules = names.modules | found.modules
+    if is_inside:
+        names.reads_everything |= found.reads_everything
+        names.reads = {**{name: Read(is_guarded=True) for name in found.reads}, **names.reads}
+        names.touched = names.touched | found.touched
+
+
+def _may_read_everything(names: CellNames, inputs: Inputs) -> bool:
+    is_dynamic = any(_is_dynamic(inputs, name) for name, read in names.reads.items() if read.by_value)
+    if names.runs_texts and not (is_dynamic or names.reads_everything):
+        names.named = frozenset(names.reads)
+    return names.reads_everything or names.runs_texts or is_dynamic
+
+
 def _is_dynamic(inputs: Inputs, name: str) -> bool:
     walk = inputs.walk(name)
     return walk is not None and walk.is_dynamic
@@ -210,8 +241,9 @@ def _name_facts(names: CellNames, roots: dict[str, Root], inputs: Inputs) -> Ite
 
 
 def _named_variables(texts: Iterable[str]) -> set[str]:
-    """The environment variables that are named in the strings."""
-    return {word for text in texts for word in identifiers(text) if word in os.environ and word != "_"}
+    """The environment variables that are named in the strings, and those that code in the strings asks for."""
+    named = {word for text in texts for word in identifiers(text) if word in os.environ and word != "_"}
+    return named.union(*(_QUOTED_NAME.findall(text) for text in texts if "environ" in text or "getenv" in text))
 
 
 def _mentioned_files(names: CellNames, callees: Callees, roots: dict[str, Root]) -> dict[str, tuple[int, int] | None]:

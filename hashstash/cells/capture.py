@@ -35,6 +35,8 @@ SAFE_MIMES = frozenset({"text/plain", "image/png", "image/jpeg", "image/gif", "i
 _FORMATTING = "formatting"
 """An event of which a record knows nothing: from here to the next result a value is asked how it looks."""
 _PAYLOADS = frozenset({"page", "set_next_input"})
+_OF_FRONT_ENDS = ("application/vnd.vscode.bg.execution",)
+"""How types begin under which code of a front end's own answers it, from threads that run beside the cell."""
 
 
 class StoredResult:
@@ -228,11 +230,11 @@ class Recorder:
             return publication()
 
     def _display(self, data: Any, metadata: Any, keywords: dict[str, Any]) -> Event | None:
-        """The event of a publication; ``None`` for what is ours, and for what every publisher refuses."""
+        """The event of a publication; ``None`` for what is ours or a front end's, and for what every publisher refuses."""
         metadata = {} if metadata is None else metadata
         if self._is_paused() or not isinstance(data, dict) or not isinstance(metadata, dict):
             return None
-        if metadata.get("hashstash"):
+        if metadata.get("hashstash") or any(str(mime).startswith(_OF_FRONT_ENDS) for mime in data):
             return None
         transient = keywords.get("transient")
         known = (

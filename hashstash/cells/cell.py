@@ -1,6 +1,7 @@
 """One cell: its tree, the digest of its code, and running it as the shell would."""
 
 from __future__ import annotations
+import __future__
 
 import ast
 import inspect
@@ -25,6 +26,10 @@ _CELLS_KEPT = 32
 _transformed: dict[tuple[str, tuple[Any, ...]], str] = {}
 _codes: dict[tuple[str, int], tuple[ast.Module, blake2b]] = {}
 _TOP_LEVEL_AWAIT = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+_FUTURE_MASK: int = sum(
+    {getattr(__future__, name).compiler_flag for name in __future__.all_feature_names if name != "nested_scopes"}
+)
+"""The compiler's flags for imports from there, each a bit; that of nested scopes has another meaning by now."""
 _IGNORED_TOKENS = frozenset({tokenize.NL, tokenize.NEWLINE, tokenize.COMMENT, tokenize.ENDMARKER, tokenize.DEDENT})
 
 
@@ -122,7 +127,7 @@ def _ways_to_transform(shell: Any) -> tuple[Any, ...] | None:
         return None
     kinds = (manager.cleanup_transforms, manager.line_transforms, manager.token_transformers)
     ways = tuple(way for kind in kinds for way in kind)
-    modules = {str(getattr(way, "__module__", "")) for way in (type(shell).transform_cell, *ways)}
+    modules = [str(getattr(way, "__module__", "")) for way in (type(shell).transform_cell, *ways)]
     return ways if all(module.startswith(_KNOWN_TRANSFORMERS) for module in modules) else None
 
 
@@ -206,10 +211,4 @@ def _assigned(statement: ast.stmt) -> list[ast.stmt]:
 
 def _future_flags(shell: Shell) -> int:
     """The ``from __future__`` imports that earlier cells left in force."""
-    import __future__
-
-    every = [getattr(__future__, name).compiler_flag for name in __future__.all_feature_names]
-    mask = 0
-    for flag in every:
-        mask |= flag
-    return int(shell.compile.flags) & mask & ~__future__.nested_scopes.compiler_flag
+    return int(shell.compile.flags) & _FUTURE_MASK

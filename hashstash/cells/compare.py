@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
+from functools import partial
+from types import BuiltinMethodType, FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from hashstash.fingerprint.packages import Origin, origin_of_name
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from hashstash.fingerprint import Fingerprinter, Walk
 
+_CODE = (type, FunctionType, ModuleType, partial)
 _PICKLING = ("__reduce_ex__", "__reduce__", "__getstate__", "__setstate__")
 
 
 class Comparison:
     """Compares originals with their decoded counterparts."""
 
-    def __init__(self, fingerprinter: Fingerprinter) -> None:
+    def __init__(self, fingerprinter: Fingerprinter, live: Sequence[Any] = ()) -> None:
+        """*live*: objects which both sides hold, and which hold the originals already."""
         self.fingerprinter = fingerprinter
-        self._met: set[tuple[int, int]] = set()
+        self.live = live
+        self._met: dict[tuple[int, int], tuple[Any, Any]] = {}
 
     def is_same(self, original: Any, again: Any, known: Walk | None = None) -> bool:
         """Whether both have the same fingerprint; what has none cannot be told apart. *known*: that of the original."""
         walk = known or self.fingerprinter.walk(original)
-        return bool(walk.volatile) or walk.digest == self.fingerprinter.walk(again).digest
+        if walk.volatile or walk.digest == self.fingerprinter.walk(again).digest:
+            return True
+        among = partial(self.fingerprinter.walk_among, self.live)
+        return bool(self.live) and among(original).digest == among(again).digest
 
     def is_as_promised(self, original: Any, again: Any) -> bool:
         """Whether they differ only inside objects of installed libraries which say themselves how they are pickled.
@@ -33,7 +43,7 @@ class Comparison:
             return True
         if type(original) is not type(again):
             return False
-        self._met.add((id(original), id(again)))
+        self._met[id(original), id(again)] = original, again  # kept, so that their identities stay their own
         if _pickles_itself(type(original)):
             return True
         parts, others = _parts(original), _parts(again)
@@ -53,12 +63,21 @@ def _has_own(kind: type, name: str) -> bool:
 
 
 def _parts(value: Any) -> list[Any] | None:
-    """The parts of a plain container or instance, in order; ``None`` for anything else."""
-    if type(value) in (list, tuple):
-        return list(value)
-    if type(value) is dict:
-        return [*value.keys(), *value.values()]
+    """The parts of a container or instance, in order, or of a method; ``None`` for anything else."""
+    if isinstance(value, MethodType):
+        return [value.__func__, value.__self__]
+    if isinstance(value, BuiltinMethodType) and not isinstance(value.__self__, ModuleType | None):
+        return [value.__name__, value.__self__]
+    content = _content(value)
     attributes = getattr(value, "__dict__", None)
-    if isinstance(attributes, dict) and not callable(value) and not _has_own(type(value), "__reduce_ex__"):
-        return [*attributes.keys(), *attributes.values()]
-    return None
+    if isinstance(attributes, dict) and not isinstance(value, _CODE) and not _has_own(type(value), "__reduce_ex__"):
+        return [*(content or ()), *attributes.keys(), *attributes.values()]
+    return content
+
+
+def _content(value: Any) -> list[Any] | None:
+    if isinstance(value, list):
+        return list(list.__iter__(value))
+    if isinstance(value, tuple):
+        return list(tuple.__iter__(value))
+    return [*dict.keys(value), *dict.values(value)] if isinstance(value, dict) else None

@@ -38,8 +38,10 @@ def _contrast(then: dict[str, Any], now: dict[str, Any], exact: Sequence[str]) -
     if then["type"] != now["type"]:
         return [f"type {_text(then['type'])} -> {_text(now['type'])}", *_changed("value", then, now)]
     code = _code(then, now)
+    value = _changed("value", then, now)  # where there is one, it is all that differs
+    exact = () if value else exact
     return [
-        *_changed("value", then, now),
+        *value,
         *_size(then, now),
         *(line for field in _FIELDS for line in _changed(field, then, now)),
         *_columns("column", then, now, is_exact=bool(exact)),

@@ -5,20 +5,23 @@ Each is as it was before the run. What changed while the cell ran, and what no r
 
 from __future__ import annotations
 
+import dis
+import itertools
 import os
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from hashstash.cells import patches
-from hashstash.cells.facts import WHOLE, Facts, environment_digest, installed_packages, module_fact, names_digest
+from hashstash.cells.facts import ANY, WHOLE, Facts, environment_digest, installed_packages, module_fact, names_digest
 from hashstash.cells.module_state import is_as_loaded
 from hashstash.cells.modules import user_modules
 from hashstash.cells.not_stored import NotStored
 from hashstash.cells.registrations import newly_registered
-from hashstash.cells.surroundings import describes_terminal
+from hashstash.cells.surroundings import describes_session, describes_terminal
 from hashstash.cells.used_settings import used_settings
 from hashstash.cells.watch import answer, source_of, stat_of
 from hashstash.fingerprint import FileFact, Fingerprinter, alias_signature
+from hashstash.fingerprint.reads import code_reads
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,6 +34,9 @@ _USES_DIRECTORY: Final = frozenset(
     {"getcwd", "getcwdb", "cwd", "abspath", "absolute", "resolve", "realpath", "chdir", "pwd", "cd", "pushd", "popd"}
 )
 
+_OF_ENTRIES: Final = frozenset({"stat", "st_size", "st_mtime", "st_mtime_ns"})
+_MOST_ENTRIES: Final = 10_000
+
 
 def facts_of(run: Run, effects: Effects, changed: Settings) -> Facts:
     """The facts; *changed*: the settings that the cell has set. Raises :class:`NotStored`."""
@@ -40,6 +46,9 @@ def facts_of(run: Run, effects: Effects, changed: Settings) -> Facts:
         if not names.get(name) and name not in options.ignore:
             walks[name] = effects.fingerprinter.walk(before.variables[name], name)
             names[name] = walks[name].digest
+    for name in _unread(run, effects):
+        names[name] = ANY
+        walks.pop(name, None)
     files = _Files(run) if options.watches_files else None
     is_placed = run.watch.uses_working_directory or not _USES_DIRECTORY.isdisjoint(before.names.attributes)
     return Facts(
@@ -61,6 +70,29 @@ def facts_of(run: Run, effects: Effects, changed: Settings) -> Facts:
     )
 
 
+def _unread(run: Run, effects: Effects) -> set[str]:
+    """Of a cell that may read any variable through ``eval`` or ``exec``: what it binds, and what no text names that it ran.
+
+    Nothing that refers to objects, since the record may point at them.
+    """
+    before = run.before
+    waiting = {name for name in before.names.named or () if name in before.facts}  # others were not there
+    for code in run.watch.texts:
+        reads = code_reads(code)
+        if reads.is_dynamic or before.names.named is None:
+            return set()
+        deleted = {step.argval for step in dis.get_instructions(code) if step.opname.startswith("DELETE_")}
+        waiting |= {*reads.names, *deleted}
+    read: set[str] = set()
+    while waiting:
+        name = waiting.pop()
+        read.add(name)
+        waiting |= before.inputs.reached(name) - read
+    roots = before.roots
+    bound = effects.bound.keys() | effects.leftovers.keys() if before.names.named is not None else set()
+    return {name for name in bound - read if name not in roots or not roots[name].walk.containers}
+
+
 def _replaced(before: Before) -> dict[str, str]:
     try:
         facts = before.patches.facts(before.names.modules - before.loaded_modules)
@@ -76,6 +108,8 @@ def _environment_facts(run: Run) -> dict[str, bytes | None]:
     """The variables of the environment that the cell names or has asked for, as they were before it ran."""
     heard = {WHOLE if name is None else name for name in run.watch.variables}
     then = run.before.surroundings.variables if heard else {}
+    if WHOLE in heard:  # whoever copies all of it asks for one after the other, and means none of these
+        heard = {name for name in heard if not describes_session(name)}
     facts = {name: environment_digest(name, then) for name in sorted(heard) if not describes_terminal(name)}
     own = run.watch.own_variables - run.before.options.environment
     return {**facts, **{name: digest for name, digest in run.before.environment.items() if name not in own}}
@@ -103,6 +137,8 @@ class _Files:
     def __init__(self, run: Run) -> None:
         self.watch = run.watch
         self.loaded = run.before.loaded_modules
+        uses = run.before.names.attributes | run.before.callees.calls
+        self.asks_entries = "scandir" in uses and not _OF_ENTRIES.isdisjoint(uses)
         self.mentioned = {path: found for path, found in run.before.mentioned_files.items() if self.watch.counts(path)}
 
     def facts(self) -> tuple[FileFact, ...]:
@@ -123,8 +159,16 @@ class _Files:
     def asked(self) -> dict[str, str]:
         """What the cell was told of paths that it neither read nor made afterwards."""
         known = {*self.watch.read, *self.watch.written}
-        asked = {path: told for path, told in sorted(self.watch.asked.items()) if path not in known}
+        told_of_all = {**self._entries(), **self.watch.asked}
+        asked = {path: told for path, told in sorted(told_of_all.items()) if path not in known}
         return {path: told for path, told in asked.items() if answer(path, is_whole=told[0].isdigit()) == told}
+
+    def _entries(self) -> dict[str, str]:
+        """What is in the folders that were listed, if the code asks for sizes or times: the entries of a scan tell unheard."""
+        if not self.asks_entries:
+            return {}
+        paths = (os.path.join(folder, name) for folder, names in self.watch.listed.items() for name in names)
+        return {path: answer(path, is_whole=True) for path in itertools.islice(paths, _MOST_ENTRIES)}
 
     def _is_input(self, path: str) -> bool:
         return path not in self.watch.written or path in self.watch.read

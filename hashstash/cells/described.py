@@ -52,7 +52,7 @@ class Page:
         return "\n\n".join([self.title, *map(str, self.parts)])
 
     def _repr_html_(self) -> str:
-        return f"<div>{escape(self.title)}</div>" + "".join(map(_html, self.parts))
+        return f'<div style="overflow-wrap:anywhere">{escape(self.title)}</div>' + "".join(map(_html, self.parts))
 
     def _repr_mimebundle_(self, **_wanted: object) -> tuple[dict[str, str], dict[str, Any]]:
         return {"text/plain": repr(self), "text/html": self._repr_html_()}, {"hashstash": {"title": self.title}}
@@ -150,7 +150,7 @@ class _Code:
         return self.text
 
     def _repr_html_(self) -> str:
-        return f"<pre>{escape(self.text)}</pre>"
+        return f'<div style="overflow-x:auto"><pre style="white-space:pre">{escape(self.text)}</pre></div>'
 
 
 def _lines(record: Record, rows: Rows) -> Iterator[tuple[str, str]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from hashstash.cells.lately import IMMUTABLE
 from hashstash.cells.parts import place_of
 from hashstash.difference import compare
 from hashstash.wording import counted, shortened
@@ -49,6 +50,8 @@ def _lines(then: Any, now: Any) -> Iterator[str]:
         yield from _rows("", _SEQUENCES[kind](then), _SEQUENCES[kind](now))
     elif kind in ("builtins.str", "builtins.bytes"):
         yield from _text(then, now)
+    elif kind in IMMUTABLE:
+        yield from _text(str(then), str(now), shown=str)
     elif kind in ("builtins.list", "builtins.tuple") and _are_plain(then) and _are_plain(now):
         yield from _rows("", _Column(then, "[{}]".format, "item"), _Column(now, "[{}]".format, "item"))
     elif kind.startswith("builtins."):
@@ -60,7 +63,7 @@ def _are_plain(values: Sequence[Any]) -> bool:
     return all(value is None or isinstance(value, bool | int | float | complex | str) for value in values)
 
 
-def _text(then: Any, now: Any) -> Iterator[str]:
+def _text(then: Any, now: Any, *, shown: Callable[[Any], str] = repr) -> Iterator[str]:
     """Lines of texts of several lines; of one line, from where it differs on."""
     if isinstance(then, str) and ("\n" in then or "\n" in now):
         lines = (line for line in compare(then, now, "") if not line.startswith("@@"))
@@ -69,7 +72,7 @@ def _text(then: Any, now: Any) -> Iterator[str]:
     if any(_SECRET_TEXTS.search(repr(text)) for text in (then, now)):
         return
     if max(len(then), len(now)) <= _WIDTH:
-        yield f"{then!r} -> {now!r}"
+        yield f"{shown(then)} -> {shown(now)}"
         return
     ends = min(len(then), len(now))
     at = next((at for at in range(ends) if then[at] != now[at]), ends)

@@ -7,12 +7,14 @@ calls.
 from __future__ import annotations
 
 import ast
+import itertools
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from hashstash.cells import scopes
 from hashstash.cells.flow import Flow, Read
 from hashstash.cells.scopes import Scope
+from hashstash.fingerprint.reads import NAMESPACES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from hashstash.cells.scopes import FunctionNode
 
 NAMESPACE_CALLS = frozenset({"globals", "locals", "vars", "dir"})
+TEXT_CALLS = frozenset({"eval", "exec"})
 DYNAMIC = frozenset({"eval", "exec", "globals", "get_ipython", "__import__"})
 CODE_MAGICS = frozenset({"time", "capture", "stash"})
 NAMESPACE_MAGICS = frozenset(
@@ -48,8 +51,15 @@ class Expressions(Flow):
     def visit_signature(self, node: FunctionNode) -> None:
         self.visit_all((*node.args.defaults, *node.args.kw_defaults))
         with self.inside(Scope("function", scopes.type_parameters(node))):
+            self.visit_type_parameters(node)
             self.visit_all(parameter.annotation for parameter in scopes.parameters(node.args))
             self.visit_all([getattr(node, "returns", None)])
+
+    def visit_type_parameters(self, node: ast.AST) -> None:
+        """The bounds and defaults of ``[T: bound = default]``, which are evaluated when somebody asks for them."""
+        with self.guarded():
+            for parameter in getattr(node, "type_params", ()):
+                self.visit_all([getattr(parameter, "bound", None), getattr(parameter, "default_value", None)])
 
     def visit_Lambda(self, node: ast.Lambda) -> None:
         self.visit_signature(node)
@@ -74,6 +84,7 @@ class Expressions(Flow):
         self.names.attributes.add(node.attr)
         if isinstance(node.value, ast.Name) and node.value.id in ("builtins", "__builtins__") and node.attr in DYNAMIC:
             self.names.reads_everything = True
+        self.names.reads_everything |= node.attr in NAMESPACES
         self.visit(node.value)
 
     def visit_Subscript(self, node: ast.Subscript) -> None:
@@ -148,7 +159,9 @@ class Expressions(Flow):
         elif isinstance(node.func, ast.Name) and name == "get_ipython":
             self.names.reads_everything = True
         elif isinstance(node.func, ast.Name):
-            if name in DYNAMIC and name != "__import__":
+            if name in TEXT_CALLS:
+                self.names.runs_texts = True
+            elif name in DYNAMIC and name != "__import__":
                 self.names.reads_everything = True
             self.load(node.func.id, Read(), is_called=True)
             self.pass_arguments(node)
@@ -190,10 +203,27 @@ class Expressions(Flow):
             method.startswith("run_") and constants[:1] != [] and constants[0] in NAMESPACE_MAGICS
         )
         runs_last = method.startswith("run_") and constants[:1] and constants[0] in CODE_MAGICS
+        if constants[:1] == ["run"]:
+            self.run_script(constants[1:])
         for text in constants[:-1] if runs_last else constants:
             self.read_text(text)
         if runs_last:
             self.run_text(constants[-1])
+
+    def run_script(self, line: list[str]) -> None:
+        """``%run``: what it reads is known once the file is read, except where the line is filled in."""
+        words = line[0].split() if line else []
+        flags = list(itertools.takewhile(lambda word: word.startswith("-"), words))
+        scripts = words[len(flags) :][:1]
+        if (
+            not scripts
+            or not scripts[0].isprintable()
+            or not {"$", "{"}.isdisjoint(scripts[0])
+            or {"-m", "-c"} & {*flags}
+        ):
+            self.names.reads_everything |= "-i" in flags
+        else:
+            self.names.scripts.add((scripts[0].strip("'\""), "-i" in flags))
 
     def visit_BoolOp(self, node: ast.BoolOp) -> None:
         self.visit(node.values[0])

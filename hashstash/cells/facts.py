@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from hashstash.cells.options import CellOptions
 
 EXISTS = b""
+ANY = b"*"
+"""Stands for the digest of a variable that a cell which may read any is known not to read, since it binds it."""
 WHOLE = "*"
 """Stands for the name of a variable if a cell asks for all of the environment."""
 _SAID = {"absent": "it was not there", "file": "it was a file", "folder": "it was a folder"}
@@ -90,7 +92,7 @@ class Facts:
     modules: tuple[ModuleFact, ...] = ()
     packages: dict[str, str] = field(default_factory=dict)
     random: dict[str, bytes] | None = None
-    settings: dict[str, dict[str, str | None]] = field(default_factory=dict)
+    settings: dict[str, dict[str, settings.Then]] = field(default_factory=dict)
     """Library that the cell uses -> setting -> value, as text, of what was not as it is by default; ``None`` if that does not
     matter.
     """
@@ -128,7 +130,7 @@ class Facts:
         yield from patches.differences(self.replaced)
         yield from self._file_differences()
         yield from (fact.told() for fact in self.modules if not fact.still_holds(inputs))
-        by_value = {name for name, digest in self.names.items() if digest}
+        by_value = {name for name, digest in self.names.items() if digest and digest != ANY}
         if by_value.issubset(names) and self.sharing != inputs.sharing(frozenset(by_value)):
             yield "the variables share their objects differently"
 
@@ -154,6 +156,8 @@ class Facts:
     def _name_differences(self, inputs: Inputs, names: Iterable[str]) -> Iterator[str]:
         for name in names:
             then = self.names[name]
+            if then == ANY:
+                continue
             if then is None or not inputs.has(name):
                 if inputs.has(name):
                     yield f"`{name}` exists now"
@@ -197,7 +201,7 @@ def surely_differ(data: dict[str, Any], inputs: Inputs, options: CellOptions) ->
     """Whether an input has another value than in these facts, which are plain data; ``False`` may mean anything."""
     for name, then in data["names"].items():
         counts = name not in options.ignore and (options.inputs is None or name in options.inputs)
-        if then and counts and inputs.has(name) and inputs.digest(name) != then:
+        if then and then != ANY and counts and inputs.has(name) and inputs.digest(name) != then:
             return True
     return False
 

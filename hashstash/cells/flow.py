@@ -42,6 +42,10 @@ class CellNames:
     reads: dict[str, Read] = field(default_factory=dict)
     reads_everything: bool = False
     """Some name is computed while the cell runs, so that every variable may be read."""
+    runs_texts: bool = False
+    """It calls ``eval`` or ``exec`` on what is no constant: what that reads is heard when it runs."""
+    named: frozenset[str] | None = None
+    """The names that are read without that, if every variable is taken for an input for no other reason."""
     surely_bound: frozenset[str] = frozenset()
     """Names that every complete run of the cell binds, and that it does not delete afterwards."""
     surely_unbound: frozenset[str] = frozenset()
@@ -56,6 +60,8 @@ class CellNames:
     """All attribute names, and the names of everything called."""
     modules: set[str] = field(default_factory=set)
     """Dotted names of everything that is imported."""
+    scripts: set[tuple[str, bool]] = field(default_factory=set)
+    """Scripts that ``%run`` runs, and whether it does so among the notebook's variables (``-i``)."""
 
 
 UNBOUND = "@unbound"

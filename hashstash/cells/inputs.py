@@ -142,13 +142,16 @@ class Inputs:
         found: dict[int, Seen] = {}
         for name in sorted(names):
             walk = self.walk(name)
+            reached = {id(value): value for value in walk.containers} if walk is not None else {}
             for position, value in enumerate(walk.containers if walk is not None else ()):
                 known = found.get(id(value))
                 if known is not None:
                     known.roots.append(name)
                     continue
-                digest = self._digest_of(value, name) if objects.is_opaque(value) else None
-                found[id(value)] = Seen(value, (name, position), [name], objects.look(value), digest)
+                state = objects.look(value)
+                is_hidden = objects.is_opaque(value) or objects.hides_parts(value, state, reached)
+                digest = self._digest_of(value, name) if is_hidden else None
+                found[id(value)] = Seen(value, (name, position), [name], state, digest)
         return list(found.values())
 
     def _digest_of(self, value: Any, root: str) -> bytes | None:

@@ -21,14 +21,23 @@ logger = logging.getLogger(__name__)
 
 @contextmanager
 def nothing_changes(values: Iterable[Any]) -> Iterator[None]:
-    """Afterwards these objects are as they were: making a class may register it with its base or its metaclass."""
+    """Afterwards these objects are as they were: making a class may register it with its base or its metaclass, and the copy
+    of an open figure opens itself.
+    """
     journal = Journal()
     for value in values:
         journal.keep(value, {})
+    pyplot = getattr(sys.modules.get("matplotlib._pylab_helpers"), "Gcf", None)
+    figures = {} if pyplot is None else dict(pyplot.figs)
     try:
         yield
     finally:
         journal.undo()
+        if pyplot is not None:
+            for number in pyplot.figs.keys() - figures.keys():
+                pyplot.destroy(number)
+            for number in figures:
+                pyplot.figs.move_to_end(number)  # in their order: the last one is the current one
 
 
 class Journal:
@@ -63,10 +72,8 @@ class Journal:
 
 def _inner_state(value: Any, changed: dict[str, Any]) -> dict[str, Any]:
     """The state that looking does not show, in the form that ``apply`` takes."""
-    if "array" in changed:
-        return {"array": sys.modules["numpy"].array(value)}
-    if "frame" in changed:
-        return {"frame": value.copy(deep=False)}
+    if not changed.keys().isdisjoint(("array", "frame", "polars")):
+        return objects.whole(value)
     if objects.is_labelled(value):
         return objects.whole(value)
     if "generator" in changed:

@@ -22,6 +22,11 @@ _LONGEST_TEXT: Final = 100_000
 _MOST_BYTES: Final = 16 << 20
 _MOST_KEPT: Final = 256
 _PLAIN: Final = frozenset({type(None), bool, int, float, complex, str, bytes})
+IMMUTABLE: Final = frozenset({
+    *("datetime.date", "datetime.datetime", "datetime.time", "datetime.timedelta", "decimal.Decimal", "fractions.Fraction"),
+    *("pathlib.PosixPath", "pathlib.WindowsPath", "pathlib.PurePosixPath", "uuid.UUID", "builtins.range"),
+})  # fmt: skip
+"""Types, by the first part of their module and their name, whose values never change and are told by their text."""
 _ROUGHLY: Final = 64
 """Bytes that an item of a container takes, more or less."""
 
@@ -115,6 +120,8 @@ class _Copier:
 def _copied_data(value: Any, kind: type) -> tuple[Any, int]:
     """A copy of an array or a frame, and its bytes."""
     module, name = kind.__module__.partition(".")[0], kind.__name__
+    if f"{module}.{name}" in IMMUTABLE:
+        return value, _ROUGHLY
     if module == "numpy" and name == "ndarray" and not value.dtype.hasobject:
         size, copy = value.nbytes, value.copy
     elif module == "pandas" and name in ("DataFrame", "Series"):

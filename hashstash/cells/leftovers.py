@@ -1,30 +1,51 @@
 """What a cell used up and left behind under a name: closed files, finished threads, executors that were shut down.
 
 ``with open(...) as file`` leaves ``file`` bound to a closed file. None of these can be stored, but an equal one, just as used
-up, can be made again.
+up, can be made again. So can the notebook's own module: whoever restores the cell has one.
 """
 
 from __future__ import annotations
 
 import io
 import os
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from hashstash.cells import used_up
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _FILES: dict[str, type[io.IOBase]] = {
     kind.__name__: kind
     for kind in (io.TextIOWrapper, io.BufferedReader, io.BufferedWriter, io.BufferedRandom, io.FileIO)
 }
+_NOTEBOOK = ["module", "__main__", ""]
 _MODES = {"TextIOWrapper": "r", "BufferedReader": "rb", "BufferedWriter": "wb", "BufferedRandom": "r+b", "FileIO": "rb"}
+
+
+def is_notebook(description: list[Any]) -> bool:
+    """Whether it is the description of the notebook's own module."""
+    return description == _NOTEBOOK
 
 
 def describe(value: Any) -> list[Any] | None:
     """What :func:`make` needs to make an equal leftover, as plain data; ``None`` if *value* is none, or still in use."""
+    if isinstance(value, ModuleType) and value is sys.modules.get("__main__"):
+        return _NOTEBOOK
     if type(value) is threading.Thread and value.ident is not None and not value.is_alive():
         return ["Thread", value.name, value.daemon]
     if type(value) is ThreadPoolExecutor and value._shutdown:  # noqa: SLF001 - nothing public tells
         return ["ThreadPoolExecutor", value._max_workers, value._thread_name_prefix]  # noqa: SLF001
+    for kind_name, (module, describe_one, _make) in _OTHERS.items():
+        if type(value) is getattr(sys.modules.get(module), kind_name, None):
+            return describe_one(value)
+    described = used_up.describe(value, describe)
+    if described is not None:
+        return described
     kind = _FILES.get(type(value).__name__)
     if kind is None or type(value) is not kind or not value.closed:
         return None
@@ -38,8 +59,14 @@ def describe(value: Any) -> list[Any] | None:
 def make(description: list[Any]) -> Any:
     """A leftover equal to the one that was described."""
     kind, name, detail = description
+    if kind == "module":
+        return sys.modules[name]
+    if kind in used_up.KINDS:
+        return used_up.make(description, make)
     if kind == "Thread":
         return _finished_thread(name, is_daemon=detail)
+    if kind in _OTHERS:
+        return _OTHERS[kind][2](name, detail)
     if kind == "ThreadPoolExecutor":
         executor = ThreadPoolExecutor(name, detail)
         executor.shutdown()
@@ -62,3 +89,83 @@ def _closed_file(kind: str, path: str, mode: str) -> Any:
         file.mode = mode
     file.close()
     return file
+
+
+def _describe_process_pool(value: Any) -> list[Any] | None:
+    if not value._shutdown_thread:  # noqa: SLF001 - nothing public tells
+        return None
+    return ["ProcessPoolExecutor", value._max_workers, value._mp_context.get_start_method()]  # noqa: SLF001
+
+
+def _process_pool(workers: int, method: str) -> Any:
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+
+    executor = ProcessPoolExecutor(workers, multiprocessing.get_context(method))  # starts none before it is used
+    executor.shutdown()
+    return executor
+
+
+def _describe_connection(value: Any) -> list[Any] | None:
+    import sqlite3
+
+    try:
+        value.in_transaction  # noqa: B018 - it raises if the connection is closed
+        value.total_changes  # noqa: B018
+    except sqlite3.ProgrammingError as error:
+        return ["Connection", "", ""] if "closed" in str(error) else None
+    return None
+
+
+def _connection(_name: str, _detail: str) -> Any:
+    import sqlite3
+
+    connection = sqlite3.connect(":memory:")
+    connection.close()
+    return connection
+
+
+def _describe_map(value: Any) -> list[Any] | None:
+    return ["mmap", "", ""] if value.closed else None
+
+
+def _map(_name: str, _detail: str) -> Any:
+    import mmap
+
+    closed = mmap.mmap(-1, 1)
+    closed.close()
+    return closed
+
+
+def _describe_response(value: Any) -> list[Any] | None:
+    state = dict(vars(value))
+    headers = state.pop("headers", None)
+    if not value.closed or state.pop("fp", None) is not None or headers is None:
+        return None
+    if state.get("msg") is headers:
+        del state["msg"]
+    plain = {name: part for name, part in state.items() if part is None or type(part) in (bool, int, float, str)}
+    if plain.keys() != state.keys():
+        return None
+    return ["HTTPResponse", [[str(name), str(text)] for name, text in headers.items()], plain]
+
+
+def _response(headers: list[list[str]], state: dict[str, Any]) -> Any:
+    from http.client import HTTPMessage, HTTPResponse
+
+    response: Any = HTTPResponse.__new__(HTTPResponse)
+    message = HTTPMessage()
+    for name, text in headers:
+        message.add_header(name, text)
+    vars(response).update({"fp": None, "headers": message, "msg": message, **state})
+    response.close()
+    return response
+
+
+_OTHERS: dict[str, tuple[str, Callable[[Any], list[Any] | None], Callable[[Any, Any], Any]]] = {
+    "ProcessPoolExecutor": ("concurrent.futures.process", _describe_process_pool, _process_pool),
+    "Connection": ("sqlite3", _describe_connection, _connection),
+    "mmap": ("mmap", _describe_map, _map),
+    "HTTPResponse": ("http.client", _describe_response, _response),
+}
+"""Class -> its module, if that is loaded, and how one that is used up is described and made."""

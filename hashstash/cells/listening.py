@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from hashstash.cells.capture import Recorder
+from hashstash.cells.figures import OpenFigures
 from hashstash.cells.interrupts import HeldBack
 from hashstash.cells.maps import StartedMaps
 from hashstash.cells.module_state import FreshModules
@@ -24,6 +25,7 @@ class Listening:
         self.recorder = Recorder(shell, max_output)
         self.watch = Watch(own_folders)
         self.fresh = FreshModules()
+        self.figures = OpenFigures()
         self._readers = hearing_readers(shell.user_ns)
         self._questions = hearing_questions(shell)
         self._maps = StartedMaps()
@@ -33,7 +35,7 @@ class Listening:
     def start(self) -> None:
         """Whoever calls this calls :meth:`stop` too, even if it is interrupted."""
         with HeldBack():
-            for part in (self.recorder, self.watch, self.fresh, self._readers, self._questions):
+            for part in (self.recorder, self.watch, self.fresh, self.figures, self._readers, self._questions):
                 self._stack.enter_context(part)
 
     def finish(self, *, is_value_shown: bool) -> None:

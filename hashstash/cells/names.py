@@ -54,6 +54,7 @@ class _Statements(Expressions):
 
     def visit_ClassDef(self, node: ast.ClassDef) -> None:
         with self.inside(Scope("function", scopes.type_parameters(node))):
+            self.visit_type_parameters(node)
             self.visit_all((*node.decorator_list, *node.bases, *(keyword.value for keyword in node.keywords)))
         outer, methods = self.deferred, list[FunctionNode]()
         self.deferred = methods
@@ -96,6 +97,7 @@ class _Statements(Expressions):
 
     def visit_TypeAlias(self, node: Any) -> None:
         with self.inside(Scope("function", scopes.type_parameters(node))), self.guarded():
+            self.visit_type_parameters(node)
             self.visit(node.value)
         self.visit(node.name)
 

@@ -11,5 +11,8 @@ class NotEqual(NotStored):
     """A value does not come back as it was."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"`{name}` would not come back equal (use -x {name})")
-        self.name = name
+        variable, _, is_changed = name.partition(" (changed")
+        what = f"what was changed in `{variable}`" if is_changed else f"`{variable}`"
+        super().__init__(
+            f"{what} would not come back equal{f' (use -x {variable})' if variable.isidentifier() else ''}"
+        )

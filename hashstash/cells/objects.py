@@ -8,22 +8,23 @@ stored as a :class:`Change` of that very object.
 
 from __future__ import annotations
 
-import array
 import functools
 import sys
-from collections import OrderedDict, deque
 from dataclasses import dataclass, field
-from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType, SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from hashstash.cells.containers import CONTENTS, EXACT_CONTENTS, WITHOUT_ATTRIBUTES, Content
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Mapping
 
 _CELL = "closure "
 _KEYWORD_DEFAULT = "default "
 _WRITEABLE = "flags.writeable"
 _REMEMBERED = frozenset({"_cache", "_close"})
 """Slots of xarray that hold nothing of what an object is."""
+_POLARS_CONTENT = frozenset({"_df", "_s"})
 _FUNCTION_ATTRIBUTES = ("__code__", "__defaults__", "__name__", "__qualname__", "__doc__")
 _INTERNAL = frozenset({
     "__dict__", "__weakref__", "__module__", "__doc__", "__annotations__", "__annotations_cache__", "__annotate__",
@@ -35,7 +36,8 @@ _INTERNAL = frozenset({
 
 _WRAPPERS = (type, FunctionType, MethodType, ModuleType, property, staticmethod, classmethod, functools.partial)
 """What cannot change in place, or only in ways that looking shows; what they wrap is looked at by itself."""
-_STATELESS = frozenset({object, int, float, complex, str, bytes, tuple, frozenset})
+_PICKLING = ("__reduce_ex__", "__reduce__", "__getstate__")
+_STATELESS = frozenset({object, int, float, complex, str, bytes, tuple, frozenset, SimpleNamespace})
 
 
 class CannotRestore(Exception):
@@ -50,20 +52,12 @@ class State:
     attributes: dict[str, Any] = field(default_factory=dict)
 
 
-class Content(NamedTuple):
-    """How the items of one kind of container are read, compared and put back."""
-
-    read: Callable[[Any], Any]
-    is_same: Callable[[Any, Any], bool]
-    write: Callable[[Any, Any], None]
-
-
 def look(value: Any) -> State:
     """The object's own state now."""
     content = _content_of_type(type(value))
     if content is None:
         return State((value.size, value.dtype.str) if _is_array(value) else None, _attributes(value))
-    return State(content.read(value), {} if type(value) in _WITHOUT_ATTRIBUTES else _attributes(value))
+    return State(content.read(value), {} if type(value) in WITHOUT_ATTRIBUTES else _attributes(value))
 
 
 def content_of(value: Any) -> Content | None:
@@ -74,19 +68,36 @@ def content_of(value: Any) -> Content | None:
 def _content_of_type(kind: type) -> Content | None:
     if kind is FunctionType:
         return None  # as most that are looked at
-    exact = _EXACT_CONTENTS.get(kind)
-    return exact or next((content for base, content in _CONTENTS if issubclass(kind, base)), None)
+    exact = EXACT_CONTENTS.get(kind)
+    return exact or next((content for base, content in CONTENTS if issubclass(kind, base)), None)
 
 
 def is_opaque(value: Any) -> bool:
     """Whether looking at the object does not show all of its state: it has state of its own in C."""
     if isinstance(value, _WRAPPERS) or content_of(value) is not None:
         return False
-    if _is_data_frame(value) or is_labelled(value):
+    if _is_data_frame(value) or is_labelled(value) or is_polars(value):
         return True
     if not hasattr(value, "__dict__"):
         return not _slots(type(value))
     return any(_has_state_in_c(base) for base in type(value).__mro__)
+
+
+def hides_parts(value: Any, state: State, reached: Mapping[int, Any]) -> bool:
+    """Whether the object, in this *state*, pickles copies of containers that it holds: the copies are among the *reached*, by
+    identity, so that what happens to the containers shows in nothing but the object's own fingerprint.
+    """
+    kind = type(value)
+    if not state.attributes or isinstance(value, _WRAPPERS):
+        return False
+    if all(getattr(kind, name) is getattr(object, name) for name in _PICKLING):
+        return False
+    return any(
+        type(part) is type(other) and len(part) == len(other) and content.is_same(part, other)
+        for part in state.attributes.values()
+        if id(part) not in reached and (content := EXACT_CONTENTS.get(type(part))) is not None and part
+        for other in reached.values()
+    )
 
 
 def _has_state_in_c(kind: type) -> bool:
@@ -119,10 +130,15 @@ def whole(value: Any) -> dict[str, Any]:
     in C.
     """
     numpy, pandas = sys.modules.get("numpy"), sys.modules.get("pandas")
+    if numpy is not None and isinstance(value, numpy.ma.MaskedArray):
+        return {"array": value.copy()}
     if numpy is not None and isinstance(value, numpy.ndarray):
         return {"array": numpy.array(value)}
     if pandas is not None and isinstance(value, pandas.DataFrame | pandas.Series):
-        return {"frame": value.copy(deep=False)}
+        attributes = {"attrs": value.attrs} if value.attrs else {}  # with what they share; a copy has copies of them
+        return {"frame": value.copy(deep=False), **attributes}
+    if is_polars(value):
+        return {"polars": value.clone()}
     if is_labelled(value):
         parts = {name: getattr(value, name, _MISSING) for name in _slots(type(value)) if name not in _REMEMBERED}
         return {"set": {name: part for name, part in parts.items() if part is not _MISSING}}
@@ -159,18 +175,38 @@ def apply(value: Any, changed: dict[str, Any]) -> None:
     if "array" in changed:
         if value.shape != changed["array"].shape:
             value.resize(changed["array"].shape, refcheck=False)  # of the same size: nothing moves
-        value[...] = changed["array"]
+        _fill_array(value, changed["array"])
     if "frame" in changed:
         value._update_inplace(changed["frame"])  # noqa: SLF001 - what pandas' own inplace= methods call
-        value.attrs = dict(changed["frame"].attrs)
+        value.attrs = dict(changed.get("attrs", changed["frame"].attrs))
         if value.ndim == 1:
             value.name = changed["frame"].name
+    if "polars" in changed:
+        _take_content(value, changed["polars"])
     if "generator" in changed:
         value.bit_generator.state = changed["generator"]
     if "state" in changed:
         value.__setstate__(changed["state"])
     for name, part in last.items():
         _set_attribute(value, name, part)
+
+
+def _take_content(value: Any, content: Any) -> None:
+    for name in _POLARS_CONTENT & vars(content).keys():
+        setattr(value, name, getattr(content, name))
+
+
+def _fill_array(value: Any, content: Any) -> None:
+    masked = sys.modules["numpy"].ma
+    if not isinstance(content, masked.MaskedArray):
+        value[...] = content
+        return
+    value.data[...] = content.data
+    value.soften_mask()
+    value.mask = masked.getmask(content)
+    if content.hardmask:
+        value.harden_mask()
+    value.fill_value = content.fill_value
 
 
 def merged(change: dict[str, Any], whole: dict[str, Any]) -> dict[str, Any]:
@@ -195,6 +231,8 @@ def _attributes(value: Any) -> dict[str, Any]:
         attributes[_WRITEABLE] = value.flags.writeable
     elif type(value).__module__.partition(".")[0] == "pandas":
         attributes.pop("_cache", None)
+    elif is_polars(value):
+        attributes = {name: part for name, part in attributes.items() if name not in _POLARS_CONTENT}
     for name in _slots(type(value)):
         part = getattr(value, name, _MISSING)
         if part is not _MISSING:
@@ -205,6 +243,12 @@ def _attributes(value: Any) -> dict[str, Any]:
 def _is_data_frame(value: Any) -> bool:
     pandas = sys.modules.get("pandas")
     return pandas is not None and isinstance(value, pandas.DataFrame | pandas.Series | pandas.Index)
+
+
+def is_polars(value: Any) -> bool:
+    """Whether it is a frame or a series of polars: an object around one of Rust's, which its methods exchange."""
+    polars: Any = sys.modules.get("polars")
+    return hasattr(polars, "LazyFrame") and isinstance(value, polars.DataFrame | polars.Series)
 
 
 def is_labelled(value: Any) -> bool:
@@ -272,69 +316,3 @@ def _delete_attribute(value: Any, name: str) -> None:
         del vars(value)[name]
     else:
         object.__delattr__(value, name)
-
-
-def _same_items(before: Any, now: Any) -> bool:
-    return len(before) == len(now) and all(map(_is_same_object, before, now))
-
-
-def _is_same_object(one: Any, other: Any) -> bool:
-    return one is other
-
-
-def _same_pairs(before: dict[Any, Any], now: dict[Any, Any]) -> bool:
-    return _same_items(list(before), list(now)) and _same_items(list(before.values()), list(now.values()))
-
-
-def _same_set(before: set[Any], now: set[Any]) -> bool:
-    return set(map(id, before)) == set(map(id, now))
-
-
-def _equal(before: Any, now: Any) -> bool:
-    return bool(before == now)
-
-
-def _write_list(value: list[Any], items: list[Any]) -> None:
-    list.__setitem__(value, slice(None), items)
-
-
-def _write_dict(value: dict[Any, Any], items: dict[Any, Any]) -> None:
-    dict.clear(value)
-    dict.update(value, items)
-
-
-def _write_ordered(value: OrderedDict[Any, Any], items: dict[Any, Any]) -> None:
-    OrderedDict.clear(value)
-    OrderedDict.update(value, items)
-
-
-def _write_set(value: set[Any], items: set[Any]) -> None:
-    set.clear(value)
-    set.update(value, items)
-
-
-def _write_deque(value: deque[Any], items: list[Any]) -> None:
-    deque.clear(value)
-    deque.extend(value, items)
-
-
-def _write_bytes(value: Any, items: bytes) -> None:
-    value[:] = items
-
-
-def _write_array(value: Any, items: bytes) -> None:
-    del value[:]
-    value.frombytes(items)
-
-
-_CONTENTS: list[tuple[type, Content]] = [
-    (OrderedDict, Content(lambda value: dict(OrderedDict.items(value)), _same_pairs, _write_ordered)),
-    (dict, Content(dict.copy, _same_pairs, _write_dict)),
-    (list, Content(list.copy, _same_items, _write_list)),
-    (set, Content(set.copy, _same_set, _write_set)),
-    (deque, Content(list, _same_items, _write_deque)),
-    (bytearray, Content(bytes, _equal, _write_bytes)),
-    (array.array, Content(array.array.tobytes, _equal, _write_array)),
-]
-_EXACT_CONTENTS = dict(_CONTENTS)
-_WITHOUT_ATTRIBUTES = frozenset({list, dict, set, bytearray, deque, array.array})

@@ -23,7 +23,7 @@ _MOST_OPEN = 8
 
 class _Opened(NamedTuple):
     config: Config
-    stash: HashStash
+    rows: Rows
     folder: tuple[int, int] | None
 
 
@@ -43,17 +43,17 @@ class OpenStashes:
         found = next((kept for kept in self._kept if kept.config == config), None)
         if found is not None:
             self._kept.remove(found)
-            if found.folder != _folder(found.stash):
-                found.stash.close()
+            if found.folder != _folder(found.rows.stash):
+                found.rows.stash.close()
                 found = None
         if found is None:
             stash = HashStash.from_config(config)
-            found = _Opened(config, stash, _folder(stash))
+            found = _Opened(config, Rows(stash), _folder(stash))
         else:
-            sweep_daily(found.stash.store)  # as when it is opened: a kernel may live for weeks
+            sweep_daily(found.rows.stash.store)  # as when it is opened: a kernel may live for weeks
         self._kept.append(found)
         del self._kept[:-_MOST_OPEN]
-        return Rows(found.stash)
+        return found.rows
 
     def _config(self, name: str, root: str, engine: str | None, serializer: str | None, compress: str | None) -> Config:
         """What these choices mean, found out again when anything changed that has a say in it."""

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from hashstash.cells.bounds import MAX_OUTPUT
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,3 +46,20 @@ class CellOptions:
     def keeps(self, name: str) -> bool:
         """Whether the variable is stored and restored."""
         return name not in self.exclude and (self.only is None or name in self.only)
+
+    def unknown(self, variables: Collection[str], meant: Collection[str]) -> Iterator[str]:
+        """What to tell, when the cell is over, of each name in a flag that no variable has: it may be misspelt.
+
+        *meant* are further names that may stand in all flags but ``--only``: the shell's own, and those that the cell binds
+        or deletes somewhere, and that may rightly be missing.
+        """
+        flags = (
+            ("--only", self.only or (), (), "nothing was kept of it"),
+            ("--exclude", self.exclude, meant, "nothing was left out"),
+            ("--inputs", self.inputs or (), meant, "the cell does not depend on it"),
+            ("--also", self.also, meant, "the cell does not depend on it"),
+            ("--ignore", self.ignore, meant, "nothing was ignored"),
+        )
+        for flag, names, others, result in flags:
+            for name in sorted(name for name in names if name not in variables and name not in others):
+                yield f"{flag} {name}: the cell is over, and there is no such variable; {result}"

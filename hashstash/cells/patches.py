@@ -106,14 +106,16 @@ def differences(then: Mapping[str, str]) -> Iterator[str]:
     for place, text in then.items():
         known = _parsed(text)
         owner = _find(place)
-        taken = {} if owner is None else _taken({place: (owner, known.keys())})
-        now = {_MADE: _made(taken), _CONSTANT: _constants(taken)}
+        values = {} if owner is None else _attributes(owner, known.keys())
         for name, (mark, digest) in known.items():
-            if mark == _CONSTANT and owner is None:
+            value = values.get(name)
+            if mark != _CONSTANT:
+                now = _digest(value) if _is_made(value) else ""
+            elif owner is None:
                 continue  # what is loaded anew has its own constants
-            value = now[mark or _MADE].get((place, name))
-            write = _written if mark == _CONSTANT else _digest
-            if digest != ("" if value is None else write(value)):
+            else:
+                now = _written(value) if _is_constant(place, name, value) else ""
+            if digest != now:
                 yield f"`{place.replace(':', '.')}.{name}` was replaced or put back"
 
 
@@ -202,11 +204,12 @@ def _get(owner: Any, name: str) -> Any:
 
 def _made(taken: Taken) -> dict[tuple[str, str], Any]:
     return {
-        (place, name): value
-        for place, values in taken.items()
-        for name, value in values.items()
-        if type(value) not in _PLAIN and is_users(value)
+        (place, name): value for place, values in taken.items() for name, value in values.items() if _is_made(value)
     }
+
+
+def _is_made(value: Any) -> bool:
+    return type(value) not in _PLAIN and is_users(value)
 
 
 def _constants(taken: Taken) -> dict[tuple[str, str], Any]:
@@ -214,10 +217,15 @@ def _constants(taken: Taken) -> dict[tuple[str, str], Any]:
     return {
         (place, name): value
         for place, values in taken.items()
-        if ":" not in place and place not in _OF_THE_PROCESS
         for name, value in values.items()
-        if type(value) in _CONSTANTS and not name.startswith("_") and "version" not in name.lower()
+        if _is_constant(place, name, value)
     }
+
+
+def _is_constant(place: str, name: str, value: Any) -> bool:
+    if type(value) not in _CONSTANTS or ":" in place or place in _OF_THE_PROCESS:
+        return False
+    return not name.startswith("_") and "version" not in name.lower()
 
 
 def is_users(value: Any) -> bool:

@@ -20,6 +20,9 @@ LOGGING_SETTERS = frozenset(
     {"basicConfig", "addHandler", "removeHandler", "setLevel", "dictConfig", "fileConfig", "disable"}
 )
 LOGGING_CALLS = frozenset({"debug", "info", "warning", "error", "exception", "critical", "log", "isEnabledFor"})
+BASIC = "basicConfig"
+LOGGER = "logger "
+"""Begins the name of a setting that is how one logger is set up."""
 ZONE_CALLS = frozenset({
     "localtime", "mktime", "strftime", "ctime", "asctime", "tzset", "tzname", "timezone", "fromtimestamp", "astimezone",
     "timestamp",
@@ -77,8 +80,14 @@ def _category(name: str) -> Any:
 def read_logging(module: Any) -> Values:
     root, manager = module.getLogger(), module.getLogger().manager
     named = {name: one for name, one in list(manager.loggerDict.items()) if isinstance(one, module.Logger)}
-    handlers = {name: _handlers(module, one) for name, one in {**named, "": root}.items() if one.handlers}
+    basic = _basic(module)
+    handlers = {
+        name: _handlers(module, one)
+        for name, one in {**named, "": root}.items()
+        if one.handlers and (one is not root or basic is None)
+    }
     found: Values = {
+        BASIC: basic,
         "level": root.level if root.level != _ROOT_LEVEL else None,
         "disable": manager.disable or None,
         "levels": {name: one.level for name, one in named.items() if one.level},
@@ -87,19 +96,85 @@ def read_logging(module: Any) -> Values:
     return {key: value for key, value in found.items() if value}
 
 
+def _basic(module: Any) -> list[Any] | None:
+    """What ``basicConfig`` has to be told to add the only handler of the first logger, if that is one of its making."""
+    root = module.getLogger()
+    handler: Any = root.handlers[0] if len(root.handlers) == 1 else None
+    formatter: Any = getattr(handler, "formatter", None)
+    if type(handler) is not module.StreamHandler or type(formatter) is not module.Formatter or handler.filters:
+        return None
+    stream = next((name for name in ("stderr", "stdout") if handler.stream is getattr(sys, name)), None)
+    if stream is None or type(formatter._style) is not module.PercentStyle:  # noqa: SLF001 - nothing public tells
+        return None
+    return [stream, formatter._fmt, formatter.datefmt, handler.level]  # noqa: SLF001
+
+
+def _set_basic(module: Any, told: list[Any] | None) -> None:
+    root = module.getLogger()
+    for handler in list(root.handlers):
+        root.removeHandler(handler)
+    if told is not None:
+        stream, layout, dates, level = told
+        module.basicConfig(stream=getattr(sys, stream), format=layout, datefmt=dates)
+        root.handlers[0].setLevel(level)
+
+
 def _handlers(module: Any, logger: Any) -> list[int]:
     return [id(handler) for handler in logger.handlers if type(handler) is not module.NullHandler]
 
 
+def loggers_asked(module: Any, settings: Values, texts: set[str]) -> Values:
+    """How the loggers are set up that are named in the texts, those above them, and the first of all.
+
+    Without those that are set up otherwise than the *settings* that :func:`read_logging` found before.
+    """
+    now, known = read_logging(module), module.getLogger().manager.loggerDict
+    parts = [text.split(".") for text in texts if text in known]
+    names = {".".join(part[:count]) for part in parts for count in range(len(part) + 1)} | {""}
+    return {
+        LOGGER + name: get_logging(module, LOGGER + name)
+        for name in sorted(names)
+        if all(now.get(key, {}).get(name) == settings.get(key, {}).get(name) for key in ("levels", "handlers"))
+    }
+
+
+def _set_up(module: Any, name: str) -> str:
+    """What a logger lets through and to whom, in words."""
+    logger = module.getLogger().manager.loggerDict.get(name) if name else module.getLogger()
+    if not isinstance(logger, module.Logger):
+        return "as it comes"
+    handlers = [] if not name and _basic(module) else logger.handlers  # for the first there are settings of the rest
+    words = [
+        *([f"level {module.getLevelName(logger.level)}"] if name and logger.level else []),
+        *(["disabled"] if logger.disabled else []),
+        *(["does not propagate"] if not logger.propagate else []),
+        *(_in_words(module, one) for one in handlers if type(one) is not module.NullHandler),
+    ]
+    return ", ".join(words) or "as it comes"
+
+
+def _in_words(module: Any, handler: Any) -> str:
+    layout, dates = (getattr(handler.formatter, part, None) for part in ("_fmt", "datefmt"))
+    level = f" from {module.getLevelName(handler.level)}" if handler.level else ""
+    return f"{type(handler).__qualname__}{level}" + "".join(f" {text!r}" for text in (layout, dates) if text)
+
+
 def get_logging(module: Any, key: str) -> Any:
+    if key.startswith(LOGGER):
+        return _set_up(module, key.removeprefix(LOGGER))
     if key == "handlers":
         return object()  # they hold streams, and cannot be set again
     if key == "level":
         return module.getLogger().level
+    if key == BASIC:
+        return _basic(module)
     return read_logging(module).get(key, 0 if key == "disable" else {})
 
 
 def set_logging(module: Any, key: str, value: Any) -> None:
+    if key == BASIC:
+        _set_basic(module, value)
+        return
     if key == "disable":
         module.disable(value)
     for name, level in ({"": value} if key == "level" else value if key == "levels" else {}).items():

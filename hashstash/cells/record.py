@@ -178,7 +178,9 @@ class Effects:
         self.bound = {name: self.before.inputs.namespace[name] for name in names if options.keeps(name)}
         descriptions = {name: leftovers.describe(value) for name, value in self.bound.items()}
         self.leftovers = {name: description for name, description in descriptions.items() if description is not None}
-        for name in self.leftovers:
+        for name, description in self.leftovers.items():
+            if leftovers.is_notebook(description) and not self.before.names.reads_everything:
+                raise NotStored(f"`{name}` is the notebook's own module, through which the cell may read any variable")
             del self.bound[name]
         gone = sorted((self.before.variables.keys() | self.before.names.surely_unbound) - self.now.keys())
         self.deleted = tuple(name for name in gone if options.keeps(name))
@@ -207,7 +209,8 @@ class Effects:
         """Names that the cell may have bound to what they were bound to before: nobody can tell, so they are inputs."""
         names = self.before.names.touched | self.before.callees.binds
         kept = (name for name in names & self.before.variables.keys() & self.now.keys())
-        return sorted(name for name in kept if name not in self.bound and name not in self.missing)
+        known = {*self.bound, *self.leftovers, *self.missing}
+        return sorted(name for name in kept if name not in known)
 
     def _find_changes(self) -> None:
         after = {name: self.fingerprinter.walk(walk.value, name) for name, walk in self.before.roots.items()}
@@ -312,7 +315,7 @@ def _verify(encoded: Encoded, roots: dict[str, Any], effects: Effects, before: B
             loaded = load_roots(encoded, resolve=before.inputs.resolve_any, namespace=before.inputs.namespace)
     except (BadEntry, UnsupportedValue) as error:
         raise NotStored(_advice(error)) from error
-    comparison = Comparison(effects.fingerprinter)
+    comparison = Comparison(effects.fingerprinter, [seen.value for seen in before.seen])
     inexact = set()
     for name, value in loaded.items():
         if not comparison.is_same(roots[name], value, effects.walks.get(name)):

@@ -23,7 +23,7 @@ from hashstash.cells.objects import CannotRestore
 from hashstash.cells.record import RESULT, joint_sharing
 from hashstash.cells.replay import parted, replay, showable
 from hashstash.cells.shell import when_cell_is_over
-from hashstash.errors import BadEntry, StashError, UnsupportedValue
+from hashstash.errors import BadEntry, MissingDependency, StashError, UnsupportedValue
 from hashstash.serializers.hashstash.graph import load_roots
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class Restorer:
         if self.record.result != "stored" and self._is_all_there():
             values: dict[str, Any] = {}
         else:
-            values = self._values()
+            values = self._values(outputs)
             if self.record.result == "stored" and self._is_plain(values[RESULT]) and self._is_all_there():
                 values = {RESULT: values[RESULT]}
         changes = [
@@ -134,16 +134,16 @@ class Restorer:
         if where == "variable" and name not in record.variables:
             raise Unusable(f"the record shows {name!r}, {_NOT_IN_CELL}")
 
-    def _values(self) -> dict[str, Any]:
+    def _values(self, outputs: Outputs) -> dict[str, Any]:
         encoded, is_trusted = self._read(self.rows.variables)
         is_trusted = is_trusted and self.record.is_trusted
         if encoded.is_code and not is_trusted:
             raise Unusable(f"the record's values need code, {_NOT_SIGNED}")
         try:
             resolve = self.inputs.resolve_any if is_trusted else self.inputs.resolve
-            with _uncollected():
+            with _uncollected(), surroundings.importing_as_after(outputs.surroundings):
                 values = load_roots(encoded, resolve=resolve, namespace=self.inputs.namespace)
-        except (BadEntry, UnsupportedValue, LookupError, ValueError) as error:
+        except (BadEntry, UnsupportedValue, MissingDependency, LookupError, ValueError) as error:
             raise Unusable(str(error)) from error
         if not is_trusted and not values.keys() <= {*self.record.variables, RESULT}:
             raise Unusable(f"the record changes objects in place, {_NOT_SIGNED}")
@@ -184,8 +184,9 @@ class Restorer:
 
     def _apply(self, values: dict[str, Any], names: list[str], changes: list[dict[str, Any]], outputs: Outputs) -> None:
         """Bring everything back, or nothing: interrupts wait until it is over, and an error undoes what was done."""
-        for name in self.record.imports if self.record.is_trusted else ():
-            importlib.import_module(name)
+        with surroundings.importing_as_after(outputs.surroundings):
+            for name in self.record.imports if self.record.is_trusted else ():
+                importlib.import_module(name)
         targets = [(self.inputs.resolve_any(change["token"]), change) for change in changes]
         bindings = dict(self._bindings(values, names))
         deleted = list(filter(self.options.keeps, self.record.deleted))

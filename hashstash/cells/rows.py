@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 _MOST_RECORDS = 64
 """Of one cell; beyond, the oldest go."""
+_MOST_LISTS = 32
+"""So many of the lists that were read last are kept decoded."""
 
 
 def _is_row(row: dict[str, Any]) -> bool:
@@ -80,7 +82,7 @@ class Rows:
     def __init__(self, stash: HashStash) -> None:
         self.stash = stash
         self._read: dict[bytes, _ReadList] = {}
-        """The lists as they were when they were last read."""
+        """The lists as they were when they were last read, the latest at the end; nobody changes what is in them."""
 
     def of_code(self, digest: bytes) -> list[Record]:
         """The records of a cell, newest first; a stored list that cannot be read raises a ``BadEntry``."""
@@ -99,6 +101,8 @@ class Rows:
         if known is None or (known.write_id, known.is_trusted) != (entry.write_id, entry.is_trusted):
             known = _ReadList(entry.write_id, entry.is_trusted, self._own_list(entry))
         self._read[digest] = known
+        if len(self._read) > _MOST_LISTS:
+            del self._read[next(iter(self._read))]
         return list(known.rows)
 
     def has_news(self, digest: bytes) -> bool:

@@ -281,6 +281,8 @@ class CellRun:
         if self.options.shows_value and self.value is not None:
             heard.recorder.mark_value()
         try:
+            if heard.figures.is_hidden(seen.value for seen in self._before.seen):
+                raise NotStored("it draws on a figure that was open before, to which none of its variables leads")
             fresh, seconds = heard.fresh.looked, self.report.run_seconds
             made = Run(self._before, heard.recorder, heard.watch, fresh, self.value, seconds).make()
             if self.options.max_size is not None and made.record.size > self.options.max_size:
@@ -291,13 +293,15 @@ class CellRun:
             self.report.reason = str(error)
         except Exception as error:
             logger.debug("storing failed", exc_info=True)
-            self._warn(f"the results are here, but were not stored: {_told(error)}")
+            if not any(_told(error) in known for known in self.report.warnings):  # a server that was not there before
+                self._warn(f"the results are here, but were not stored: {_told(error)}")
         else:
             self.report.outcome = "stored"
             self.report.variables = list(made.record.variables)
             self.report.size = made.record.size
-            for name in sorted((self.options.only or frozenset()) - self._before.current_variables().keys()):
-                self._warn(f"--only {name}: the cell is over, and there is no such variable; nothing was kept of it")
+            before, meant = self._before, self._before.names.touched | self.shell.user_ns.keys()
+            for text in self.options.unknown(before.current_variables(), meant):
+                self._warn(text)
 
     def _warn(self, text: str) -> None:
         if text not in self.report.warnings:  # many records may have the same fault
@@ -305,6 +309,8 @@ class CellRun:
 
 
 def _told(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename is not None else error.strerror
     return str(error) if isinstance(error, StashError) else f"{type(error).__name__}: {error}"
 
 

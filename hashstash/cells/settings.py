@@ -12,14 +12,18 @@ import importlib
 import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from hashstash.cells import polars_settings
 from hashstash.cells import process_settings as process
 from hashstash.errors import StashError
 from hashstash.fingerprint import Fingerprinter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
 Values = dict[str, Any]
+Then = str | list[str] | None
+"""How a setting was, as a text; or those that it may be, in the order in which they were seen; ``None``: any."""
+DEFAULT = "default"
 Settings = dict[str, Values]
 """Library -> setting -> value, of what is not as it is by default."""
 
@@ -67,17 +71,23 @@ def look(calls: Collection[str] = ()) -> Settings:
     return found
 
 
-def differences(name: str, then: dict[str, str | None]) -> Iterator[str]:
+def differences(name: str, then: Mapping[str, Then]) -> Iterator[str]:
     """What is set otherwise than *then*, in words."""
     library = _LIBRARIES.get(name)
     if library is None:
         return
     module = sys.modules.get(library.module)
     now = {key: text_of(value) for key, value in (look_at(name) if module is not None else {}).items()}
+    now |= {
+        key: text_of(library.get(module, key)) for key in then if module is not None and key.startswith(process.LOGGER)
+    }
     for key in sorted(then.keys() | now.keys()):
-        texts = (then.get(key, "default"), now.get(key, "default"))
-        if texts[0] is not None and texts[0] != texts[1]:
-            before, after = (text if len(text) <= _LONGEST else text[:_LONGEST] + "..." for text in map(str, texts))
+        known, text = then.get(key, DEFAULT), now.get(key, DEFAULT)
+        any_of = known if isinstance(known, list) else [known]
+        if known is not None and text not in any_of:
+            before, after = (
+                shown if len(shown) <= _LONGEST else shown[:_LONGEST] + "..." for shown in (str(any_of[0]), text)
+            )
             yield f"{library.title}'s `{key}` changed: {before} -> {after}"
 
 
@@ -260,6 +270,7 @@ _LIBRARIES = {
         "pandas", "pandas", _read_pandas, lambda module, key: module.get_option(key),
         lambda module, key, value: module.set_option(key, value),
     ),
+    "polars": _Library("polars", "polars", polars_settings.read, polars_settings.get, polars_settings.set),
     "numpy": _Library("numpy", "numpy", _read_numpy, _get_numpy, _set_numpy),
     "decimal": _Library("decimal", "decimal", _read_decimal, _get_decimal, _set_decimal),
     "sklearn": _Library(

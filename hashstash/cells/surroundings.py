@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _NOT_OURS = frozenset({"COLUMNS", "LINES", "PWD", "OLDPWD", "SHLVL", "_", "PYTEST_CURRENT_TEST"})
 _OF_A_SESSION = (
     *("JPY_", "KERNEL_", "COLAB_", "VSCODE_", "PYDEVD_", "HASHSTASH_", "MPLBACKEND", "SSH_", "DBUS_", "XDG_SESSION"),
     *("GNOME_", "TERM_", "TMUX", "STY", "WINDOWID", "SESSION_MANAGER", "INVOCATION_ID", "JOURNAL_STREAM", "SYSTEMD_"),
+    "IPYKERNEL_",
 )
 """How variables begin that are others in each session, and say nothing of what a cell computes."""
 SEEDING = frozenset({"seed", "set_state", "setstate", "manual_seed", "default_rng", "set_seed", "seed_everything"})
@@ -85,6 +90,23 @@ def repeat(changes: dict[str, Any]) -> None:
             os.environ[name] = value
     if "working_directory" in changes:
         os.chdir(changes["working_directory"])
+    _repeat_import_path(changes)
+
+
+@contextmanager
+def importing_as_after(changes: dict[str, Any]) -> Iterator[None]:
+    """Within: modules are looked for where the changes lead."""
+    before = list(sys.path)
+    _repeat_import_path(changes)
+    if "working_directory" in changes:
+        sys.path[:] = [os.path.join(changes["working_directory"], path) for path in sys.path]
+    try:
+        yield
+    finally:
+        sys.path[:] = before
+
+
+def _repeat_import_path(changes: dict[str, Any]) -> None:
     front, back, gone = changes.get("import_path", ((), (), ()))
     kept = [path for path in sys.path if path not in gone]
     sys.path[:] = [*(path for path in front if path not in kept), *kept, *(path for path in back if path not in kept)]
@@ -95,9 +117,14 @@ def describes_terminal(name: str) -> bool:
     return name in _NOT_OURS
 
 
+def describes_session(name: str) -> bool:
+    """Whether the variable is another in each session, and says nothing of what a cell computes."""
+    return name.startswith(_OF_A_SESSION)
+
+
 def environment_text(variables: dict[str, str]) -> str:
     """All of these variables that are more than traits of one session, as one text."""
-    return "\0".join(f"{name}={variables[name]}" for name in sorted(variables) if not name.startswith(_OF_A_SESSION))
+    return "\0".join(f"{name}={variables[name]}" for name in sorted(variables) if not describes_session(name))
 
 
 def working_directory() -> str:

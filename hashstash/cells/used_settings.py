@@ -6,20 +6,21 @@ they count, since a needless run is better than a figure that looks as another w
 
 from __future__ import annotations
 
+import logging
 import sys
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from hashstash.cells import process_settings as process
-from hashstash.cells.set_first import sets_first
-from hashstash.cells.settings import OF_IMPORTS, text_of
+from hashstash.cells.set_first import First, first
+from hashstash.cells.settings import DEFAULT, OF_IMPORTS, look_at, text_of
 from hashstash.fingerprint.modules import is_user_module
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from hashstash.cells.record import Run
-    from hashstash.cells.settings import Settings
+    from hashstash.cells.settings import Settings, Then
 
 _ARRAYS = frozenset({"numpy", "scipy", "xarray", "pandas", "sklearn", "statsmodels", "skimage", "numba", "jax", "dask"})
 _FRAMES = frozenset({"pandas", "geopandas", "dask", "modin", "seaborn", "statsmodels"})
@@ -33,7 +34,7 @@ _DRAWS = frozenset(
 )
 
 
-def used_settings(run: Run, bound: Iterable[Any], changed: Settings) -> dict[str, dict[str, str | None]]:
+def used_settings(run: Run, bound: Iterable[Any], changed: Settings) -> dict[str, dict[str, Then]]:
     """The settings of the libraries that the cell uses, through its names, its text, or what it made and showed.
 
     Those that it sets before anything else do not count, whatever they were.
@@ -47,9 +48,25 @@ def used_settings(run: Run, bound: Iterable[Any], changed: Settings) -> dict[str
     imported = (before.names.modules | calls) & sys.modules.keys()
     packages |= {name.partition(".")[0] for name in imported}
     found = _counted(before.settings, packages, calls, draws=run.recorder.shows_images())
-    if changed and sets_first(before.cell.tree, before.callees.calls):
-        return {name: {**texts, **dict.fromkeys(changed.get(name, ()), None)} for name, texts in found.items()}
-    return {name: dict(texts) for name, texts in found.items()}
+    if "logging" in found:
+        asked = process.loggers_asked(
+            logging, before.settings.get("logging", {}), before.names.strings | before.callees.strings
+        )
+        found["logging"] |= {key: text_of(value) for key, value in asked.items()}
+    begins = first(before.cell.tree, before.callees.calls) if changed else First(sets=False, adds=False)
+    facts: dict[str, dict[str, Then]] = {name: dict(texts) for name, texts in found.items()}
+    for name, texts in facts.items():
+        for key in changed.get(name, ()):
+            if begins.sets:
+                texts[key] = None
+            elif begins.adds or key == process.BASIC:  # which the first message sets up, if nobody has
+                texts[key] = [str(found[name].get(key, DEFAULT)), _now(name, key)]
+    return facts
+
+
+def _now(library: str, key: str) -> str:
+    values = look_at(library)
+    return text_of(values[key]) if key in values else DEFAULT
 
 
 def _counted(
@@ -62,6 +79,7 @@ def _counted(
         "matplotlib": draws,
         "figures": draws,
         "pandas": not _FRAMES.isdisjoint(packages),
+        "polars": "polars" in packages,
         "numpy": not _ARRAYS.isdisjoint(packages),
         "decimal": "decimal" in packages,
         "sklearn": "sklearn" in packages,

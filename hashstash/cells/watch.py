@@ -15,10 +15,11 @@ import site
 import stat
 import sys
 import sysconfig
+import urllib.parse
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
-    from types import FrameType
+    from types import CodeType, FrameType
 
 _watching: list[Watch] = []
 _is_installed = False
@@ -56,14 +57,16 @@ class Watch:
         self.read: dict[str, tuple[int, int] | None] = {}
         """Paths read before the cell wrote them -> size and time when they were first opened."""
         self.written: dict[str, None] = {}
-        self.appended: set[str] = set()
-        """Those of the written that the cell added to without writing what stood there before."""
+        self.appended: dict[str, tuple[int, int] | None] = {}
+        """Those of the written that the cell added to without writing what stood there before -> size and time before that."""
         self.listed: dict[str, tuple[str, ...]] = {}
         """Folders listed -> the names in them at that moment."""
         self.given: dict[str, tuple[int, int] | None] = {}
         """Files that are named to other programs -> size and time before these ran."""
         self.sources: set[str] = set()
         """Sources of modules, or what they were compiled to, that were loaded."""
+        self.texts: list[CodeType] = []
+        """What the notebook's own code gave to ``eval`` and ``exec``."""
         self.asked: dict[str, str] = {}
         """Paths that the cell looked for without opening them -> what it was told (:func:`answer`)."""
         self.variables: set[str | None] = set()
@@ -95,9 +98,11 @@ class Watch:
         is_write = flags & (os.O_WRONLY | os.O_RDWR)
         if not flags & (os.O_WRONLY | os.O_TRUNC) and full not in self.written and not self._is_made(full):
             self.read.setdefault(full, stat_of(full))
+        elif not flags & (os.O_WRONLY | os.O_TRUNC) and full in self.appended:
+            self.read.setdefault(full, self.appended[full])  # behind which is what stood there before
         if is_write:
             if flags & os.O_APPEND and full not in self.written:
-                self.appended.add(full)
+                self.appended[full] = stat_of(full)
             self.written[full] = None
 
     def hear_folder(self, path: Any) -> None:
@@ -217,15 +222,15 @@ def _hear(event: str, arguments: tuple[Any, ...]) -> None:
     if not _watching:
         return
     if event == "open":
-        if not _is_for_the_interpreter(sys._getframe(1)):  # noqa: SLF001 - who opens decides
+        _hear_opening(arguments[0], arguments[2], sys._getframe(1))  # noqa: SLF001 - who opens decides
+    elif event == "exec":
+        if sys._getframe(1).f_globals.get("__name__") == "__main__":  # noqa: SLF001
             for watch in tuple(_watching):
-                watch.hear_open(arguments[0], arguments[2])
-        elif str(arguments[0]).endswith(_SOURCES) and _is_import(sys._getframe(1)):  # noqa: SLF001
-            for watch in tuple(_watching):
-                watch.sources.add(str(arguments[0]))
+                watch.texts.append(arguments[0])
     elif event == "sqlite3.connect":
-        for watch in tuple(_watching):
-            watch.hear_open(arguments[0], os.O_RDONLY)
+        for path in _database_files(arguments[0]):
+            for watch in tuple(_watching):
+                watch.hear_open(path, os.O_RDONLY)
     elif event in _FOLDERS:
         if not _is_for_the_interpreter(sys._getframe(1)):  # noqa: SLF001
             for watch in tuple(_watching):
@@ -240,6 +245,28 @@ def _hear(event: str, arguments: tuple[Any, ...]) -> None:
                 watch.hear_command(arguments[1], arguments[2])
             elif event == "os.system":
                 watch.hear_command(arguments[0])
+
+
+def _hear_opening(path: Any, flags: int, frame: FrameType) -> None:
+    if not _is_for_the_interpreter(frame):
+        for watch in tuple(_watching):
+            watch.hear_open(path, flags)
+    elif str(path).endswith(_SOURCES) and _is_import(frame):
+        for watch in tuple(_watching):
+            watch.sources.add(str(path))
+
+
+def _database_files(database: Any) -> tuple[str, ...]:
+    """The files that a connection of sqlite reads: the database, and its log of what was written but not yet brought into it.
+
+    None for a database in memory.
+    """
+    text = os.fsdecode(database) if isinstance(database, str | bytes | os.PathLike) else ""
+    if text.startswith("file:") and not os.path.exists(text):
+        address = urllib.parse.urlsplit(text)
+        is_in_memory = "memory" in urllib.parse.parse_qs(address.query).get("mode", ())
+        text = "" if is_in_memory else urllib.parse.unquote(address.path)
+    return (text, f"{text}-wal") if text not in ("", ":memory:") else ()
 
 
 def _is_import(frame: FrameType) -> bool:

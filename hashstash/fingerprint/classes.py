@@ -85,6 +85,8 @@ def walk_class(walker: Walker, cls: type) -> None:
         _walk_dataclass(walker, cls)
     if isinstance(cls, enum.EnumMeta):
         _walk_members(walker, cls)
+    if _is_named_tuple(cls):
+        _walk_changed_defaults(walker, cls)
     for name, value in sorted(written_attributes(cls)):
         walker.mark("attribute", name)
         walker.bound(f".{name}", value)
@@ -114,7 +116,7 @@ def written_attributes(cls: type) -> Iterator[tuple[str, Any]]:
     """What is in the class because somebody wrote it there."""
     is_dataclass = "__dataclass_fields__" in vars(cls)
     is_enum = isinstance(cls, enum.EnumMeta)
-    is_named_tuple = issubclass(cls, tuple) and "_fields" in vars(cls) and "_make" in vars(cls)
+    is_named_tuple = _is_named_tuple(cls)
     for name, value in list(vars(cls).items()):
         if name in _INTERPRETER_WRITES or name.startswith("__pydantic_") or (name == "__doc__" and value is None):
             continue
@@ -149,6 +151,19 @@ def _is_made_by_enum(name: str, value: Any) -> bool:
     if not isinstance(function, types.FunctionType) and name in _ENUM_PARTS:
         return True
     return name.startswith("_") and name.endswith("_") and not name.startswith("__") and name not in _ENUM_HOOKS
+
+
+def _is_named_tuple(cls: type) -> bool:
+    return issubclass(cls, tuple) and "_fields" in vars(cls) and "_make" in vars(cls)
+
+
+def _walk_changed_defaults(walker: Walker, cls: type) -> None:
+    """The defaults that were set on ``__new__`` later: those that the class was made with are in ``_field_defaults``."""
+    made = getattr(vars(cls).get("__new__"), "__func__", None)
+    defaults = getattr(made, "__defaults__", None) or ()
+    declared = tuple((vars(cls).get("_field_defaults") or {}).values())
+    if len(defaults) != len(declared) or any(one is not other for one, other in zip(defaults, declared, strict=True)):
+        walker.bound(".__new__.__defaults__", defaults)
 
 
 def _is_made_by_named_tuple(name: str, value: Any) -> bool:

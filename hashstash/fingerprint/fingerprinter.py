@@ -89,7 +89,23 @@ class Fingerprinter:
 
     def walk_all(self, labelled: Iterable[tuple[str, Any]]) -> Walk:
         """One walk over several values with their labels, so that what they share counts."""
-        walker = finished(self._walker, list(labelled))
+        return self._walk(self._walker, labelled)
+
+    def walk_among(self, known: Iterable[Any], value: Any) -> Walk:
+        """Walk over *value*, in which the *known* objects are told by identity: their place among the known, and no content."""
+        known = list(known)
+
+        def make_walker() -> Walker:
+            walker = self._walker()
+            for one in known:
+                walker.register(one)
+            return walker
+
+        return self._walk(make_walker, [("value", value)])
+
+    @staticmethod
+    def _walk(make_walker: Callable[[], Walker], labelled: Iterable[tuple[str, Any]]) -> Walk:
+        walker = finished(make_walker, list(labelled))
         return Walk(
             digest=walker.finish(),
             containers=walker.containers,
@@ -159,9 +175,8 @@ def _without_code(handler_for: Callable[[type], Handler]) -> Callable[[type], Ha
 
 def _walk_name(walker: Walker, value: Any) -> None:
     code = hash(value.__code__) if isinstance(value, FunctionType) else 0
-    walker.mark(
-        "named", str(getattr(value, "__module__", "")), str(getattr(value, "__qualname__", value.__name__)), code
-    )
+    name = getattr(value, "__qualname__", None) or getattr(value, "__name__", type(value).__qualname__)
+    walker.mark("named", str(getattr(value, "__module__", "")), str(name), code)
 
 
 def _checked_handlers(handler_for: Callable[[type], Handler], check: Callable[[], None]) -> Callable[[type], Handler]:

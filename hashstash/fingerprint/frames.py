@@ -10,7 +10,7 @@ import sys
 from array import array as packed
 from typing import TYPE_CHECKING, Any, Final
 
-from hashstash.fingerprint import arrays, instances
+from hashstash.fingerprint import arrays, hollow, instances
 
 if TYPE_CHECKING:
     from hashstash.fingerprint.walker import Handler, Walker
@@ -244,6 +244,8 @@ def walk_arrow_type(walker: Walker, value: Any) -> None:
 
 def write_arrow(walker: Walker, value: Any) -> None:
     """Write type, length, nulls and values of an Arrow array, however it is chunked, sliced or padded."""
+    if hollow.is_refused(walker, value, value.nbytes):
+        return
     array = _one_array(value)
     walker.mark("arrow", str(array.type), len(array), array.null_count)
     width = _TEXT_WIDTHS.get(str(array.type))
@@ -321,6 +323,8 @@ def walk_polars_series(walker: Walker, value: Any) -> None:
 
 
 def _write_polars_column(walker: Walker, column: Any) -> None:
+    if hollow.is_refused(walker, column, int(column.estimated_size())):
+        return
     walker.mark("column", column.name, str(column.dtype), len(column))
     missing = column.null_count()
     numbers: Any = column.to_physical() if column.dtype.is_numeric() or column.dtype.is_temporal() else None

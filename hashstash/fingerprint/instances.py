@@ -256,7 +256,27 @@ def _holds_address(value: Any, arguments: tuple[Any, ...]) -> bool:
     )
 
 
+_DEFINED_BY = (
+    *("__value__", "__type_params__", "__supertype__", "__bound__", "__constraints__", "__default__"),
+    *("__covariant__", "__contravariant__"),
+)
+"""Of type aliases, new types and type variables."""
+
+
 def _walk_global(walker: Walker, value: Any, name: str) -> None:
-    """What pickles as a name: it is found again by its module."""
+    """What pickles as a name: it is found again by its module. If that is the user's, what it stands for counts too."""
     module = str(getattr(value, "__module__", None) or type(value).__module__)
-    walker.installed("global", module, name, is_stdlib=origin_of_name(module) is not Origin.INSTALLED)
+    origin = origin_of_name(module)
+    walker.installed("global", module, name, is_stdlib=origin is not Origin.INSTALLED)
+    if origin is not Origin.USER:
+        return
+    walker.register(value)
+    for part in _DEFINED_BY:
+        try:
+            content = getattr(value, part)
+        except Exception:  # noqa: BLE001 - some are evaluated now, by code of the user's
+            continue
+        walker.mark("defined by", part)
+        walker.bound(f".{part}", content)
+    if type(value).__module__ != "typing":
+        walk_state(walker, dict(getattr(value, "__dict__", {})))

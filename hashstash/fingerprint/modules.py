@@ -39,6 +39,10 @@ def walk_module(walker: Walker, module: ModuleType) -> None:
         walker.installed("module", module.__name__, "", is_stdlib=origin is Origin.STDLIB)
         return
     walker.register(module)
+    if vars(module) is walker.namespace:
+        walker.mark("the notebook")
+        walker.is_dynamic = True  # each of its variables counts by itself
+        return
     walker.mark("user module", module.__name__)
     with walker.unguarded():
         _walk_content(walker, module)
@@ -49,7 +53,18 @@ def _walk_content(walker: Walker, module: ModuleType) -> None:
         walker.mark("attribute", name)
         # What a module holds besides code may be anything (a lock, a connection); it is not refused for that.
         if not walker.attempt(partial(walker.step, f".{name}", value)):
-            walker.mark("volatile", type(value).__name__)
+            walker.mark("volatile", type(value).__name__, *_written_rows(value))
+
+
+def _written_rows(value: Any) -> tuple[int, ...]:
+    """How many rows were written through a connection of sqlite, if any were: another database in memory, for all one knows."""
+    connection = getattr(sys.modules.get("sqlite3"), "Connection", None)
+    if connection is None or not isinstance(value, connection):
+        return ()
+    try:
+        return (value.total_changes,) if value.total_changes else ()
+    except Exception:  # noqa: BLE001 - it was closed, or belongs to another thread
+        return ()
 
 
 def walk_chains(walker: Walker, module: ModuleType, chains: Iterable[tuple[str, ...]]) -> None:

@@ -17,6 +17,8 @@ _GLOBAL_LOADS = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBAL
 _ATTRIBUTE_LOADS = frozenset({"LOAD_ATTR", "LOAD_METHOD"})
 _CONSTANT_LOADS = frozenset({"LOAD_CONST", "LOAD_SMALL_INT"})
 _DYNAMIC_NAMES = frozenset({"eval", "exec", "globals", "get_ipython"})
+NAMESPACES = frozenset({"f_globals", "f_locals", "__globals__", "user_ns", "user_global_ns", "__main__"})
+"""Attributes and modules that are the namespace of somebody's code."""
 _ENVIRONMENT = frozenset({"environ", "environb", "getenv", "getenvb"})
 _IDENTIFIER = re.compile(r"[^\W\d]\w*")
 _QUERY_VARIABLE = re.compile(r"@([^\W\d]\w*)")
@@ -60,7 +62,7 @@ def code_reads(code: CodeType) -> CodeReads:
 def _read(code: CodeType) -> CodeReads:
     nested = [code_reads(constant) for constant in code.co_consts if isinstance(constant, CodeType)]
     chains = frozenset(_chains(code)).union(*(inner.chains for inner in nested))
-    is_dynamic = any(chain[0] in _DYNAMIC_NAMES for chain in chains)
+    is_dynamic = any(chain[0] in _DYNAMIC_NAMES for chain in chains) or not NAMESPACES.isdisjoint(code.co_names)
     return CodeReads(
         chains=chains,
         imports=frozenset(_imports(code)).union(*(inner.imports for inner in nested)),

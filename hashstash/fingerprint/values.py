@@ -15,7 +15,9 @@ import zoneinfo
 from collections import OrderedDict, deque
 from typing import Any
 
+from hashstash.errors import VolatileKey
 from hashstash.fingerprint.walker import ATOMS, BATCHED, Handler, Walker, atom_bytes
+from hashstash.unfolded import is_folded
 
 _BUILTINS = vars(builtins)
 
@@ -67,6 +69,8 @@ def write_members(walker: Walker, members: set[Any] | frozenset[Any]) -> None:
         walker.atoms(sorted(members))
     elif kinds <= BATCHED:
         walker.atoms(sorted(members, key=atom_bytes))
+    elif len(members) == 1:
+        walker.all(members)
     else:
         walker.all(sorted(members, key=lambda member: _alone(walker, member)))
 
@@ -137,6 +141,8 @@ def walk_range(walker: Walker, value: range) -> None:
 
 
 def walk_slice(walker: Walker, value: slice) -> None:
+    if slice in map(type, (value.start, value.stop, value.step)) and is_folded(value):
+        raise VolatileKey(f"`{walker.place()}` holds the same slices over and over; use a part of it")
     walker.mark("slice")
     walker.all((value.start, value.stop, value.step))
 

@@ -19,6 +19,7 @@ from hashlib import blake2b
 from operator import ne
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from hashstash.errors import VolatileKey
 from hashstash.fingerprint.buffers import LARGE, BufferHasher
 from hashstash.fingerprint.packages import Pin, package_version, pinned, public_module
 from hashstash.keys import write
@@ -41,12 +42,26 @@ _NAN = struct.unpack("<d", b"\0\0\0\0\0\0\xf8\x7f")[0]
 _FLUSH = 1 << 20
 _PERSON = b"hashstash value1"
 _REASONS_KEPT = 20
+_NESTED = 3
+_MOST_NESTED = 30_000
+"""Members of sets deeper than so many sets whose order is looked for: each level walks twice over those inside it."""
 
 
 Step = str | int | tuple[Any] | tuple[str, None]
 """A step from a value to a part of it: text as it is, an index, ``(key,)``, or ``(attribute, None)``."""
 
 _PACK_COUNT = struct.Struct("<cQ").pack
+
+
+class _Pure(NamedTuple):
+    """What was written for an immutable container in which nothing has a number."""
+
+    value: Any
+    """Kept, so that its identity stays its own."""
+    short: bytes
+    highest: int
+    """The highest number that it refers back to; -1 if to none."""
+    is_volatile: bool
 
 
 class _Mark(NamedTuple):
@@ -89,9 +104,12 @@ class Walker:
         self._out = bytearray()
         self._digest = blake2b(digest_size=16, person=_PERSON)
         self._seen: dict[int, int] = {}
-        self._pure: dict[int, tuple[Any, bytes]] = {}
+        self._pure: dict[int, _Pure] = {}
+        self._highest = -1
         self._open_sections = 0
         self._refusals = 0
+        self._rehearsals = 0
+        self._nested_rehearsals = 0
 
     # --- walking
 
@@ -103,6 +121,7 @@ class Walker:
             return
         known = self._seen.get(id(value))
         if known is not None:
+            self._highest = max(self._highest, known)
             self._out += _PACK_COUNT(b"R", known)
             return
         self._handler_for(kind)(self, value)
@@ -274,9 +293,11 @@ class Walker:
         """
         known = self._pure.get(id(value))
         if known is not None:
-            self._out += known[1]
+            self._out += known.short
+            self._highest = max(self._highest, known.highest)
             return
-        start, met = len(self._out), len(self.containers)
+        start, met, refusals, highest = len(self._out), len(self.containers), self._refusals, self._highest
+        self._highest = -1
         self._open_sections += 1
         try:
             write_content()
@@ -285,17 +306,27 @@ class Walker:
         if len(self.containers) == met:
             short = b"P" + blake2b(self._out[start:], digest_size=16).digest()
             self._out[start:] = short
-            self._pure[id(value)] = (value, short)
+            is_volatile = self._refusals > refusals or self.guards is not None
+            self._pure[id(value)] = _Pure(value, short, self._highest, is_volatile)
+        self._highest = max(self._highest, highest)
 
     @contextmanager
     def rehearsal(self) -> Iterator[Callable[[], bytes]]:
         """Whatever is written inside is taken back at the end, until then the given function tells what it was."""
         mark = self._mark()
         self._open_sections += 1
+        self._rehearsals += 1
+        self._nested_rehearsals += self._rehearsals > _NESTED
+        if self._nested_rehearsals > _MOST_NESTED:
+            raise VolatileKey(
+                f"`{self.path[0]}` holds sets in sets in sets, of which the order takes too long to find; use a part of it,"
+                " or tuples"
+            )
         try:
             yield lambda: bytes(self._out[mark.written :])
         finally:
             self._open_sections -= 1
+            self._rehearsals -= 1
             self._go_back(mark)
 
     def attempt(self, write_content: Callable[[], None]) -> bool:
@@ -321,8 +352,12 @@ class Walker:
             del self._seen[id(value)]
         del self.containers[mark.containers :]
         del self.volatile[mark.volatile :]
-        while len(self._pure) > mark.pure:
-            self._pure.popitem()
+        later = [self._pure.popitem() for _ in range(len(self._pure) - mark.pure)]
+        # What refers to nothing of that has the same bytes when it is met again: else sets in sets would be walked over
+        # twice on each level, for their order and for themselves.
+        self._pure.update(
+            (one, pure) for one, pure in reversed(later) if pure.highest < mark.containers and not pure.is_volatile
+        )
 
 
 def atom_bytes(value: Any) -> bytes:

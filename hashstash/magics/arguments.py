@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import difflib
 import functools
 import re
@@ -81,13 +80,9 @@ def wants_help(line: str) -> bool:
     return not _HELP.isdisjoint(line.split())
 
 
-def parse(function: Callable[..., Any], line: str) -> Namespace:
-    """The parsed line; a wrong flag is a ``UsageError``."""
-    return copy.copy(_parsed(function, line))
-
-
 @functools.lru_cache(maxsize=64)  # most cells run again as they are
-def _parsed(function: Callable[..., Any], line: str) -> Namespace:
+def parse(function: Callable[..., Any], line: str) -> Namespace:
+    """The parsed line, which nobody may change; a wrong flag is a ``UsageError``."""
     return parsed_words(function, words_of(line), "%%stash", flags())
 
 
@@ -105,7 +100,7 @@ def parsed_words(function: Callable[..., Any], words: list[str], name: str, know
 def unexpected(word: str, known: Iterable[str]) -> str:
     """What is wrong with a word that no argument takes, and the known flag that looks like it."""
     if not word.startswith("-"):
-        return f"{word!r} is one too many"
+        return f"{word!r} is one too many (what has spaces stands in quotes)"
     close = difflib.get_close_matches(word.partition("=")[0], list(known), 1)
     return f"no flag {word}" + (f", did you mean {close[0]}?" if close else "")
 
@@ -148,7 +143,9 @@ def duration(text: str | None, flag: str) -> float | None:
 
 
 def _names(text: str | None, flag: str) -> frozenset[str]:
-    names = frozenset(filter(None, _SEPARATORS.split((text or "").strip("'\""))))
+    if not text:
+        return frozenset()
+    names = frozenset(filter(None, _SEPARATORS.split(text.strip("'\""))))
     wrong = sorted(name for name in names if not name.isidentifier())
     if wrong:
         raise UsageError(f"{flag}: {wrong[0]!r} is not a variable name; write {flag} a,b")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from hashstash.magics.typed_cell import TypedCells
 
 if TYPE_CHECKING:
     from argparse import Namespace
+    from collections.abc import Iterator
 
     from hashstash.cells.rows import Rows
     from hashstash.stash import HashStash
@@ -56,17 +58,8 @@ class StashMagics(StashTraits):
         run = self.start(line, cell)
         if run is None:
             return None
-        try:
+        with self._reported(run):
             value = run_cell(run)
-        except NothingStored as error:
-            run.report.outcome, run.report.reason = "would run", NOT_RUN
-            raise UsageError(str(error)) from None
-        except BaseException as error:
-            run.report.reason = failure(error)
-            raise
-        finally:
-            self.noted(run)
-        self.tell(run)
         return value
 
     async def run_async(self, line: str, cell: str) -> Any:
@@ -75,8 +68,15 @@ class StashMagics(StashTraits):
         run = self.start(line, cell)
         if run is None:
             return None
-        try:
+        with self._reported(run):
             value = await run_cell_async(run)
+        return value
+
+    @contextmanager
+    def _reported(self, run: CellRun) -> Iterator[None]:
+        """Within: the cell is restored or runs. Then what happened is kept, and shown unless the cell has failed."""
+        try:
+            yield
         except NothingStored as error:
             run.report.outcome, run.report.reason = "would run", NOT_RUN
             raise UsageError(str(error)) from None
@@ -86,7 +86,6 @@ class StashMagics(StashTraits):
         finally:
             self.noted(run)
         self.tell(run)
-        return value
 
     @no_var_expand  # type: ignore[untyped-decorator]
     @line_magic("stash")  # type: ignore[untyped-decorator]
@@ -126,13 +125,17 @@ class StashMagics(StashTraits):
         """One named stash, as the flags and the configuration say."""
         return self.open(name, parsed).stash
 
-    def start(self, line: str, cell: str) -> CellRun | None:
-        """The run of a cell with this line above it; ``None`` if the line asks for help, which is shown."""
+    def start(self, line: str, cell: str, *, shows_value: bool = False) -> CellRun | None:
+        """The run of a cell with this line above it; ``None`` if the line asks for help, which is shown.
+
+        *shows_value*: its last value is displayed while it runs, and not given to the shell.
+        """
         if arguments.wants_help(line):
             print(type(self).stash_cell.__doc__)  # noqa: T201 - the answer to --help
             return None
         parsed = arguments.parse(type(self).stash_cell, line)
-        options = replace(arguments.options_of(parsed, self.default_name), max_output=self.most_output)
+        options = arguments.options_of(parsed, self.default_name)
+        options = replace(options, max_output=self.most_output, shows_value=shows_value)
         if self.status == "none":
             options = replace(options, quiet=True)
         rows: list[Rows] = []
@@ -194,8 +197,9 @@ def _remember_as_typed(history: Any, text: str) -> None:
     """Put what was typed in place of the hidden call that awaits it: in ``In``, and for ``%recall`` and ``%rerun``."""
     hidden = f"await get_ipython().{RUN_ASYNC}("
     parsed = history.input_hist_parsed
-    if parsed and parsed[-1].startswith(hidden):
-        parsed[-1] = text
+    if not parsed or not parsed[-1].startswith(hidden):
+        return
+    parsed[-1] = text
     for position, (number, source, raw) in enumerate(history.db_input_cache):
         if source.startswith(hidden) and raw.rstrip() == text.rstrip():
             history.db_input_cache[position] = (number, text, raw)

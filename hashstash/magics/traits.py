@@ -157,13 +157,13 @@ class StashTraits(Magics):  # type: ignore[misc]
     def choose_text(self, name: str, text: str) -> None:
         """Set one trait to what *text* means; TraitError if it is nothing for it."""
         trait = self.traits(config=True)[name]
+        known = getattr(trait, "values", None)
+        if known and text not in known:
+            raise TraitError(f"{name}: {text!r}; known: {', '.join(map(str, known))}")
         try:
             value = trait.from_string(text)
         except (ValueError, TraitError) as error:
-            known = getattr(trait, "values", None)
-            raise TraitError(
-                f"{name}: {text!r}; known: {', '.join(map(str, known))}" if known else f"{name}: {error}"
-            ) from error
+            raise TraitError(f"{name}: {error}") from error
         self.choose(**{name: value})
 
     def settings(self) -> list[Setting]:

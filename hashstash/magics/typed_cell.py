@@ -14,7 +14,6 @@ import ast
 import asyncio
 import linecache
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from IPython.core.error import UsageError
@@ -59,7 +58,7 @@ class TypedCells:
         if call is None or not is_typed or arguments.wants_help(call.line):
             return None
         try:
-            run = self.magics.start(call.line, call.body)
+            run = self.magics.start(call.line, call.body, shows_value=True)
         except (UsageError, SyntaxError):
             return None
         self.magics.remember_as_typed(call.line, call.body)
@@ -87,7 +86,6 @@ class TypedCell:
         self.cell_run = run
         self.cell_name = cell_name
         self.result = result
-        run.options = replace(run.options, shows_value=True)
 
     async def run(self, native: Native) -> Any:
         """Restore the cell, or let the shell run it and record that; returns whether it failed."""

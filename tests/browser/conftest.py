@@ -1,4 +1,4 @@
-"""A real JupyterLab in headless Chromium, driven through Lab's own application object.
+"""A real JupyterLab or Notebook 7 in headless Chromium, driven through its own application object.
 
     def test_something(notebook):
         cell = notebook.run("display('hello')")          # a new cell at the end, run to its end
@@ -6,8 +6,8 @@
         notebook.save(); notebook.reload()
         notebook.screenshot("hello")                     # a file in the folder of the fixture ``screenshots``
 
-One JupyterLab and one Chromium serve all tests; those of a module share a loaded page, and each has a notebook and a kernel of
-its own.
+One server of each and one Chromium serve all tests; those of a module share JupyterLab's loaded page, and each has a notebook
+and a kernel of its own.
 """
 
 from __future__ import annotations
@@ -16,37 +16,19 @@ import contextlib
 import json
 import os
 import re
-import secrets
 import shutil
-import socket
-import subprocess
 import sys
 import time
-import urllib.request
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
-PROJECT = Path(__file__).resolve().parents[2]
-PATIENCE = 120
-"""Seconds to wait for anything, on a machine that does much else."""
+sys.path.append(os.path.dirname(__file__))
+
+from front_ends import JUPYTERLAB, NOTEBOOK_7, PATIENCE, FrontEnd, Server
+
 _CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
-_SETTINGS = {
-    "apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False},
-    "notebook-extension:tracker": {"autoStartDefaultKernel": True, "windowingMode": "none"},
-    "docmanager-extension:plugin": {"autosave": False},
-}
-_OPTIONS = [
-    "--no-browser",
-    "--allow-root",
-    "--ip=127.0.0.1",
-    "--expose-app-in-browser",
-    "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
-    "--LabApp.extension_manager=readonly",
-    "--LanguageServerManager.autodetect=False",
-    "--ServerApp.terminals_enabled=False",
-]
 _BROWSER_OPTIONS = [
     "--headless=new",
     "--no-sandbox",
@@ -65,9 +47,9 @@ await app.commands.execute('docmanager:open', {path: args[0], factory: 'Notebook
 """
 
 
-def missing_parts() -> list[str]:
-    """What would have to be installed before a browser can be driven."""
-    parts = [package for package in ("jupyterlab", "ipykernel", "selenium") if find_spec(package) is None]
+def missing_parts(package: str) -> list[str]:
+    """What would have to be installed before the front end of that package can be driven."""
+    parts = [name for name in (package, "ipykernel", "selenium") if find_spec(name) is None]
     if not any(map(shutil.which, _CHROMIUM)):
         parts.append("chromium")
     if not shutil.which("chromedriver"):
@@ -75,69 +57,8 @@ def missing_parts() -> list[str]:
     return parts
 
 
-class Server:
-    """JupyterLab on loopback, with folders, settings and a token of its own."""
-
-    def __init__(self, folder: Path) -> None:
-        self.notebooks = folder / "notebooks"
-        self.token = secrets.token_hex(16)
-        self._state = folder / "state"
-        self._log = folder / "lab.log"
-        self.notebooks.mkdir()
-        for plugin, values in _SETTINGS.items():
-            file = self._state / "settings" / "@jupyterlab" / f"{plugin.replace(':', '/')}.jupyterlab-settings"
-            file.parent.mkdir(parents=True)
-            file.write_text(json.dumps(values))
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        command = [sys.executable, "-m", "jupyterlab", *_OPTIONS, f"--port={self.port}", "--ServerApp.port_retries=0",
-                   f"--IdentityProvider.token={self.token}", f"--ServerApp.root_dir={self.notebooks}"]  # fmt: skip
-        with self._log.open("wb") as log:
-            self._process = subprocess.Popen(command, env=self._environment(), stdout=log, stderr=log)
-        try:
-            self._wait()
-        except BaseException:
-            self.stop()
-            raise
-
-    def _environment(self) -> dict[str, str]:
-        strange = ("JUPYTER", "HASHSTASH", "PYTEST", "COV", "XDG_")
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(strange) and name != "CI"}
-        own = {"JUPYTER_CONFIG_DIR": "config", "JUPYTER_DATA_DIR": "data", "JUPYTER_RUNTIME_DIR": "runtime", "HOME": "home",
-               "JUPYTERLAB_SETTINGS_DIR": "settings", "JUPYTERLAB_WORKSPACES_DIR": "workspaces", "IPYTHONDIR": "ipython",
-               "XDG_CACHE_HOME": "cache", "XDG_STATE_HOME": "xdg-state", "XDG_CONFIG_HOME": "xdg-config"}  # fmt: skip
-        (self._state / "home").mkdir()
-        kept |= {name: str(self._state / folder) for name, folder in own.items()}
-        return kept | {"PYTHONPATH": str(PROJECT), "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
-
-    def url(self, path: str) -> str:
-        """The address of *path*, with the token."""
-        return f"http://127.0.0.1:{self.port}/{path}?token={self.token}"
-
-    def _wait(self) -> None:
-        end = time.monotonic() + PATIENCE
-        while True:
-            try:
-                urllib.request.urlopen(self.url("api"), timeout=5).close()
-                return
-            except OSError:
-                if self._process.poll() is not None or time.monotonic() > end:
-                    raise RuntimeError(f"JupyterLab did not start:\n{self._log.read_text()[-3000:]}") from None
-                time.sleep(0.1)
-
-    def stop(self) -> None:
-        """End the server, which ends its kernels."""
-        self._process.terminate()
-        try:
-            self._process.wait(30)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-
-
 class Lab:
-    """JupyterLab and the browser that shows it."""
+    """JupyterLab, or Notebook 7, and the browser that shows it."""
 
     def __init__(self, server: Server, driver, screenshots: Path) -> None:
         self.server = server
@@ -166,7 +87,8 @@ class Lab:
 
     def screenshot(self, name: str) -> Path:
         """A picture of the whole page as it is now."""
-        file = self.screenshots / f"{name}.png"
+        start = "" if self.server.front_end is JUPYTERLAB else f"{self.server.front_end.package}_"
+        file = self.screenshots / f"{start}{name}.png"
         self.driver.save_screenshot(str(file))
         return file
 
@@ -194,10 +116,6 @@ class Lab:
         notebook.show()
         return notebook
 
-    def stop(self) -> None:
-        """End the browser."""
-        self.driver.quit()
-
 
 class Notebook:
     """A notebook that is open in Lab."""
@@ -209,14 +127,15 @@ class Notebook:
 
     def show(self) -> None:
         """Open only this notebook, in the page that is there if one is, and wait for its kernel."""
-        if self.lab.has_page():
+        if self.lab.server.front_end.has_tabs and self.lab.has_page():
             self.js(_ALONE, self.file.name)  # loading Lab takes longer than most tests
         else:
             self._load()
         self._wait()
 
     def _load(self) -> None:
-        self.lab.driver.get(f"{self.lab.server.url(f'lab/tree/{self.file.name}')}&reset")
+        server = self.lab.server
+        self.lab.driver.get(f"{server.url(f'{server.front_end.page}/{self.file.name}')}&reset")
 
     def _wait(self, states: tuple[str, ...] = ("idle", "busy")) -> None:
         self.wait(lambda: self.js("return panel && panel.context.path") == self.file.name, "the notebook")
@@ -329,38 +248,55 @@ def screenshots(tmp_path_factory) -> Path:
 _SCREENSHOTS = os.environ.get("HASHSTASH_SCREENSHOTS")
 
 
+@pytest.fixture(
+    scope="module", params=[JUPYTERLAB, pytest.param(NOTEBOOK_7, marks=pytest.mark.heavy)], ids="{0.package}".format
+)
+def front_end(request) -> FrontEnd:
+    """Which one is driven."""
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def lab(shared_lab):
-    """JupyterLab in a browser, with a page that only the tests of this module use."""
-    yield shared_lab
-    shared_lab.leave()
+def lab(front_end, request):
+    """The front end in a browser, with a page that only the tests of this module use; skips where something is missing."""
+    missing = missing_parts(front_end.package)
+    if missing:
+        pytest.skip(f"not installed: {', '.join(missing)}")
+    lab = request.getfixturevalue("labs")(front_end)
+    yield lab
+    lab.leave()
 
 
 @pytest.fixture(scope="session")
-def shared_lab(tmp_path_factory, screenshots):
-    """The one that all modules share, without a page; skips where something is missing for that."""
-    missing = missing_parts()
-    if missing:
-        pytest.skip(f"not installed: {', '.join(missing)}")
+def labs(driver, screenshots, tmp_path_factory):
+    """Gives the front ends that all modules share, each with a server that is started when it is first asked for."""
+    started: dict[FrontEnd, Lab] = {}
+
+    def lab_of(front_end: FrontEnd) -> Lab:
+        if front_end not in started:
+            server = Server(front_end, tmp_path_factory.mktemp(front_end.package))
+            started[front_end] = Lab(server, driver, screenshots)
+        return started[front_end]
+
+    yield lab_of
+    for lab in started.values():
+        lab.server.stop()
+
+
+@pytest.fixture(scope="session")
+def driver(tmp_path_factory):
+    """What drives the one browser."""
     from selenium import webdriver
     from selenium.webdriver.chrome.service import Service
 
-    folder = tmp_path_factory.mktemp("lab")
     options = webdriver.ChromeOptions()
     options.binary_location = next(filter(None, map(shutil.which, _CHROMIUM)))
-    for option in [*_BROWSER_OPTIONS, f"--user-data-dir={folder / 'chromium'}"]:
+    for option in [*_BROWSER_OPTIONS, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"]:
         options.add_argument(option)
-    server = Server(folder)
-    try:
-        driver = webdriver.Chrome(service=Service(shutil.which("chromedriver")), options=options)
-        driver.set_script_timeout(PATIENCE)
-        lab = Lab(server, driver, screenshots)
-        try:
-            yield lab
-        finally:
-            lab.stop()
-    finally:
-        server.stop()
+    driver = webdriver.Chrome(service=Service(shutil.which("chromedriver")), options=options)
+    driver.set_script_timeout(PATIENCE)
+    yield driver
+    driver.quit()
 
 
 @pytest.fixture

@@ -108,20 +108,19 @@ def _joined(shown):
 
 
 @pytest.fixture(scope="module", params=PYTHONS)
-def kernels(request, tmp_path_factory):
+def kernels(request, tmp_path_factory, nurseries):
     """One without and one with ``%%stash``."""
     python = PYTHONS[request.param]
     if not python.exists():
         pytest.skip("no environment .venv-colab; make it, or set HASHSTASH_COLAB_PYTHON")
     folders = [tmp_path_factory.mktemp("plain"), tmp_path_factory.mktemp("stash")]
-    with driver.Nursery(str(python), driver.common_environment()) as nursery:
-        both = [
-            Kernel(python, folder, nursery, line=line)
-            for folder, line in zip(folders, (PLAIN, "%%stash t\n"), strict=True)
-        ]
-        yield both
-        for kernel in both:
-            kernel.stop()
+    _, nursery = nurseries(python)
+    both = [
+        Kernel(python, folder, nursery, line=line) for folder, line in zip(folders, (PLAIN, "%%stash t\n"), strict=True)
+    ]
+    yield both
+    for kernel in both:
+        kernel.stop()
 
 
 F = "def f(x):\n    y = x + 1\n    return y / 0"
@@ -328,30 +327,29 @@ def _lines(cells, shown):
 
 
 @pytest.mark.parametrize("where", PYTHONS)
-def test_errors_in_restored_functions_show_their_lines(where, tmp_path):
+def test_errors_in_restored_functions_show_their_lines(where, tmp_path, nurseries):
     """After a restart there is no cell with that text any more, but what was restored."""
     if not PYTHONS[where].exists():
         pytest.skip("no environment .venv-colab; make it, or set HASHSTASH_COLAB_PYTHON")
     cell = "§def f(x):\n    y = x + 1\n    return y / 0  # never"
-    with driver.two_nurseries(str(PYTHONS[where]), are_wanted=True) as nurseries:
-        for nursery in nurseries:
-            kernel = Kernel(PYTHONS[where], tmp_path, nursery, line="%%stash t\n")
-            (shown,) = kernel.play([cell])
-            parts = dict(kernel.ask("f(2)"))
-            kernel.stop()
-            assert "return y / 0" in parts["error"]
-            assert "hashstash" not in parts["error"]
-            assert shown[-1] == ("reply", "ok")
+    for nursery in nurseries(PYTHONS[where]):
+        kernel = Kernel(PYTHONS[where], tmp_path, nursery, line="%%stash t\n")
+        (shown,) = kernel.play([cell])
+        parts = dict(kernel.ask("f(2)"))
+        kernel.stop()
+        assert "return y / 0" in parts["error"]
+        assert "hashstash" not in parts["error"]
+        assert shown[-1] == ("reply", "ok")
 
 
 @pytest.mark.parametrize("where", PYTHONS)
-def test_a_nested_cell_shows_its_own_line_and_the_one_that_called_it(where, tmp_path):
+def test_a_nested_cell_shows_its_own_line_and_the_one_that_called_it(where, tmp_path, nurseries):
     if not PYTHONS[where].exists():
         pytest.skip("no environment .venv-colab; make it, or set HASHSTASH_COLAB_PYTHON")
-    with driver.Nursery(str(PYTHONS[where]), driver.common_environment()) as nursery:
-        kernel = Kernel(PYTHONS[where], tmp_path, nursery, line="%%stash t\n")
-        (shown,) = kernel.play(["§z = 1\nget_ipython().run_cell_magic('stash', 'inner', '1 / 0')"])
-        kernel.stop()
+    _, nursery = nurseries(PYTHONS[where])
+    kernel = Kernel(PYTHONS[where], tmp_path, nursery, line="%%stash t\n")
+    (shown,) = kernel.play(["§z = 1\nget_ipython().run_cell_magic('stash', 'inner', '1 / 0')"])
+    kernel.stop()
     text = dict(shown)["error"]
     assert re.findall(r"-+> (\d) (.*)", text) == [
         ("3", "get_ipython().run_cell_magic('stash', 'inner', '1 / 0')"),

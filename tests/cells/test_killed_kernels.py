@@ -94,6 +94,5 @@ def kill_in_rounds(rounds, folder, nursery):
 
 
 @pytest.mark.parametrize("rounds", [6, pytest.param(64, marks=pytest.mark.heavy)])
-def test_after_a_kill_at_any_moment_the_next_kernel_is_right(rounds, tmp_path):
-    with driver.two_nurseries(sys.executable, are_wanted=True) as (nursery, _other):
-        assert kill_in_rounds(rounds, tmp_path, nursery) == []
+def test_after_a_kill_at_any_moment_the_next_kernel_is_right(rounds, tmp_path, nurseries):
+    assert kill_in_rounds(rounds, tmp_path, nurseries(sys.executable)[0]) == []

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import http.server
 import io
+import json
+import mmap
+import multiprocessing
+import sqlite3
+import sys
 import threading
-from concurrent.futures import ThreadPoolExecutor
+import urllib.request
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
 import pytest
 
@@ -49,3 +56,63 @@ def test_an_executor_comes_back_shut_down():
     again = leftovers.make(leftovers.describe(executor))
     with pytest.raises(RuntimeError, match="shutdown"):
         again.submit(print)
+
+
+def test_a_pool_of_processes_comes_back_shut_down():
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as executor:
+        assert leftovers.describe(executor) is None
+    again = leftovers.make(leftovers.describe(executor))
+    with pytest.raises(RuntimeError, match="shutdown"):
+        again.submit(print)
+
+
+def test_a_closed_connection_comes_back_closed():
+    connection = sqlite3.connect(":memory:")
+    assert leftovers.describe(connection) is None
+    connection.close()
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        leftovers.make(leftovers.describe(connection)).execute("select 1")
+
+
+def test_a_closed_map_comes_back_closed():
+    region = mmap.mmap(-1, 8)
+    assert leftovers.describe(region) is None
+    region.close()
+    assert leftovers.make(leftovers.describe(region)).closed
+
+
+@pytest.fixture
+def address():
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):  # noqa: N802
+            self.send_response(200)
+            self.send_header("X-Kind", "test")
+            self.end_headers()
+            self.wfile.write(b"body")
+
+        def log_message(self, *_arguments):
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+        thread.join()
+
+
+def test_a_response_that_was_read_and_closed_still_tells_its_headers(address):
+    with urllib.request.urlopen(address) as response:
+        assert leftovers.describe(response) is None
+        assert response.read() == b"body"
+    description = leftovers.describe(response)
+    assert json.loads(json.dumps(description)) == description
+    again = leftovers.make(description)
+    assert (again.status, again.reason, again.url, again.closed) == (200, "OK", address, True)
+    assert again.headers.items() == response.headers.items()
+    assert again.getheader("x-kind") == "test"
+
+
+def test_the_notebooks_own_module_is_the_one_of_whoever_asks():
+    assert leftovers.make(leftovers.describe(sys.modules["__main__"])) is sys.modules["__main__"]
+    assert leftovers.is_notebook(leftovers.describe(sys.modules["__main__"]))

@@ -1,6 +1,7 @@
 """What a cell reads and binds, by syntax alone."""
 
 import ast
+import sys
 from textwrap import dedent
 
 import pytest
@@ -138,11 +139,52 @@ def test_strings_read_the_variables_they_name(code: str, expected: str) -> None:
 
 @pytest.mark.parametrize(
     "code",
-    ["y = globals()['x' + k]", "y = eval(text)", "exec(text)", "d = globals()", "v = vars()", "f = eval", "y = dir()",
+    ["y = globals()['x' + k]", "d = globals()", "v = vars()", "f = eval", "y = dir()",
      "ip = get_ipython()", "get_ipython().user_ns['x']", "import __main__", "get_ipython().system(command)"],
 )  # fmt: skip
 def test_computed_names_read_everything(code: str) -> None:
     assert names(code).reads_everything
+
+
+@pytest.mark.parametrize(
+    "code", ["f.__globals__[n]", "sys._getframe().f_globals[n]", "shell.user_ns[n]", "import __main__\n__main__.x"]
+)
+def test_the_namespace_of_somebodys_code_reads_everything(code: str) -> None:
+    assert names(code).reads_everything
+
+
+@pytest.mark.parametrize("code", ["y = eval(text)", "exec(text)"])
+def test_what_a_computed_text_reads_is_left_to_be_heard(code: str) -> None:
+    found = names(code)
+    assert (found.runs_texts, found.reads_everything, "text" in found.reads) == (True, False, True)
+
+
+def test_eval_as_a_value_reads_everything() -> None:
+    assert names("y = list(map(eval, texts))").reads_everything
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("script.py", {("script.py", False)}),
+        ("-i script.py a b", {("script.py", True)}),
+        ("-i -t script", {("script", True)}),
+        ("-m module", set()),
+    ],
+)
+def test_scripts_that_are_run_are_known_by_name(line: str, expected: set[tuple[str, bool]]) -> None:
+    found = names(f"get_ipython().run_line_magic('run', {line!r})")
+    assert (found.scripts, found.reads_everything) == (expected, False)
+
+
+@pytest.mark.parametrize("line", ["-i $script", "-i {name}.py", "-i -m module"])
+def test_a_script_that_is_not_known_reads_everything_if_it_may(line: str) -> None:
+    assert names(f"get_ipython().run_line_magic('run', {line!r})").reads_everything
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="type parameters came with Python 3.12")
+def test_the_bounds_of_type_parameters_are_read() -> None:
+    assert reads("class C[T: a]: pass\ndef f[U: (b, c)](v: U): pass\ntype X[V: d] = list[V]") == set("abcd")
 
 
 @pytest.mark.parametrize(

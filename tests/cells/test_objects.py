@@ -171,6 +171,65 @@ def test_a_frame_is_filled_in_place():
     assert other.attrs == {"k": 1}
 
 
+def test_what_a_frame_shares_through_its_attrs_stays_shared():
+    pandas = pytest.importorskip("pandas")
+    log = [1]
+    value, other = pandas.DataFrame({"a": [1]}), pandas.DataFrame({"a": [1]})
+    value.attrs["log"] = log
+    objects.apply(other, objects.whole(value))
+    assert other.attrs["log"] is log
+
+
+@pytest.mark.parametrize("is_hard", [False, True])
+def test_a_masked_array_gets_its_mask_and_its_fill_value_in_place(is_hard):
+    masked = pytest.importorskip("numpy").ma
+    value, other = (masked.array([1, 2, 3], mask=[1, 0, 0], hard_mask=is_hard) for _ in range(2))
+    view = other[1:]
+    value[1] = 20
+    value[2] = masked.masked
+    value.fill_value = 9
+    objects.apply(other, objects.whole(value))
+    assert (other.filled().tolist(), other.hardmask, other.data[1]) == ([9, 20, 9], is_hard, 20)
+    assert view.tolist() == [20, None]
+
+
+def test_a_mask_is_taken_away_in_place():
+    masked = pytest.importorskip("numpy").ma
+    value, other = masked.array([1, 2], mask=[1, 0]), masked.array([1, 2], mask=[1, 0])
+    value.mask = False
+    objects.apply(other, objects.whole(value))
+    assert other.tolist() == [1, 2]
+
+
+def test_a_polars_frame_and_a_series_take_the_content_in_place():
+    polars = pytest.importorskip("polars")
+    value, other = polars.DataFrame({"a": [1]}), polars.DataFrame({"a": [1]})
+    value.extend(polars.DataFrame({"a": [2]}))
+    objects.apply(other, objects.whole(value))
+    series, other_series = polars.Series("s", [1, 2]), polars.Series("s", [1, 2])
+    series[0] = 5
+    objects.apply(other_series, objects.whole(series))
+    assert other.to_dicts() == [{"a": 1}, {"a": 2}]
+    assert other_series.to_list() == [5, 2]
+
+
+class PicklesCopies:
+    def __init__(self):
+        self.kept = {"a": 1}
+
+    def __getstate__(self):
+        return {"kept": dict(self.kept)}
+
+
+def test_an_object_hides_the_container_of_which_it_pickles_a_copy():
+    value = PicklesCopies()
+    state = objects.look(value)
+    copy = value.__getstate__()["kept"]
+    assert objects.hides_parts(value, state, {id(value): value, id(copy): copy})
+    assert not objects.hides_parts(value, state, {id(value): value, id(value.kept): value.kept})
+    assert not objects.hides_parts(value, state, {id(value): value})
+
+
 def test_a_random_generator_goes_on_from_the_recorded_state():
     numpy = pytest.importorskip("numpy")
     value, other = numpy.random.default_rng(1), numpy.random.default_rng(1)

@@ -269,21 +269,20 @@ DESCRIPTORS = {
 
 
 @pytest.fixture(scope="module", params=PYTHONS)
-def shown(request, tmp_path_factory):
+def shown(request, tmp_path_factory, nurseries):
     """What each case showed in each of the three kernels, one kernel after the other."""
     python = PYTHONS[request.param]
     if not python.exists():
         pytest.skip("no environment .venv-colab; make it, or set HASHSTASH_COLAB_PYTHON")
     plain, stashed = tmp_path_factory.mktemp("plain"), tmp_path_factory.mktemp("stash")
     found = {}
-    with driver.two_nurseries(str(python), are_wanted=True) as nurseries:
-        for place, (folder, line) in enumerate([(plain, ""), (stashed, "%%stash t\n"), (stashed, "%%stash t\n")]):
-            kernel = Kernel(python, folder, nurseries[place % 2], line=line)
-            for name, cells in CASES.items():
-                found[place, name] = kernel.play(cells)
-            for name, (code, _wanted) in DESCRIPTORS.items() if line else ():
-                found[place, name] = kernel.play(["§" + code])
-            kernel.stop()
+    for place, (folder, line) in enumerate([(plain, ""), (stashed, "%%stash t\n"), (stashed, "%%stash t\n")]):
+        kernel = Kernel(python, folder, nurseries(python)[place % 2], line=line)
+        for name, cells in CASES.items():
+            found[place, name] = kernel.play(cells)
+        for name, (code, _wanted) in DESCRIPTORS.items() if line else ():
+            found[place, name] = kernel.play(["§" + code])
+        kernel.stop()
     return found
 
 
@@ -307,20 +306,19 @@ def test_a_cell_comes_back(shown, name):
 
 
 @pytest.mark.parametrize("where", PYTHONS)
-def test_the_browser_of_a_stash_is_live_when_its_cell_runs_and_a_card_when_it_comes_back(where, tmp_path):
+def test_the_browser_of_a_stash_is_live_when_its_cell_runs_and_a_card_when_it_comes_back(where, tmp_path, nurseries):
     if not PYTHONS[where].exists():
         pytest.skip("no environment .venv-colab; make it, or set HASHSTASH_COLAB_PYTHON")
     shown, outcomes = [], []
-    with driver.two_nurseries(str(PYTHONS[where]), are_wanted=True) as nurseries:
-        for nursery in nurseries:
-            kernel = Views(PYTHONS[where], tmp_path, nursery, line="%%stash t\n")
-            kernel.play(["import hashstash\nstash = hashstash.HashStash(root_dir='./searched')\nstash['wanted'] = 1"])
-            kernel.play(["§stash.browse()"])
-            outcomes += kernel.outcomes
-            shown.append(kernel.bundles)
-            kernel.play([LIVE_WIDGETS])
-            shown.append(kernel.bundles)
-            kernel.stop()
+    for nursery in nurseries(PYTHONS[where]):
+        kernel = Views(PYTHONS[where], tmp_path, nursery, line="%%stash t\n")
+        kernel.play(["import hashstash\nstash = hashstash.HashStash(root_dir='./searched')\nstash['wanted'] = 1"])
+        kernel.play(["§stash.browse()"])
+        outcomes += kernel.outcomes
+        shown.append(kernel.bundles)
+        kernel.play([LIVE_WIDGETS])
+        shown.append(kernel.bundles)
+        kernel.stop()
     live, there, still, none = shown
     assert outcomes == ["stored", "hit"]
     assert [isinstance(bundle[VIEW].get("model_id"), str) for bundle in live if VIEW in bundle] == [True]

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import ast
 import decimal
+import logging
+import logging.handlers
+import sys
+from contextlib import contextmanager
 
 import pytest
 
-from hashstash.cells import settings
-from hashstash.cells.set_first import sets_first
+from hashstash.cells import process_settings, settings
+from hashstash.cells.set_first import first
 from hashstash.errors import StashError
 
 
@@ -71,13 +75,102 @@ FIRST = {
     "plt.style.use(chosen)\nplt.plot(x)": False,
     "plt.rcParams[name] = 90\nplt.plot(x)": False,
     "plt.plot(x)": False,
+    "import pathlib\nn = len(str(pathlib.Path('a')))\nprint('start', n)\nplt.style.use('ggplot')\nplt.plot(n)": True,
+    "__import__('os').getpid()\nnp.random.seed(1)\nnp.set_printoptions(precision=3)": True,
+    "__import__('numpy').array([1.5]).tolist()\nnp.set_printoptions(precision=3)": False,
+    "print(x)\nnp.set_printoptions(precision=3)": False,
+    "import numpy as np\na = np.array([1])\nnp.set_printoptions(precision=3)": False,
+}
+ADDS = {
+    "logging.basicConfig(level=logging.INFO)\nlogging.info('x')": True,
+    "import warnings\nwarnings.filterwarnings('ignore', category=UserWarning)\nwarnings.warn('x')": True,
+    "warnings.warn('x')\nwarnings.simplefilter('ignore')": False,
+    "logging.basicConfig(level=chosen)\nlogging.info('x')": False,
+    "logging.info('x')": False,
 }
 
 
 @pytest.mark.parametrize("code", FIRST)
 def test_a_cell_that_sets_settings_before_all_else_does_not_depend_on_them(code):
-    assert sets_first(ast.parse(code), ()) is FIRST[code]
+    assert first(ast.parse(code), ()).sets is FIRST[code]
+
+
+@pytest.mark.parametrize("code", ADDS)
+def test_a_cell_that_adds_to_settings_before_all_else_does_the_same_where_they_have_been_added(code):
+    assert first(ast.parse(code), ()) == (False, ADDS[code])
+
+
+def test_one_of_several_values_is_no_difference(context):
+    context.prec = 9
+    assert list(settings.differences("decimal", {"prec": ["default", "9"]})) == []
+    assert list(settings.differences("decimal", {"prec": ["default", "8"]})) == [
+        "decimal's `prec` changed: default -> 9"
+    ]
+
+
+@pytest.fixture
+def fresh_logger():
+    logger = logging.getLogger("tests.of.settings")
+    yield logger
+    logger.setLevel(logging.NOTSET)
+    logger.handlers.clear()
+
+
+def test_a_logger_that_is_asked_by_name_is_told_in_words(fresh_logger):
+    before = settings.look(["info"]).get("logging", {})
+    asked = process_settings.loggers_asked(logging, before, {fresh_logger.name, "no logger"})
+    assert asked[f"logger {fresh_logger.name}"] == "as it comes"
+    assert {"logger tests", "logger "} <= asked.keys()
+    then = {name: settings.text_of(value) for name, value in asked.items()}
+    fresh_logger.setLevel(logging.ERROR)
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("<%(message)s>"))
+    fresh_logger.addHandler(handler)
+    told = [text for text in settings.differences("logging", then) if fresh_logger.name in text]
+    assert told == [
+        f"logging's `logger {fresh_logger.name}` changed: 'as it comes' -> \"level ERROR, StreamHandler '<%(message)s>'\""
+    ]
+
+
+def test_a_logger_that_is_set_up_meanwhile_is_not_asked(fresh_logger):
+    before = settings.look(["info"]).get("logging", {})
+    fresh_logger.setLevel(logging.ERROR)
+    assert f"logger {fresh_logger.name}" not in process_settings.loggers_asked(logging, before, {fresh_logger.name})
+
+
+@contextmanager
+def first_logger():
+    """The first logger without the handlers that pytest gives it for each test."""
+    root = logging.getLogger()
+    kept, level = list(root.handlers), root.level
+    root.handlers.clear()
+    try:
+        yield root
+    finally:
+        root.handlers[:] = kept
+        root.setLevel(level)
+
+
+def test_what_basic_config_has_set_up_is_set_up_again():
+    with first_logger() as logger:
+        before = settings.look(["basicConfig"])
+        logging.basicConfig(format="%(levelname)s|%(message)s", stream=sys.stderr)
+        changed = settings.changes(before, settings.look(["basicConfig"]))
+        assert changed == {"logging": {"basicConfig": ["stderr", "%(levelname)s|%(message)s", None, 0]}}
+        logger.handlers.clear()
+        settings.repeat(changed)
+        record = logging.LogRecord("a", logging.INFO, "f.py", 1, "text", (), None)
+        assert [handler.format(record) for handler in logger.handlers] == ["INFO|text"]
+        assert logger.handlers[0].stream is sys.stderr
+
+
+def test_a_handler_of_another_kind_cannot_be_set_up_again():
+    with first_logger() as logger:
+        before = settings.look(["addHandler"])
+        logger.addHandler(logging.handlers.MemoryHandler(1))
+        with pytest.raises(settings.Unsettable, match="handlers"):
+            settings.changes(before, settings.look(["addHandler"]))
 
 
 def test_a_function_that_sets_settings_may_do_so_after_they_were_read():
-    assert not sets_first(ast.parse("plt.style.use('ggplot')\ndraw()"), ["plot", "rcParams"])
+    assert not first(ast.parse("plt.style.use('ggplot')\ndraw()"), ["plot", "rcParams"]).sets

@@ -127,16 +127,15 @@ class Place:
 
 
 @pytest.fixture(scope="module", params=PYTHONS)
-def place(request, tmp_path_factory):
+def place(request, tmp_path_factory, nurseries):
     python = PYTHONS[request.param]
     if not python.exists():
         pytest.skip("no environment .venv-colab; make it, or set HASHSTASH_COLAB_PYTHON")
     folder = tmp_path_factory.mktemp("two_kernels")
-    with driver.two_nurseries(str(python), are_wanted=True) as nurseries:
-        place = Place(python, folder, nurseries)
-        yield place
-        for kernel in (place.one, place.other, *place.extra):
-            kernel.close()
+    place = Place(python, folder, nurseries(python))
+    yield place
+    for kernel in (place.one, place.other, *place.extra):
+        kernel.close()
 
 
 def status(answer):

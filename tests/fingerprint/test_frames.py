@@ -4,6 +4,7 @@ import sys
 
 import pytest
 
+from hashstash.errors import VolatileKey
 from hashstash.fingerprint import Fingerprinter
 
 np = pytest.importorskip("numpy")
@@ -244,3 +245,12 @@ def test_times_of_arrow_count_by_unit_zone_and_moment(digest):
     made = [digest(pa.array([0, None, 86_400_000], pa.int64()).view(kind)) for kind in kinds]
     assert len(set(made)) == len(kinds)
     assert digest(pa.array([0, None], pa.int64()).view(pa.date64())) not in made
+
+
+def test_an_arrow_array_that_holds_nothing_a_billion_times_is_volatile():
+    pa = pytest.importorskip("pyarrow")
+    ends, values = pa.array([10**9], pa.int64()), pa.array([1], pa.int64())
+    runs = pa.RunEndEncodedArray.from_arrays(ends, values)
+    with pytest.raises(VolatileKey, match="says it has 1,000,000,000 elements"):
+        Fingerprinter().digest(runs)
+    assert Fingerprinter().digest(pa.nulls(1000)) != Fingerprinter().digest(pa.nulls(1001))

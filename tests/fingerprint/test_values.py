@@ -296,3 +296,55 @@ def test_looking_at_the_attributes_of_an_exception_is_not_a_change(digest):
     looked_at = OSError(2, "no such file")
     assert looked_at.__dict__ == {}
     assert digest(looked_at) == digest(OSError(2, "no such file"))
+
+
+def nested(make, levels, value=frozenset({1})):
+    for level in range(levels):
+        value = make(value, level)
+    return value
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        nested(lambda value, _: frozenset({value}), 60),
+        nested(lambda value, _: frozenset({value, "a"}), 60),
+        nested(lambda value, level: frozenset({value, (value, level)}), 60),
+        [nested(lambda value, _: {frozenset({value, "a"})}.pop(), 60)],
+    ],
+    ids=["alone", "beside another", "twice", "in a list"],
+)
+def test_sets_in_sets_take_as_long_as_they_are_deep(value):
+    assert len(Fingerprinter().digest(value)) == 16
+
+
+def test_a_set_that_was_met_for_its_order_still_says_what_is_volatile():
+    inner = frozenset({(iter([1]), "a")})
+    with pytest.raises(VolatileKey, match="iterator"):
+        Fingerprinter().digest({frozenset({inner, "b"}), frozenset({inner, "c"})})
+
+
+def test_a_tuple_that_refers_back_into_a_set_is_written_anew_each_time():
+    shared = Instance()
+    inside = (shared,)
+    one = {frozenset({(shared, inside), 1}), frozenset({(inside, 2), 2})}
+    other = Instance()
+    equal = (other,)
+    assert Fingerprinter().digest(one) == Fingerprinter().digest(
+        {frozenset({(equal, 2), 2}), frozenset({(other, equal), 1})}
+    )
+
+
+class Instance:
+    def __init__(self):
+        self.name = "same"
+
+
+def test_sets_whose_order_takes_too_long_to_find_are_refused():
+    class Node:
+        def __init__(self, children):
+            self.children = children
+
+    value = nested(lambda value, level: Node(frozenset({value, level, "a"})), 40)
+    with pytest.raises(VolatileKey, match="sets in sets"):
+        Fingerprinter().digest(value)

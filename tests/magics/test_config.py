@@ -103,7 +103,13 @@ def test_config_of_one_thing_leaves_what_use_chose(session, magics):
 
 
 @pytest.mark.parametrize(
-    "line, part", [("engin", "did you mean engine?"), ("nosuch 3", "known: "), ("a b c", "'c' is one too many")]
+    "line, part",
+    [
+        ("engin", "did you mean engine?"),
+        ("nosuch 3", "known: "),
+        ("a b c", "'c' is one too many"),
+        ("status loud", "status: 'loud'; known: full, line, none"),
+    ],
 )
 def test_an_unknown_setting_is_an_error_that_lists_the_known(session, line, part):
     error = session.fail(f"%stash config {line}")

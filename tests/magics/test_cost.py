@@ -8,8 +8,10 @@ import sys
 import pytest
 
 from hashstash import locks
-from hashstash.cells import before
+from hashstash.cells import before, rows
 from hashstash.cells.recorded import Record
+from hashstash.cells.rows import Rows
+from hashstash.cells.stashes import CellStashes
 from hashstash.cells.summaries import Looked, summarise_all
 
 CELL = "%%stash t\ny = x + 1\nprint(y)\n"
@@ -133,6 +135,46 @@ def test_a_hit_makes_one_record_however_many_there_are(session, made):
     session.run(CELL)
     assert "hit" in session.status()
     assert len(made) == 1
+
+
+@pytest.fixture
+def decoded(monkeypatch):
+    """The lists of records that were decoded, each as a 1."""
+    found = []
+    own_list = Rows._own_list
+    monkeypatch.setattr(Rows, "_own_list", lambda opened, entry: found.append(1) or own_list(opened, entry))
+    return found
+
+
+def test_the_list_of_records_is_decoded_once_however_often_they_come_back(session, decoded):
+    run_with(session, 1, 2)
+    session.run(CELL)
+    decoded.clear()
+    session.run(CELL)
+    assert ("hit" in session.status(), decoded) == (True, [])
+
+
+def test_a_list_that_was_decoded_is_read_anew_when_somebody_else_has_written_to_it(session, decoded):
+    run_with(session, 1, 2)
+    session.run(CELL)
+    CellStashes().rm("t", 1)
+    decoded.clear()
+    session.run(CELL)
+    assert "stored" in session.status()
+    assert decoded
+
+
+def test_only_the_lists_that_were_read_last_are_kept_decoded(session, decoded):
+    texts = [f"%%stash t\ny = x + {number}\n" for number in range(rows._MOST_LISTS + 1)]
+    session.run("x = 1")
+    for _ in range(2):
+        for text in texts:
+            session.run(text)
+    decoded.clear()
+    session.run(texts[-1])
+    assert ("hit" in session.status(), len(decoded)) == (True, 0)
+    session.run(texts[0])
+    assert ("hit" in session.status(), len(decoded)) == (True, 1)
 
 
 def test_a_miss_makes_one_record_if_one_difference_explains_it_however_many_there_are(session, made):

@@ -328,8 +328,10 @@ def test_a_stash_that_was_cleared_is_not_listed(filled):
     [
         ("nonsense", "known: auto, clear, config"),
         ("lss", "did you mean ls?"),
+        ("delete one", "did you mean rm?"),
+        ("off", "did you mean auto --off?"),
         ("one", "%stash ls one"),
-        ("ls a b", "'b' is one too many"),
+        ("ls a b", "'b' is one too many (what has spaces stands in quotes)"),
         ("ls --dff", "did you mean --df?"),
         ("ls --nonsense", "no flag --nonsense"),
         ("clear", "the name of one stash, or --all"),

@@ -286,10 +286,16 @@ def test_a_restored_function_has_the_lines_of_its_cell(session):
     assert last_line(session.fail("f()")) == 5
 
 
-def test_a_name_to_keep_that_does_not_exist_is_told(session):
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        session.run("%%stash t --only totl\ntotal = 1")
-    told = session.status() + " ".join(str(one.message) for one in caught)
-    assert "--only totl" in told
+@pytest.mark.parametrize("flag", ["--only", "--exclude", "--inputs", "--also", "--ignore"])
+def test_a_name_in_a_flag_that_does_not_exist_is_told(session, flag):
+    session.run(f"%%stash t {flag} totl\ntotal = 1")
+    assert f"warning: {flag} totl: the cell is over, and there is no such variable; " in session.status()
     assert session["total"] == 1
+
+
+@pytest.mark.parametrize("name", ["number", "_", "missing"])
+def test_a_name_that_may_rightly_be_missing_when_the_cell_is_over_is_not_told(session, name):
+    session.run("number = 1")
+    session.run(f"%%stash t --ignore {name}\nif not number:\n    missing = 2\ndel number")
+    assert "stored" in session.status()
+    assert "warning" not in session.status()

@@ -65,6 +65,23 @@ def test_after_a_restart_a_variable_is_told_by_its_type_size_and_place(session, 
 @pytest.mark.parametrize(
     "before, after, said",
     [
+        ("x = 1", "x = 2", "1 -> 2"),
+        ("x = None", "x = 2.5", "type NoneType -> float\nNone -> 2.5"),
+        ("x = dt.date(2020, 1, 1)", "x = dt.date(2021, 1, 1)", "2020-01-01 -> 2021-01-01"),
+        ("x = dt.timedelta(1)", "x = dt.timedelta(2)", "1 day, 0:00:00 -> 2 days, 0:00:00"),
+        ("x = Decimal('0.1')", "x = Decimal('0.10')", "0.1 -> 0.10"),
+        ("x = PurePosixPath('a/b')", "x = PurePosixPath('a/c')", "a/b -> a/c"),
+        ("x = range(3)", "x = range(4)", "range(0, 3) -> range(0, 4)"),
+    ],
+)
+def test_single_values_are_told_once_and_as_they_are(session, before, after, said):
+    session.run("import datetime as dt\nfrom decimal import Decimal\nfrom pathlib import PurePosixPath")
+    assert why(session, before, "y = x", after) == f"`x` changed\n{said}"
+
+
+@pytest.mark.parametrize(
+    "before, after, said",
+    [
         ("x = 'one two'", "x = 'one too'", "length 7 as before\n'one two' -> 'one too'"),
         ("x = 'a ' * 300", "x = 'a ' * 100 + 'b ' * 200", "first difference at character 200: 'a a a "),
         ("x = 'select a\\nfrom t\\n'", "x = 'select b\\nfrom t\\n'", "-select a\n+select b\nfrom t"),

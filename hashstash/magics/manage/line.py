@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _NAME = argument("name", metavar="NAME", help="A stash.")
 _SOME_NAME = argument("name", metavar="NAME", nargs="?", help="A stash.")
 _RECORD = "A number, as %%stash ls shows it (1 is the newest), or the beginning of an id."
+_MEANT = {"delete": "rm", "remove": "rm", "show": "ls", "on": "auto", "off": "auto --off"}
+"""Words that one might try, and what carries out what they say."""
 _YES = "Sign what was listed; CODE, as the list shows it, where it was not listed in this session."
 
 COMMANDS: dict[str, Command] = {
@@ -163,7 +165,7 @@ def overview() -> str:
 
 def _unknown(magics: StashMagics, word: str) -> str:
     text = f"%stash {word}: no such command; "
-    close = difflib.get_close_matches(word, COMMANDS, 1)
+    close = [_MEANT[word]] if word in _MEANT else difflib.get_close_matches(word, COMMANDS, 1)
     if close:
         text += f"did you mean {close[0]}? "
     try:
