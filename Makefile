@@ -45,7 +45,7 @@ others: $(VENV)/installed
 
 ## make test-all: with what repeats it: full sizes, all wrappers on all engines, all scenarios in kernels started anew, other environments in full
 test-all:
-	HASHSTASH_ALL_SCENARIOS=1 $(MAKE) --no-print-directory test MAIN="" ONCE_ONLY="not browser and not server"
+	ON_DISK=1 HASHSTASH_ALL_SCENARIOS=1 $(MAKE) --no-print-directory test MAIN="" ONCE_ONLY="not browser and not server"
 
 ## make test-fast: the tests without kernels and servers
 test-fast: $(VENV)/installed
@@ -91,9 +91,9 @@ $(BARE)/installed: pyproject.toml scripts/make_environment.sh
 	sh scripts/make_environment.sh $(PYTHON) $(BARE) pytest pytest-timeout pytest-xdist hypothesis -e .
 	touch $@
 
-## make test-bare: the tests in an environment without any optional package
+## make test-bare: the tests in an environment without any optional package, with their folders on a disk
 test-bare: $(BARE)/installed
-	$(BARE)/bin/python $(PYTEST) bare -q -m "$(ONCE_ONLY)" $(NOT_IN_BARE)
+	ON_DISK=1 $(BARE)/bin/python $(PYTEST) bare -q -m "$(ONCE_ONLY)" $(NOT_IN_BARE)
 
 readme: $(VENV)/installed
 	$(BIN)/python scripts/check_readme.py

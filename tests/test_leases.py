@@ -12,6 +12,7 @@ from hashstash import HashStash, leases
 from hashstash.engines.memory import MemoryEngine
 from hashstash.errors import ServerUnavailable
 from hashstash.leases import LeaseLock
+from hashstash.testing.engine.base import run_together
 
 pytestmark = pytest.mark.once
 
@@ -285,10 +286,7 @@ def test_a_forked_child_holds_nothing_and_gives_nothing_back(rows, stranger):
 # ---- on a server, among processes ----------------------------------------------------------------------------------
 
 COUNT = """
-import sys
-from hashstash import HashStash
-stash = HashStash(sys.argv[1])
-for _ in range(int(sys.argv[2])):
+for _ in range(20):
     with stash.lock("counter"):
         stash["number"] = stash.get("number", 0) + 1
 """
@@ -301,19 +299,21 @@ with stash.lock("a"):
     time.sleep(60)
 """
 COMPUTE = """
-import sys, time
-from hashstash import HashStash
-stash = HashStash(sys.argv[1])
+import time
 @stash.stashed_result
 def slow(number):
-    with open(sys.argv[2], "a") as file:
+    with open(CALLS, "a") as file:
         file.write("computed\\n")
     time.sleep(0.5)
     return number + 1
-print("ready", flush=True)
-sys.stdin.readline()
 print(slow(1))
 """
+
+
+def source(url):
+    """What opens the stash in another process."""
+    engine = f"from hashstash.engines.{url.partition(':')[0].replace('mongodb', 'mongo')} import PLUGIN"
+    return f"from hashstash import HashStash\n{engine}\nstash = HashStash({url!r})\n"
 
 
 @pytest.fixture(params=["redis", "mongo"])
@@ -323,8 +323,7 @@ def url(request):
 
 @pytest.mark.server
 def test_processes_take_turns(url):
-    processes = [subprocess.Popen([sys.executable, "-c", COUNT, url, "20"]) for _ in range(4)]
-    assert [process.wait(120) for process in processes] == [0] * 4
+    run_together(source(url), COUNT, 4)
     assert HashStash(url)["number"] == 80
 
 
@@ -364,16 +363,7 @@ def test_a_paused_holder_is_taken_over_and_does_no_harm(url):
 @pytest.mark.server
 def test_a_result_is_computed_once_by_many_processes(url, tmp_path):
     calls = tmp_path / "calls"
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", COMPUTE, url, str(calls)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        for _ in range(4)
-    ]
-    for process in processes:
-        assert process.stdout.readline() == "ready\n"
-    answers = [process.communicate("go\n", timeout=60)[0] for process in processes]
-    assert answers == ["2\n"] * 4
+    assert run_together(f"{source(url)}CALLS = {str(calls)!r}\n", COMPUTE, 4) == ["2\n"] * 4
     assert calls.read_text() == "computed\n"
 
 

@@ -1,6 +1,7 @@
 from importlib.util import find_spec
 
 import pytest
+from together import each
 
 from hashstash import Decoder, Deserializer, Encoder, Serializer, decode, deserialize, encode, serialize
 from hashstash.entry import unpack
@@ -27,7 +28,7 @@ def test_the_data_itself_says_which_serializer_wrote_it():
 
 @pytest.mark.parametrize("b64", [True, False])
 @pytest.mark.parametrize("compress", ["raw", "zlib", "gzip", "bz2", "lz4", "blosc", "zstd"])
-@pytest.mark.parametrize("value", VALUES)
+@each("value", VALUES)
 def test_what_is_encoded_comes_back(value, compress, b64):
     assert decode(encode(value, compress, b64=b64)) == value
 

@@ -1,5 +1,6 @@
 """How a run is divided among workers, and what it says of skipped tests."""
 
+import inspect
 import sys
 from types import SimpleNamespace
 
@@ -92,6 +93,44 @@ def test_all_cases_are_tried_and_those_that_fail_are_named():
 def test_cases_of_which_there_are_none_are_a_failure():
     with pytest.raises(AssertionError, match="there was no case"), together.cases():
         pass
+
+
+def test_a_test_with_a_case_for_each_value_asks_for_its_fixtures_only():
+    seen = []
+
+    @together.each("name, number", [("a", 1), pytest.param("b", 2, id="second")])
+    def test(name, number, fixture):
+        seen.append((name, number, fixture))
+
+    assert list(inspect.signature(test).parameters) == ["fixture"]
+    test(fixture="made")
+    assert seen == [("a", 1, "made"), ("b", 2, "made")]
+
+
+def test_cases_that_fail_beside_cases_that_are_skipped_are_raised():
+    @together.each("name", "abc")
+    def test(name):
+        if name == "a":
+            pytest.skip("not here")
+        assert name == "c"
+
+    with pytest.raises(ExceptionGroup, match="1 of 3 cases: 'b'"):
+        test()
+
+
+def test_a_test_of_which_each_case_is_skipped_is_skipped():
+    with pytest.raises(pytest.skip.Exception, match="not here"):
+        together.each("name", "ab")(lambda name: pytest.skip("not here"))()
+
+
+def test_a_test_without_a_value_fails():
+    with pytest.raises(AssertionError, match="there was no case"):
+        together.each("name", "")(lambda name: None)()
+
+
+def test_a_parameter_that_a_test_has_not_is_named():
+    with pytest.raises(AssertionError, match="nmae"):
+        together.each("nmae", "ab")(lambda name: None)
 
 
 def test_the_tests_of_the_browser_share_a_unit():

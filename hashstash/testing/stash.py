@@ -76,7 +76,9 @@ class StashContract:
 
     def source(self, stash: HashStash) -> str:
         """Python code that opens *stash* in another process."""
-        return f"import json\nfrom hashstash import HashStash\nstash = HashStash.from_dict(json.loads({_settings(stash)!r}))\n"
+        engine = f"import {type(stash.store.engine).__module__}\n"
+        opened = f"stash = HashStash.from_dict(json.loads({_settings(stash)!r}))\n"
+        return f"import json\nfrom hashstash import HashStash\n{engine}{opened}"
 
     # ---- mapping -------------------------------------------------------------------------------------------------
 

@@ -24,6 +24,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from together import each
 
 from hashstash import HashStash
 from hashstash.entry import unpack
@@ -101,14 +102,14 @@ def key_of(entry, names, stash):
     return next(iter(stash)) if "listed" in entry else eval(entry["key"], names)
 
 
-@pytest.mark.parametrize("section, entry", ENTRIES)
+@each("section, entry", ENTRIES)
 def test_value_is_what_was_written(opened, section, entry):
     names = named(entry)
     stash = opened(section)
     assert_is_as_described(stash[key_of(entry, names, stash)], entry, names)
 
 
-@pytest.mark.parametrize("section, entry", PORTABLE)
+@each("section, entry", PORTABLE)
 def test_value_is_read_without_packages(opened, section, entry):
     names = named(entry)
     stash = opened(section)
@@ -116,7 +117,7 @@ def test_value_is_read_without_packages(opened, section, entry):
         assert_is_as_described(stash[key_of(entry, names, stash)], entry, names)
 
 
-@pytest.mark.parametrize("section, entry", ENTRIES)
+@each("section, entry", ENTRIES)
 def test_row_lies_where_it_lay_and_says_what_it_said(root, section, entry):
     (path,) = root.glob(f"{section.replace(' ', '%20')}/*/data.db/{entry['address'][:2]}/{entry['address']}")
     row = unpack(path.read_bytes(), bytes.fromhex(entry["address"]))

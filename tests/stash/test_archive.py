@@ -1,6 +1,7 @@
 """One file that holds stashes: what goes in comes out, on any engine, for anybody, and nobody is trusted by that."""
 
 import errno
+import io
 import math
 import os
 import stat
@@ -476,6 +477,41 @@ def test_what_cannot_be_read_is_left_out_with_one_warning(made, file):
     with pytest.warns(RuntimeWarning, match=r"2 rows that cannot be read are not in .*; stash.check\(\) names them"):
         assert source.export_to(file) == 1
     assert target.import_from(file) == 1
+
+
+class Failing(io.BytesIO):
+    """A file of which some reads fail."""
+
+    calls = 0
+    failing = range(0)
+
+    def read(self, size=-1):
+        self.calls += 1
+        if self.calls in self.failing:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return super().read(size)
+
+
+@pytest.fixture
+def failing(made, file):
+    """The file of an archive of which the end can be read once."""
+    source = made("source")
+    source["a"] = 1
+    source.export_to(file)
+    return Failing(file.read_bytes())
+
+
+def test_an_archive_that_the_disk_fails_to_read_once_is_read(failing):
+    """The zip module then says that it is none."""
+    failing.failing = range(2, 3)
+    assert archive.reader._open_zip(failing).namelist()
+    assert failing.calls > 3
+
+
+def test_an_archive_that_cannot_be_read_is_told_as_that_and_not_as_damaged(failing):
+    failing.failing = range(2, 1000)
+    with pytest.raises(OSError, match=os.strerror(errno.EIO)):
+        archive.reader._open_zip(failing)
 
 
 # ---- cost ----------------------------------------------------------------------------------------------------------------

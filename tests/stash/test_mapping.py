@@ -691,3 +691,15 @@ def test_a_value_that_cannot_be_stored_is_refused_and_nothing_is_lost(opened, se
     with pytest.raises(UnsupportedValue, match=r"generator|lock"):
         stash["k"] = value
     assert stash["k"] == "before"
+
+
+def test_a_frame_that_only_counts_its_rows_is_soon_compared(stash):
+    pd = pytest.importorskip("pandas")
+    stash["rows"] = pd.RangeIndex(10**15)
+    assert 5 not in stash.values()
+    assert stash != {"rows": [1]}
+
+
+def test_the_repr_of_a_stash_steers_no_terminal(tmp_path):
+    shown = repr(HashStash(tmp_path / "\x1b]0;title\x07\n\u202e", engine="pairtree"))
+    assert shown.isprintable()

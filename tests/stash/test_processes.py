@@ -9,6 +9,7 @@ import time
 import pytest
 
 from hashstash import HashStash
+from hashstash.testing.engine.base import run_alone, run_together
 
 pytestmark = [pytest.mark.once, pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")]
 
@@ -21,11 +22,7 @@ def stash(shared_engine, tmp_path):
 
 
 def run(code, *arguments):
-    result = subprocess.run(
-        [sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True, timeout=60
-    )
-    assert result.returncode == 0, result.stderr
-    return result.stdout
+    return run_alone("from hashstash import HashStash", code, *arguments)
 
 
 def test_another_process_sees_what_is_stored_at_once(stash):
@@ -44,7 +41,7 @@ def test_what_another_process_stores_is_seen_at_once(stash):
 def test_a_stash_travels_to_another_process(stash):
     stash["k"] = 1
     code = "import sys, pickle; s = pickle.loads(bytes.fromhex(sys.argv[1])); s['there'] = s['k'] + 1"
-    run(code, pickle.dumps(stash).hex())
+    subprocess.run([sys.executable, "-c", code, pickle.dumps(stash).hex()], check=True, timeout=60)
     assert stash["there"] == 2
 
 
@@ -161,30 +158,18 @@ def test_a_reader_sees_whole_values_that_only_get_newer(stash):
 
 def test_get_set_is_computed_by_one_process(stash, tmp_path):
     code = """
-import os, sys, time
-from hashstash import HashStash
-stash = HashStash(sys.argv[1], engine=sys.argv[2])
+import os, time
 def compute():
-    open(os.path.join(sys.argv[3], str(os.getpid())), "w").close()
+    open(os.path.join(COMPUTED, str(os.getpid())), "w").close()
     time.sleep(0.2)
     return os.getpid()
-print("ready", flush=True)
-sys.stdin.read()
 print(stash.get_set("k", compute))
 """
     computed = tmp_path / "computed"
     computed.mkdir()
-    command = [sys.executable, "-c", code, stash.root_dir, stash.engine, str(computed)]
-    processes = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(4)]
-    for process in processes:
-        process.stdout.readline()
-    for process in processes:
-        process.stdin.close()
-    answers = {process.stdout.read() for process in processes}
-    for process in processes:
-        process.wait(30)
-        process.stdout.close()
-    assert answers == {f"{stash['k']}\n"}
+    opened = f"from hashstash import HashStash\nstash = HashStash({stash.root_dir!r}, engine={stash.engine!r})\n"
+    answers = run_together(f"{opened}COMPUTED = {str(computed)!r}\n", code, 4)
+    assert {*answers} == {f"{stash['k']}\n"}
     assert len(list(computed.iterdir())) == 1
 
 

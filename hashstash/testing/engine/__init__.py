@@ -11,7 +11,8 @@
             ...  # read the storage without the engine's own methods: a bug must not hide behind its own inverse
 
 An engine that is not opened by ``PLUGIN(location)`` says how another process opens it (``source``) and what else may lie in
-the same storage (``neighbour``). A capability that is declared is tested; the tests of one that is not are skipped, and
+the same storage (``neighbour``). Such a process is a fork of one that has imported hashstash, and done nothing else. A
+capability that is declared is tested; the tests of one that is not are skipped, and
 ``pytest_plugins = ["hashstash.testing.report"]`` prints a table of both. :class:`hashstash.testing.stash.StashContract` has
 the tests for a whole stash on the engine.
 """

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import ast
+import contextlib
 import os
-import subprocess
-import sys
+import signal
+import tempfile
+import threading
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import pytest
+
+from hashstash.testing.forked import forker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,50 +94,82 @@ class Worker:
             f"import sys\nfrom hashstash.engine import WRITE_ID\nfrom hashstash.testing.rows import *\n{source}\n"
             f"print('ready', flush=True)\nsys.stdin.readline()\n{code}\n"
         )
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", script, *map(str, arguments)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "PYTHONWARNINGS": "ignore"},
-        )
+        self._errors = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
+        (its_input, ours), (theirs, its_output) = os.pipe(), os.pipe()
+        self._input, self._output = os.fdopen(ours, "w", encoding="utf-8"), os.fdopen(theirs, encoding="utf-8")
+        try:
+            standard = (its_input, its_output, self._errors.fileno())
+            self._process = forker().start(script, [*map(str, arguments)], _imported(source), standard)
+        finally:
+            os.close(its_input)
+            os.close(its_output)
+        self._code: int | None = None
 
     def line(self) -> str:
         """The next line that it prints."""
-        assert self._process.stdout is not None
-        return self._process.stdout.readline().strip()
+        return self._output.readline().strip()
 
     def go(self) -> None:
         """Let it run."""
-        assert self._process.stdin is not None
-        self._process.stdin.write("go\n")
-        self._process.stdin.flush()
+        self._input.write("go\n")
+        self._input.flush()
 
     def is_running(self) -> bool:
         """Whether it is not done yet."""
-        return self._process.poll() is None
+        if self._code is None:
+            self._code = forker().status(self._process, wait=False)
+        return self._code is None
 
     def kill(self) -> None:
         """End it at once, as the system does when there is no memory left."""
-        self._process.kill()
-        self._process.communicate(timeout=PATIENCE)
+        if self._code is None:
+            os.kill(self._process, signal.SIGKILL)  # nobody else has its id before its state is asked for
+        self._rest()
 
     def finish(self) -> str:
         """Wait until it is done; what it printed since, or a failure with what it said."""
-        output, errors = self._process.communicate(timeout=PATIENCE)
-        if self._process.returncode:
-            pytest.fail(f"a process of the test ended with {self._process.returncode}:\n{errors}")
-        return str(output)
+        output = self._rest()
+        if self._code:
+            self._errors.seek(0)
+            pytest.fail(f"a process of the test ended with {self._code}:\n{self._errors.read()}")
+        return output
+
+    def _rest(self) -> str:
+        """What it prints until it ends; it is ended where that takes too long."""
+        with contextlib.suppress(BrokenPipeError):
+            self._input.close()
+        too_long = threading.Timer(PATIENCE, os.kill, (self._process, signal.SIGKILL))
+        too_long.start()
+        try:
+            output = self._output.read()
+            if self._code is None:
+                self._code = forker().status(self._process, wait=True)
+        finally:
+            too_long.cancel()
+        return output
 
     def __enter__(self) -> Self:
         if self.line() != "ready":
-            self.finish()
+            try:
+                self.finish()
+            finally:
+                self.__exit__()
         return self
 
     def __exit__(self, *_: object) -> None:
         if self.is_running():
             self.kill()
+        for file in (self._input, self._output, self._errors):
+            with contextlib.suppress(BrokenPipeError):
+                file.close()
+
+
+def _imported(source: str) -> list[str]:
+    """The modules of hashstash that *source* imports."""
+    statements = ast.parse(source).body
+    names = [node.module or "" for node in statements if isinstance(node, ast.ImportFrom)]
+    names += [alias.name for node in statements if isinstance(node, ast.Import) for alias in node.names]
+    return [name for name in names if name.partition(".")[0] == "hashstash"]
 
 
 def run_together(source: str, code: str, number: int) -> list[str]:
