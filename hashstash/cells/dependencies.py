@@ -19,7 +19,7 @@ from hashstash.cells.not_stored import NotStored
 from hashstash.cells.registrations import newly_registered
 from hashstash.cells.surroundings import describes_session, describes_terminal
 from hashstash.cells.used_settings import used_settings
-from hashstash.cells.watch import answer, source_of, stat_of
+from hashstash.cells.watch import MOST_TEXTS, answer, source_of, stat_of
 from hashstash.fingerprint import FileFact, Fingerprinter, alias_signature
 from hashstash.fingerprint.reads import code_reads
 
@@ -76,6 +76,8 @@ def _unread(run: Run, effects: Effects) -> set[str]:
     Nothing that refers to objects, since the record may point at them.
     """
     before = run.before
+    if len(run.watch.texts) > MOST_TEXTS:
+        return set()
     waiting = {name for name in before.names.named or () if name in before.facts}  # others were not there
     for code in run.watch.texts:
         reads = code_reads(code)

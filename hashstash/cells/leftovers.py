@@ -11,6 +11,7 @@ import os
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,13 @@ _FILES: dict[str, type[io.IOBase]] = {
     for kind in (io.TextIOWrapper, io.BufferedReader, io.BufferedWriter, io.BufferedRandom, io.FileIO)
 }
 _NOTEBOOK = ["module", "__main__", ""]
+_FOR_TRUSTED = frozenset({*used_up.ARCHIVES, "HTTPResponse"})
+"""What opens a file that its description names, or takes all of its state from there."""
 _MODES = {"TextIOWrapper": "r", "BufferedReader": "rb", "BufferedWriter": "wb", "BufferedRandom": "r+b", "FileIO": "rb"}
+
+
+class CannotMake(Exception):
+    """A leftover that cannot be made; the text says why."""
 
 
 def is_notebook(description: list[Any]) -> bool:
@@ -56,13 +63,25 @@ def describe(value: Any) -> list[Any] | None:
         return None
 
 
-def make(description: list[Any]) -> Any:
-    """A leftover equal to the one that was described."""
+def make(description: list[Any], *, is_trusted: bool = True) -> Any:
+    """A leftover equal to the one that was described; what a stranger has described opens no file of his choice.
+
+    Raises :class:`CannotMake`.
+    """
+    try:
+        return _make(description, is_trusted=is_trusted)
+    except Exception as error:  # whatever an archive that has changed meanwhile, or a stranger's description, leads to
+        raise CannotMake(f"what was used up cannot be made again: {type(error).__name__}: {error}") from error
+
+
+def _make(description: list[Any], *, is_trusted: bool) -> Any:
     kind, name, detail = description
-    if kind == "module":
+    if is_notebook(description):
         return sys.modules[name]
+    if kind in _FOR_TRUSTED and not is_trusted:
+        raise ValueError(f"a {kind} is made for records only that you or somebody you trust signed")
     if kind in used_up.KINDS:
-        return used_up.make(description, make)
+        return used_up.make(description, partial(_make, is_trusted=is_trusted))
     if kind == "Thread":
         return _finished_thread(name, is_daemon=detail)
     if kind in _OTHERS:

@@ -220,7 +220,10 @@ class Restorer:
     def _bindings(self, values: dict[str, Any], names: list[str]) -> Iterator[tuple[str, Any]]:
         for name in names:
             if name in self.record.leftovers:
-                yield name, leftovers.make(self.record.leftovers[name])
+                try:
+                    yield name, leftovers.make(self.record.leftovers[name], is_trusted=self.record.is_trusted)
+                except leftovers.CannotMake as error:
+                    raise Unusable(str(error)) from error
             elif name in values:
                 yield name, values[name]
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _COMPRESSED = {"GzipFile": "gzip", "BZ2File": "bz2", "LZMAFile": "lzma"}
-_ARCHIVES = {"ZipFile": "zipfile", "TarFile": "tarfile"}
+ARCHIVES = {"ZipFile": "zipfile", "TarFile": "tarfile"}
 _TEXT = "text of "
 _OF_CSV = {"reader": "_csv", "writer": "_csv", "DictReader": "csv", "DictWriter": "csv"}
 _INNER = {"DictReader": "reader", "DictWriter": "writer"}
@@ -29,7 +29,7 @@ _DIALECT = (
     *("delimiter", "doublequote", "escapechar", "lineterminator", "quotechar", "quoting", "skipinitialspace", "strict"),
 )
 _MOST_LINES = 1_000_000
-KINDS = frozenset({*_COMPRESSED, *_ARCHIVES, *_OF_CSV, *(_TEXT + kind for kind in _COMPRESSED)})
+KINDS = frozenset({*_COMPRESSED, *ARCHIVES, *_OF_CSV, *(_TEXT + kind for kind in _COMPRESSED)})
 
 
 def describe(value: Any, describe_file: Callable[[Any], list[Any] | None]) -> list[Any] | None:
@@ -42,7 +42,7 @@ def describe(value: Any, describe_file: Callable[[Any], list[Any] | None]) -> li
         return [kind, _name_of(value), ""] if value.closed else None
     if type(value) is io.TextIOWrapper and value.closed and _is_of(_COMPRESSED, value.buffer):
         return [_TEXT + type(value.buffer).__name__, _name_of(value.buffer), ""]
-    if _is_of(_ARCHIVES, value):
+    if _is_of(ARCHIVES, value):
         is_closed = value.fp is None if kind == "ZipFile" else value.closed
         path = value.filename if kind == "ZipFile" else value.name
         return [kind, path, [os.path.abspath(path), value.mode]] if is_closed and isinstance(path, str) else None
@@ -89,12 +89,12 @@ def make(description: list[Any], make_file: Callable[[list[Any]], Any]) -> Any:
         file = io.TextIOWrapper(file) if kind.startswith(_TEXT) else file
         file.close()
         return file
-    if kind in _ARCHIVES:
+    if kind in ARCHIVES:
         return _archive(kind, name, *detail)
     if kind in _INNER:
-        inner, parts = detail
+        (_kind, _name, inner), parts = detail
         value: Any = getattr(importlib.import_module("csv"), kind)(io.StringIO(), [])
-        setattr(value, _INNER[kind], make(inner, make_file))
+        setattr(value, _INNER[kind], _of_csv(_INNER[kind], *inner, make_file=make_file))
         vars(value).update({part: parts[part] for part in _PARTS[kind]})
         return value
     return _of_csv(kind, *detail, make_file=make_file)

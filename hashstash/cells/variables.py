@@ -41,7 +41,10 @@ def value_in(rows: Rows, record: Record, variable: str, *, inputs: Inputs | None
     if variable in record.missing:
         raise NoValue(f"`{variable}` was left out when the cell was stored (-x or -o), so there is no value of it")
     if variable in record.leftovers:
-        return leftovers.make(record.leftovers[variable])
+        try:
+            return leftovers.make(record.leftovers[variable], is_trusted=record.is_trusted)
+        except leftovers.CannotMake as error:
+            raise NoValue(f"`{variable}`: {error}") from error
     if variable not in record.variables:
         names = ", ".join(record.variables)
         raise NoValue(f"the record has no variable {variable!r}; " + (f"it has: {names}" if names else "it has none"))

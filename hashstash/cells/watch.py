@@ -21,6 +21,10 @@ from typing import TYPE_CHECKING, Any, Self
 if TYPE_CHECKING:
     from types import CodeType, FrameType
 
+_DEVICES = "/dev/"
+_FILES_IN_MEMORY = "/dev/shm/"  # noqa: S108 - nothing of ours is made there
+MOST_TEXTS = 1000
+"""Different texts that one cell may run before nobody asks what each of them reads."""
 _watching: list[Watch] = []
 _is_installed = False
 
@@ -65,8 +69,8 @@ class Watch:
         """Files that are named to other programs -> size and time before these ran."""
         self.sources: set[str] = set()
         """Sources of modules, or what they were compiled to, that were loaded."""
-        self.texts: list[CodeType] = []
-        """What the notebook's own code gave to ``eval`` and ``exec``."""
+        self.texts: set[CodeType] = set()
+        """What the notebook's own code gave to ``eval`` and ``exec``; of more than :data:`MOST_TEXTS`, only so many and one."""
         self.asked: dict[str, str] = {}
         """Paths that the cell looked for without opening them -> what it was told (:func:`answer`)."""
         self.variables: set[str | None] = set()
@@ -86,6 +90,8 @@ class Watch:
 
     def counts(self, path: str) -> bool:
         """Whether a file there may be the cell's own, and not the interpreter's or a cache."""
+        if path.startswith(_DEVICES) and not path.startswith(_FILES_IN_MEMORY):
+            return False
         return not path.startswith(self.ignored)
 
     def _is_made(self, path: str) -> bool:
@@ -226,7 +232,8 @@ def _hear(event: str, arguments: tuple[Any, ...]) -> None:
     elif event == "exec":
         if sys._getframe(1).f_globals.get("__name__") == "__main__":  # noqa: SLF001
             for watch in tuple(_watching):
-                watch.texts.append(arguments[0])
+                if len(watch.texts) <= MOST_TEXTS:
+                    watch.texts.add(arguments[0])
     elif event == "sqlite3.connect":
         for path in _database_files(arguments[0]):
             for watch in tuple(_watching):
@@ -312,4 +319,4 @@ def _folders_of_tools(home: str, variables: tuple[str, ...], _relative_to: str) 
     ]
     prefixes = [prefix for prefix in (sys.prefix, sys.base_prefix) if not home.startswith(prefix)]
     chosen = [os.path.abspath(path) + os.sep for path in (*variables, *caches, *prefixes)]
-    return (*chosen, *_python_folders(), "/proc/", "/sys/", "/dev/")
+    return (*chosen, *_python_folders(), "/proc/", "/sys/")

@@ -54,7 +54,7 @@ def _array_of(column: Column) -> Any:
 
 
 def _without_folded(piece: Any) -> Any:
-    if getattr(getattr(piece, "dtype", None), "kind", "") == "O":
+    if str(getattr(piece, "dtype", "")) == "object":  # which the types of pandas that have a kind of their own are not
         piece = list(piece)
     return without_folded(piece, set(map(type, piece))) if type(piece) is list else piece
 

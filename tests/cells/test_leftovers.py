@@ -116,3 +116,29 @@ def test_a_response_that_was_read_and_closed_still_tells_its_headers(address):
 def test_the_notebooks_own_module_is_the_one_of_whoever_asks():
     assert leftovers.make(leftovers.describe(sys.modules["__main__"])) is sys.modules["__main__"]
     assert leftovers.is_notebook(leftovers.describe(sys.modules["__main__"]))
+
+
+@pytest.mark.parametrize(
+    "description",
+    [
+        ["TarFile", "a", ["/dev/zero", "r"]],
+        ["ZipFile", "a", ["/dev/zero", "r"]],
+        ["HTTPResponse", [], {"close": "no method"}],
+        ["DictReader", "", [["TarFile", "a", ["/dev/zero", "r"]], {}]],
+        ["module", "os", ""],
+        ["Nothing", "", ""],
+        ["TextIOWrapper", 5],
+        [["ZipFile"], "", ""],
+        ["ThreadPoolExecutor", "many", None],
+        "text",
+    ],
+    ids=str,
+)
+def test_what_a_stranger_describes_opens_nothing_and_is_told(description):
+    with pytest.raises(leftovers.CannotMake, match="cannot be made again"):
+        leftovers.make(description, is_trusted=False)
+
+
+def test_an_archive_that_is_gone_is_told(tmp_path):
+    with pytest.raises(leftovers.CannotMake, match="gone.zip"):
+        leftovers.make(["ZipFile", "gone.zip", [str(tmp_path / "gone.zip"), "r"]])
