@@ -18,6 +18,7 @@ import struct
 from collections import Counter, OrderedDict
 from collections.abc import Callable
 from hashlib import blake2b
+from itertools import chain
 from typing import Any
 
 from hashstash.errors import VolatileKey
@@ -28,11 +29,13 @@ _DEEPEST = 200
 _TOO_DEEP = f"a key nests deeper than {_DEEPEST} levels or contains itself; use a part of it that does not"
 _PLAIN = frozenset({str, int, bool, type(None), bytes})
 _ONLY_STR = frozenset({str})
+_MAPPINGS = frozenset({dict, Counter, OrderedDict})
+_SEQUENCES = frozenset({list, tuple, set, frozenset})
 _LONG_DIGIT_BITS = 15
 _UNCHECKED_PARTS = 100_000
 """Parts that are walked over before it is found out how many there are: a large key has more, and so has a folded one."""
-_UNWEIGHED_PARTS = 1000
-"""Parts of a key that is written without asking first how long it gets."""
+_UNWEIGHED_PARTS = 20
+"""Parts of a key that is written without asking first how long it gets: at most so many times as long as what it holds."""
 _MOST_PARTS = 20_000_000
 _MOST_BYTES = 1 << 30
 _FOLDED = (
@@ -69,9 +72,23 @@ class _Walk:
         _refuse_folded(self.key)
         self.left = 1 << 62
 
+    def weigh(self, tree: Any) -> None:
+        """Refuse the key if *tree*, a part of it that is written now, gets far longer than what it holds."""
+        if self.left < _UNCHECKED_PARTS - _UNWEIGHED_PARTS and _most_bytes(tree) > _MOST_BYTES:
+            _refuse_folded(self.key)
+
+
+def _parts_of(value: Any) -> Any:
+    """The parts of *value* that are written out; of an object its digest is."""
+    kind = type(value)
+    if kind in _MAPPINGS:
+        return chain.from_iterable(value.items())
+    is_named = issubclass(kind, tuple) and hasattr(kind, "_fields")
+    return tuple.__iter__(value) if is_named else value if kind in _SEQUENCES else ()
+
 
 def _refuse_folded(key: Any) -> None:
-    extent = extent_of(key)
+    extent = extent_of(key, _parts_of)
     if extent.is_folded(_MOST_PARTS):
         raise VolatileKey(_FOLDED.format(f"{_MOST_PARTS:,}", "parts"))
     if extent.is_heavy(_MOST_BYTES):
@@ -81,16 +98,20 @@ def _refuse_folded(key: Any) -> None:
 def address_of(key: Any, fingerprint: FingerprintOf) -> bytes:
     """The 16-byte address of *key*; *fingerprint* digests what is neither a scalar nor a built-in container."""
     kind = type(key)
-    if kind in _PLAIN or (kind is tuple and _PLAIN.issuperset(map(type, key))):
+    if kind in _PLAIN or _is_plain(key):
         return blake2b(write(key), digest_size=ADDRESS_SIZE).digest()
     return blake2b(write(canonical(key, fingerprint)), digest_size=ADDRESS_SIZE).digest()
 
 
 def address_within(context: bytes, key: tuple[Any, ...], fingerprint: FingerprintOf) -> bytes:
     """The address of ``(context, key)``, without a walk over what is plain: one step for most calls of functions."""
-    is_plain = type(key) is tuple and _PLAIN.issuperset(map(type, key))
-    tree = (context, key if is_plain else canonical(key, fingerprint))
+    tree = (context, key if _is_plain(key) else canonical(key, fingerprint))
     return blake2b(write(tree), digest_size=ADDRESS_SIZE).digest()
+
+
+def _is_plain(key: Any) -> bool:
+    """Whether *key* is a tuple that stands for itself, and too short to be weighed."""
+    return type(key) is tuple and len(key) <= _UNWEIGHED_PARTS and _PLAIN.issuperset(map(type, key))
 
 
 def canonical(key: Any, fingerprint: FingerprintOf) -> Any:
@@ -103,8 +124,7 @@ def canonical(key: Any, fingerprint: FingerprintOf) -> Any:
         tree = _canonical(key, walk, 0)
     except RecursionError as error:  # before the limit, where the caller himself is deep in calls
         raise VolatileKey(_TOO_DEEP) from error
-    if walk.left < _UNCHECKED_PARTS - _UNWEIGHED_PARTS and _most_bytes(tree) > _MOST_BYTES:
-        _refuse_folded(key)
+    walk.weigh(tree)
     return tree
 
 
@@ -173,7 +193,7 @@ def _complex(key: complex, _: _Walk, __: int) -> Any:
 
 
 def _set(key: set[Any] | frozenset[Any], walk: _Walk, depth: int) -> Any:
-    return [type(key).__name__, *_sorted(_all(key, walk, depth))]
+    return [type(key).__name__, *_sorted(_all(key, walk, depth), walk)]
 
 
 def _dict(key: dict[Any, Any], walk: _Walk, depth: int) -> Any:
@@ -182,6 +202,8 @@ def _dict(key: dict[Any, Any], walk: _Walk, depth: int) -> Any:
         values = _all([key[name] for name in names], walk, depth)
     else:
         pairs = [(_canonical(name, walk, depth), value) for name, value in key.items()]
+        walk.left -= len(pairs)
+        walk.weigh([name for name, _ in pairs])
         pairs.sort(key=lambda pair: write(pair[0]))
         names = [name for name, _ in pairs]
         values = _all([value for _, value in pairs], walk, depth)
@@ -200,8 +222,11 @@ def _bytearray(key: bytearray, _: _Walk, __: int) -> Any:
     return ["bytearray", bytes(key)]
 
 
-def _sorted(trees: list[Any]) -> list[Any]:
-    return sorted(trees) if _ONLY_STR.issuperset(map(type, trees)) else sorted(trees, key=write)
+def _sorted(trees: list[Any], walk: _Walk) -> list[Any]:
+    if _ONLY_STR.issuperset(map(type, trees)):
+        return sorted(trees)
+    walk.weigh(trees)
+    return sorted(trees, key=write)
 
 
 _CONVERSIONS: dict[type, Callable[[Any, _Walk, int], Any]] = {

@@ -245,8 +245,10 @@ def open_engine(config: Config) -> Engine:
         options["durable"] = config.durability == "power"
     # A folder is made now and not at the first write: whoever opens the same place under another label must find this one.
     is_made_now = chosen.keeps_files and Capability.LOCAL_FILES in chosen.capabilities and not config.read_only
-    folder = made_folder_in(_parent_of(config), config.engine, config.label) if is_made_now else folder_of(config)
-    engine: Engine = chosen(folder, **options)
+    folder = folder_of(config)
+    engine: Engine = chosen(folder, **options)  # before that, so that options which it refuses leave nothing behind
+    if is_made_now and (made := made_folder_in(_parent_of(config), config.engine, config.label)) != folder:
+        engine = chosen(made, **options)  # somebody else has been quicker
     if config.read_only:
         from hashstash.wrappers.read_only import ReadOnlyWrapper
 

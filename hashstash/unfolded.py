@@ -1,23 +1,29 @@
 """How much a value is when each of its parts is written as often as it stands there.
 
 A list that holds one list twice, and so on for sixty levels, is sixty lists in memory and in a stash, and has no end for whoever
-goes through all of it. This is found out by looking at each container once.
+goes through all of it. This is found out by looking at each container once, at what it holds: no code of its class runs for that.
 """
 
 from __future__ import annotations
 
+import gc
 import itertools
+import sys
 import types
 from collections import ChainMap, UserDict, UserList, deque
 from sys import getsizeof
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
 
 _MOST = 1 << 62
 _SMALL = 10_000
 """Bytes of texts and numbers among which it does not matter whether some are the same."""
-_MAPPINGS = (dict, UserDict, types.MappingProxyType)
-_SEQUENCES = (list, tuple, set, frozenset, deque)
+_SEQUENCES: tuple[Any, ...] = (list, tuple, set, frozenset, deque)
+_HELD_BY_NAME: tuple[tuple[type, str], ...] = ((UserDict, "data"), (UserList, "data"), (ChainMap, "maps"))
 _PLAIN = frozenset({list, tuple, dict, set, frozenset})
+_FIELDS = "__dataclass_fields__"
 _LEAVES = frozenset({str, bytes, int, float, bool, type(None), complex})
 
 
@@ -56,8 +62,62 @@ class Extent(NamedTuple):
         return self.size > most and self.size > times * self.held_size
 
 
-def extent_of(value: Any) -> Extent:
-    """The extent of *value* in Python's own containers; what is in anything else does not count."""
+def parts_of(value: Any) -> Iterable[Any]:
+    """What a container holds; of nothing for anything else.
+
+    Containers are Python's own, dataclasses, and arrays of objects as numpy and a Series hold them. The methods of a
+    subclass may load or compute things.
+    """
+    kind = type(value)
+    if kind in _LEAVES:
+        return ()
+    if issubclass(kind, dict):
+        return itertools.chain.from_iterable(dict.items(value))
+    for base in _SEQUENCES:
+        if issubclass(kind, base):
+            return base.__iter__(value)  # type: ignore[no-any-return]
+    if kind is types.MappingProxyType:
+        return gc.get_referents(value)  # the mapping, whose class may be anybody's
+    for base, name in _HELD_BY_NAME:
+        if issubclass(kind, base):
+            state = _state_of(value)
+            return (state[name],) if name in state else ()
+    if issubclass(kind, types.SimpleNamespace):
+        return _state_of(value).values()
+    if issubclass(kind, BaseException):
+        return BaseException.args.__get__(value)  # type: ignore[attr-defined, no-any-return]
+    if kind is slice:
+        return (value.start, value.stop, value.step)
+    if kind is getattr(sys.modules.get("numpy"), "ndarray", None):
+        return value.flat if value.dtype == object else ()
+    if kind is getattr(sys.modules.get("pandas"), "Series", None):
+        return (value.to_numpy(),) if value.dtype == object else ()
+    fields = next((vars(base)[_FIELDS] for base in kind.__mro__ if _FIELDS in vars(base)), None)
+    return () if fields is None else _fields_of(value, fields)
+
+
+def _state_of(value: Any) -> dict[str, Any]:
+    state: dict[str, Any] = object.__getattribute__(value, "__dict__")
+    return state
+
+
+def _fields_of(value: Any, names: Iterable[str]) -> list[Any]:
+    """What an instance of a dataclass holds in its ``__dict__`` and its slots under these *names*."""
+    kind = type(value)
+    state = _state_of(value) if kind.__dictoffset__ else {}
+    found = [state[name] for name in names if name in state]
+    for name in names:
+        slot = next((vars(base)[name] for base in kind.__mro__ if name in vars(base)), None)
+        if type(slot) is types.MemberDescriptorType:
+            try:
+                found.append(slot.__get__(value))
+            except AttributeError:  # nothing was put there yet
+                continue
+    return found
+
+
+def extent_of(value: Any, parts_of: Callable[[Any], Iterable[Any]] = parts_of) -> Extent:
+    """The extent of *value*; *parts_of* says what a container holds, and of what it knows nothing, nothing counts."""
     known: dict[int, tuple[int, int]] = {}
     alive: list[Any] = []  # what is made on the way, such as the values of a namespace: identities must stay their own
     held = held_size = 0
@@ -69,7 +129,7 @@ def extent_of(value: Any) -> Extent:
                 continue
             known[id(container)] = (0, 0)  # while it is open, for one that holds itself
             alive.append(container)
-            parts = list(_parts_of(container))
+            parts = list(parts_of(container))
             held += len(parts)
             inner = [part for part in parts if type(part) not in _LEAVES]
             if inner:
@@ -86,27 +146,3 @@ def extent_of(value: Any) -> Extent:
         known[id(container)] = (min(count, _MOST), min(size, _MOST))
     parts_count, whole = known[id(value)]
     return Extent(parts_count, whole, held, held_size)
-
-
-def _parts_of(value: Any) -> Any:
-    """An iterable of what a container holds; of nothing for anything else."""
-    if isinstance(value, _MAPPINGS):
-        return itertools.chain.from_iterable(value.items())
-    if isinstance(value, _SEQUENCES):
-        return value
-    if isinstance(value, UserList):
-        return value.data
-    if isinstance(value, ChainMap):
-        return value.maps
-    if isinstance(value, types.SimpleNamespace):
-        return vars(value).values()
-    if isinstance(value, BaseException):
-        return value.args
-    if isinstance(value, slice):
-        return (value.start, value.stop, value.step)
-    fields = getattr(type(value), "__dataclass_fields__", None)
-    if fields is not None:
-        return [getattr(value, name, None) for name in fields]
-    if getattr(getattr(value, "dtype", None), "kind", "") == "O":
-        return getattr(value, "flat", value)
-    return ()

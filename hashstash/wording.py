@@ -6,10 +6,10 @@ import math
 import re
 import reprlib
 import time
-import types
-from collections import ChainMap, UserDict, UserList, deque
 from itertools import islice
 from typing import Any
+
+from hashstash.unfolded import parts_of
 
 _SIZES = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
 _SIZES |= {"kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30, "tib": 1 << 40}
@@ -167,37 +167,11 @@ def is_endless(value: Any) -> bool:
     """
     left, pending = _MOST_PIECES, [value]
     while pending and left >= 0:
-        parts = _parts_of(pending.pop())
+        parts = list(islice(parts_of(pending.pop()), _MOST_PIECES + 1))
         left -= len(parts)
         if left >= 0:
             pending += parts
     return left < 0
-
-
-def _parts_of(value: Any) -> list[Any]:
-    """What the ``repr`` of a container writes out; the beginning of it, where there is much."""
-    if isinstance(value, (str, bytes, int, float)) or value is None:
-        return []
-    if isinstance(value, (dict, types.MappingProxyType)):
-        return [part for pair in islice(value.items(), _MOST_PIECES) for part in pair]
-    if isinstance(value, (list, tuple, set, frozenset, deque)):
-        return list(islice(value, _MOST_PIECES + 1))
-    if isinstance(value, ChainMap):
-        return list(value.maps)
-    if isinstance(value, (UserDict, UserList)):
-        return [value.data]
-    fields = getattr(type(value), "__dataclass_fields__", None)
-    if fields is not None:
-        return [getattr(value, name, None) for name in islice(fields, _MOST_PIECES)]
-    if type(value) is types.SimpleNamespace:
-        return list(vars(value).values())
-    if isinstance(value, BaseException):
-        return list(value.args)
-    if isinstance(value, slice):
-        return [value.start, value.stop, value.step]
-    if getattr(getattr(value, "dtype", None), "kind", "") == "O":
-        return list(islice(getattr(value, "flat", value), _MOST_PIECES + 1))
-    return []
 
 
 def _is_large(value: Any) -> bool:

@@ -6,7 +6,7 @@ import signal
 import pytest
 
 from hashstash.testing.engine.base import Worker, run_alone, run_together
-from hashstash.testing.forked import forker
+from hashstash.testing.forked import Forker, forker
 
 pytestmark = pytest.mark.once
 
@@ -73,3 +73,15 @@ def test_nothing_is_left_of_processes_that_have_ended():
         pytest.skip("the system does not list the children of a process")
     with open(folder) as file:
         assert file.read() == ""
+
+
+def test_a_module_that_cannot_be_imported_is_an_error_of_that_request_only():
+    forks = Forker()
+    try:
+        with open(os.devnull, "r+") as nothing:
+            standard = (nothing.fileno(),) * 3
+            with pytest.raises(ImportError, match=r"missing cannot be imported: ModuleNotFoundError: No module named"):
+                forks.start("", [], ["missing"], standard)
+            assert forks.status(forks.start("", [], ["json"], standard), wait=True) == 0
+    finally:
+        forks.close()

@@ -1,5 +1,6 @@
 import array
 import collections
+import dataclasses
 import json
 import math
 import os
@@ -363,12 +364,27 @@ def _doubled(make, levels=60):
         [["x" * 10**6] * 1000] * 1000,
         [["x" * 10**7] * 1000] * 2,
         [[1 << 10**8] * 1000] * 2,
+        ["x" * 10**7] * 900,
+        ("x" * 10**7,) * 900,
+        {tuple(["x" * 10**7] * 900 + [number]) for number in range(2)},
+        {tuple(["x" * 10**7] * 900): 1, 1: 2},
     ],
-    ids=["list", "tuple", "dict", "dict of numbers", "OrderedDict", "many texts", "texts", "integers"],
+    ids=["list", "tuple", "dict", "dict of numbers", "OrderedDict", "many texts", "texts", "integers"]
+    + ["some texts", "a tuple of texts", "in a set", "in a key of a dict"],
 )
 def test_a_key_whose_bytes_have_no_end_is_refused(key):
     with pytest.raises(VolatileKey, match=r"the same parts over and over.*more than [\d,]+ (parts|bytes)"):
         address(key)
+
+
+@dataclasses.dataclass
+class Settings:
+    values: list
+
+
+def test_an_object_that_stands_in_a_key_over_and_over_counts_once_each():
+    setting = Settings(list(range(200)))
+    assert address([setting] * 150_000) != address([setting] * 150_001)
 
 
 def test_a_large_key_is_the_same_whether_its_parts_are_shared_or_not():

@@ -27,6 +27,7 @@ LAYERS = {
         "wording",
         "tabular",
         "unfolded",
+        "hollow",
         "refusals",
         "processes",
     ],

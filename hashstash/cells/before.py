@@ -183,8 +183,9 @@ def _analysed(cell: Cell, existing: frozenset[str], inputs: Inputs) -> CellNames
 def _add_script(names: CellNames, inputs: Inputs, script: str, *, is_inside: bool) -> None:
     """Add what a script that the cell runs with ``%run`` names; *is_inside*: among the notebook's variables."""
     place = next(filter(os.path.isfile, (os.path.expanduser(script), os.path.expanduser(f"{script}.py"))), None)
-    if place is None:
-        return  # running it will fail, and nothing be stored
+    if place is None:  # it fails, and nothing is stored, unless the cell writes the script first, or goes where it is
+        names.reads_everything |= is_inside
+        return
     try:
         with tokenize.open(place) as file:
             tree = ast.parse(file.read())

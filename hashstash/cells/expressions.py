@@ -7,11 +7,10 @@ calls.
 from __future__ import annotations
 
 import ast
-import itertools
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from hashstash.cells import scopes
+from hashstash.cells import run_lines, scopes
 from hashstash.cells.flow import Flow, Read
 from hashstash.cells.scopes import Scope
 from hashstash.fingerprint.reads import NAMESPACES
@@ -212,18 +211,11 @@ class Expressions(Flow):
 
     def run_script(self, line: list[str]) -> None:
         """``%run``: what it reads is known once the file is read, except where the line is filled in."""
-        words = line[0].split() if line else []
-        flags = list(itertools.takewhile(lambda word: word.startswith("-"), words))
-        scripts = words[len(flags) :][:1]
-        if (
-            not scripts
-            or not scripts[0].isprintable()
-            or not {"$", "{"}.isdisjoint(scripts[0])
-            or {"-m", "-c"} & {*flags}
-        ):
-            self.names.reads_everything |= "-i" in flags
+        told = run_lines.read(line[0] if line else "")
+        if told.script is None:
+            self.names.reads_everything |= told.is_inside
         else:
-            self.names.scripts.add((scripts[0].strip("'\""), "-i" in flags))
+            self.names.scripts.add((told.script, told.is_inside))
 
     def visit_BoolOp(self, node: ast.BoolOp) -> None:
         self.visit(node.values[0])

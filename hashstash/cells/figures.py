@@ -20,12 +20,15 @@ class OpenFigures:
     def __init__(self) -> None:
         self.asked_for: dict[int, Any] = {}
         """By identity."""
+        self._patched: Any = None
+        """The class that was patched: a cell may unload matplotlib, or load it again."""
         self._originals: dict[str, Any] = {}
 
     def __enter__(self) -> Self:
         pyplot = _open_managers()
         if pyplot is not None and pyplot.figs:
             before = {id(manager): manager for manager in pyplot.figs.values()}
+            self._patched = pyplot
             for way in _WAYS:
                 self._originals[way] = vars(pyplot)[way]
                 setattr(pyplot, way, staticmethod(self._telling(getattr(pyplot, way), before)))
@@ -33,7 +36,7 @@ class OpenFigures:
 
     def __exit__(self, *_exception: object) -> None:
         for way, original in self._originals.items():
-            setattr(_open_managers(), way, original)
+            setattr(self._patched, way, original)
         self._originals.clear()
 
     def _telling(self, original: Callable[..., Any], before: dict[int, Any]) -> Callable[..., Any]:

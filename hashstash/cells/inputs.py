@@ -14,6 +14,7 @@ from types import CodeType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from hashstash.cells import module_state, objects
+from hashstash.cells.copies import Copies
 from hashstash.cells.scopes import constant_names
 from hashstash.cells.shell import SYSTEM_NAMES, own_variables
 from hashstash.cells.views import WINDOW, open_window
@@ -142,14 +143,14 @@ class Inputs:
         found: dict[int, Seen] = {}
         for name in sorted(names):
             walk = self.walk(name)
-            reached = {id(value): value for value in walk.containers} if walk is not None else {}
+            copies = Copies(walk.containers if walk is not None else ())
             for position, value in enumerate(walk.containers if walk is not None else ()):
                 known = found.get(id(value))
                 if known is not None:
                     known.roots.append(name)
                     continue
                 state = objects.look(value)
-                is_hidden = objects.is_opaque(value) or objects.hides_parts(value, state, reached)
+                is_hidden = objects.is_opaque(value) or copies.are_of_parts_of(value, state)
                 digest = self._digest_of(value, name) if is_hidden else None
                 found[id(value)] = Seen(value, (name, position), [name], state, digest)
         return list(found.values())

@@ -36,7 +36,7 @@ def nothing_changes(values: Iterable[Any]) -> Iterator[None]:
         if pyplot is not None:
             for number in pyplot.figs.keys() - figures.keys():
                 pyplot.destroy(number)
-            for number in figures:
+            for number in (one for one in figures if one in pyplot.figs):  # what is restored may close some
                 pyplot.figs.move_to_end(number)  # in their order: the last one is the current one
 
 

@@ -12,12 +12,9 @@ import functools
 import sys
 from dataclasses import dataclass, field
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType, SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hashstash.cells.containers import CONTENTS, EXACT_CONTENTS, WITHOUT_ATTRIBUTES, Content
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 _CELL = "closure "
 _KEYWORD_DEFAULT = "default "
@@ -34,9 +31,8 @@ _INTERNAL = frozenset({
 """Attributes that the interpreter, pickle or warnings write for themselves."""
 
 
-_WRAPPERS = (type, FunctionType, MethodType, ModuleType, property, staticmethod, classmethod, functools.partial)
+WRAPPERS = (type, FunctionType, MethodType, ModuleType, property, staticmethod, classmethod, functools.partial)
 """What cannot change in place, or only in ways that looking shows; what they wrap is looked at by itself."""
-_PICKLING = ("__reduce_ex__", "__reduce__", "__getstate__")
 _STATELESS = frozenset({object, int, float, complex, str, bytes, tuple, frozenset, SimpleNamespace})
 
 
@@ -74,30 +70,13 @@ def _content_of_type(kind: type) -> Content | None:
 
 def is_opaque(value: Any) -> bool:
     """Whether looking at the object does not show all of its state: it has state of its own in C."""
-    if isinstance(value, _WRAPPERS) or content_of(value) is not None:
+    if isinstance(value, WRAPPERS) or content_of(value) is not None:
         return False
     if _is_data_frame(value) or is_labelled(value) or is_polars(value):
         return True
     if not hasattr(value, "__dict__"):
         return not _slots(type(value))
     return any(_has_state_in_c(base) for base in type(value).__mro__)
-
-
-def hides_parts(value: Any, state: State, reached: Mapping[int, Any]) -> bool:
-    """Whether the object, in this *state*, pickles copies of containers that it holds: the copies are among the *reached*, by
-    identity, so that what happens to the containers shows in nothing but the object's own fingerprint.
-    """
-    kind = type(value)
-    if not state.attributes or isinstance(value, _WRAPPERS):
-        return False
-    if all(getattr(kind, name) is getattr(object, name) for name in _PICKLING):
-        return False
-    return any(
-        type(part) is type(other) and len(part) == len(other) and content.is_same(part, other)
-        for part in state.attributes.values()
-        if id(part) not in reached and (content := EXACT_CONTENTS.get(type(part))) is not None and part
-        for other in reached.values()
-    )
 
 
 def _has_state_in_c(kind: type) -> bool:

@@ -110,10 +110,11 @@ def _basic(module: Any) -> list[Any] | None:
 
 
 def _set_basic(module: Any, told: list[Any] | None) -> None:
+    """Exchange the handler of ``basicConfig``; others are the user's, and with them it does nothing either."""
     root = module.getLogger()
-    for handler in list(root.handlers):
-        root.removeHandler(handler)
-    if told is not None:
+    if _basic(module) is not None:
+        root.removeHandler(root.handlers[0])
+    if told is not None and not root.handlers:
         stream, layout, dates, level = told
         module.basicConfig(stream=getattr(sys, stream), format=layout, datefmt=dates)
         root.handlers[0].setLevel(level)

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_UNUSED = "the stash could not be used: "
 _MOST_COMPARED = 3
 """A miss is explained by the nearest of so many of the newest records."""
 
@@ -125,7 +126,7 @@ class CellRun:
             self._inputs = record = None
         except Exception as error:
             logger.debug("lookup failed", exc_info=True)
-            self._warn(f"the stash could not be used: {_told(error)}")
+            self._warn(_UNUSED + _told(error))
             record = None
         if record is None and self.options.force:
             self.report.why.append("--force was given")
@@ -293,8 +294,9 @@ class CellRun:
             self.report.reason = str(error)
         except Exception as error:
             logger.debug("storing failed", exc_info=True)
-            if not any(_told(error) in known for known in self.report.warnings):  # a server that was not there before
-                self._warn(f"the results are here, but were not stored: {_told(error)}")
+            told = _told(error)
+            if _UNUSED + told not in self.report.warnings:  # a server that was not there before
+                self._warn(f"the results are here, but were not stored: {told}")
         else:
             self.report.outcome = "stored"
             self.report.variables = list(made.record.variables)

@@ -13,12 +13,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _NOT_OURS = frozenset({"COLUMNS", "LINES", "PWD", "OLDPWD", "SHLVL", "_", "PYTEST_CURRENT_TEST"})
-_OF_A_SESSION = (
-    *("JPY_", "KERNEL_", "COLAB_", "VSCODE_", "PYDEVD_", "HASHSTASH_", "MPLBACKEND", "SSH_", "DBUS_", "XDG_SESSION"),
-    *("GNOME_", "TERM_", "TMUX", "STY", "WINDOWID", "SESSION_MANAGER", "INVOCATION_ID", "JOURNAL_STREAM", "SYSTEMD_"),
-    "IPYKERNEL_",
+_OF_A_SESSION = frozenset(
+    {"MPLBACKEND", "TMUX", "STY", "WINDOWID", "SESSION_MANAGER", "INVOCATION_ID", "JOURNAL_STREAM"}
 )
-"""How variables begin that are others in each session, and say nothing of what a cell computes."""
+_BEGIN_OF_A_SESSION = (
+    "JPY_", "KERNEL_", "COLAB_", "VSCODE_", "PYDEVD_", "HASHSTASH_", "SSH_", "DBUS_", "XDG_SESSION_", "GNOME_", "TERM_", "TMUX_",
+    "SYSTEMD_", "IPYKERNEL_",
+)  # fmt: skip
+"""What variables are called, or how they begin, that are others in each session: they say nothing of what a cell computes."""
 SEEDING = frozenset({"seed", "set_state", "setstate", "manual_seed", "default_rng", "set_seed", "seed_everything"})
 """Calls after which random state no longer depends on what it was."""
 
@@ -95,15 +97,20 @@ def repeat(changes: dict[str, Any]) -> None:
 
 @contextmanager
 def importing_as_after(changes: dict[str, Any]) -> Iterator[None]:
-    """Within: modules are looked for where the changes lead."""
+    """Within: modules are looked for where the changes lead. What others do to the import path meanwhile is kept."""
+    if changes.keys().isdisjoint(("import_path", "working_directory")):
+        yield
+        return
     before = list(sys.path)
     _repeat_import_path(changes)
     if "working_directory" in changes:
         sys.path[:] = [os.path.join(changes["working_directory"], path) for path in sys.path]
+    within = tuple(sys.path)
     try:
         yield
     finally:
-        sys.path[:] = before
+        front, back, gone = _moves(within, tuple(sys.path))
+        sys.path[:] = [*front, *(path for path in before if path not in gone), *back]
 
 
 def _repeat_import_path(changes: dict[str, Any]) -> None:
@@ -119,7 +126,7 @@ def describes_terminal(name: str) -> bool:
 
 def describes_session(name: str) -> bool:
     """Whether the variable is another in each session, and says nothing of what a cell computes."""
-    return name.startswith(_OF_A_SESSION)
+    return name in _OF_A_SESSION or name.startswith(_BEGIN_OF_A_SESSION)
 
 
 def environment_text(variables: dict[str, str]) -> str:

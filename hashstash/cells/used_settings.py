@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from hashstash.cells.record import Run
-    from hashstash.cells.settings import Settings, Then
+    from hashstash.cells.settings import Settings, Then, Values
 
 _ARRAYS = frozenset({"numpy", "scipy", "xarray", "pandas", "sklearn", "statsmodels", "skimage", "numba", "jax", "dask"})
 _FRAMES = frozenset({"pandas", "geopandas", "dask", "modin", "seaborn", "statsmodels"})
@@ -61,7 +61,19 @@ def used_settings(run: Run, bound: Iterable[Any], changed: Settings) -> dict[str
                 texts[key] = None
             elif begins.adds or key == process.BASIC:  # which the first message sets up, if nobody has
                 texts[key] = [str(found[name].get(key, DEFAULT)), _now(name, key)]
+    if "logging" not in facts and (process.BASIC in calls or process.BASIC in changed.get("logging", {})):
+        facts["logging"] = _facts_of_basic_config(before.settings.get("logging", {}))
     return facts
+
+
+def _facts_of_basic_config(before: Values) -> dict[str, Then]:
+    """What it depends on: it does nothing where the first logger has a handler, also one of its own making.
+
+    Other handlers than that are the same before and after the cell, or it could not be stored.
+    """
+    seen = {key: text_of(before[key]) if key in before else DEFAULT for key in (process.BASIC, "level")}
+    texts: dict[str, Then] = {key: list(dict.fromkeys([text, _now("logging", key)])) for key, text in seen.items()}
+    return {**texts, "disable": None, process.LOGGER: text_of(process.get_logging(logging, process.LOGGER))}
 
 
 def _now(library: str, key: str) -> str:

@@ -18,6 +18,8 @@ import sysconfig
 import urllib.parse
 from typing import TYPE_CHECKING, Any, Self
 
+from hashstash.fingerprint.files import LOG, is_empty_log
+
 if TYPE_CHECKING:
     from types import CodeType, FrameType
 
@@ -179,7 +181,7 @@ def stat_of(path: str) -> tuple[int, int] | None:
         found = os.stat(path)
     except (OSError, ValueError):
         return None
-    return found.st_size, found.st_mtime_ns
+    return None if is_empty_log(path, found) else (found.st_size, found.st_mtime_ns)
 
 
 def answer(path: str, *, is_whole: bool) -> str:
@@ -270,10 +272,13 @@ def _database_files(database: Any) -> tuple[str, ...]:
     """
     text = os.fsdecode(database) if isinstance(database, str | bytes | os.PathLike) else ""
     if text.startswith("file:") and not os.path.exists(text):
-        address = urllib.parse.urlsplit(text)
+        try:
+            address = urllib.parse.urlsplit(text)
+        except ValueError:  # a host that is none: sqlite will refuse it, if it is an address to it at all
+            return ()
         is_in_memory = "memory" in urllib.parse.parse_qs(address.query).get("mode", ())
         text = "" if is_in_memory else urllib.parse.unquote(address.path)
-    return (text, f"{text}-wal") if text not in ("", ":memory:") else ()
+    return (text, text + LOG) if text not in ("", ":memory:") else ()
 
 
 def _is_import(frame: FrameType) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections import Counter
 from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -234,8 +235,10 @@ def holds_cells(stash: HashStash) -> bool:
 def settled_namespace(config: Config, *, most: int | None = None) -> Config:
     """*config* with that part of its path as ``dbname`` under which its signed entries were signed.
 
-    A path does not say where the root ends, and only what was signed depends on it: the first signature of a known key that
-    fits some way of splitting the path decides. Where nothing is signed, nothing is changed. *most*: rows that are looked at.
+    A path does not say where the root ends, and only what was signed depends on it: of the first signatures of known keys that
+    fit some way of splitting the path, most decide. Where they are equal, those with the longer namespace do: what was signed
+    for a shorter one may have been put there from elsewhere. Where nothing is signed, nothing is changed. *most*: rows that are
+    looked at.
     """
     if most == 0:
         return config
@@ -243,8 +246,9 @@ def settled_namespace(config: Config, *, most: int | None = None) -> Config:
     with looking_at(config) as stash, stores_of(stash) as stores:
         for below_it, store in stores:
             suffix = f"/{below_it}" if below_it else ""
-            for split in _first_signed(store, splits, suffix, most):
-                return split
+            votes = Counter(_fitting(store, splits, suffix, most))
+            if votes:
+                return splits[max(votes, key=lambda number: (votes[number], len(splits[number].dbname or "")))]
     return config
 
 
@@ -263,7 +267,8 @@ def _splits(config: Config) -> list[Config]:
     return splits
 
 
-def _first_signed(store: Store, splits: list[Config], suffix: str, most: int | None) -> Iterator[Config]:
+def _fitting(store: Store, splits: list[Config], suffix: str, most: int | None) -> Iterator[int]:
+    """For each row that a known key has signed, which of *splits* that was for."""
     looked_at = 0
     for address, head in islice(store.engine.heads(_HEAD), most):
         if len(head) <= _FLAGS or not head[_FLAGS] & Flag.SIGNED or looked_at >= _MOST_SIGNED:
@@ -271,10 +276,9 @@ def _first_signed(store: Store, splits: list[Config], suffix: str, most: int | N
         row = store.engine.get(address)
         with contextlib.suppress(BadEntry):
             entry = unpack(row or b"", address)
-            for split in splits:
+            looked_at += 1
+            for number, split in enumerate(splits):
                 with contextlib.suppress(TamperedEntry):
-                    if not trusting.keyring().verifies(entry, f"{split.dbname or ''}{suffix}".strip("/")):
-                        break  # nobody's whom we know
-                    yield split
-            else:
-                looked_at += 1
+                    if trusting.keyring().verifies(entry, f"{split.dbname or ''}{suffix}".strip("/")):
+                        yield number
+                    break  # or nobody's whom we know

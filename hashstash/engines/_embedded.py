@@ -130,18 +130,25 @@ def _all_engines() -> list[EmbeddedEngine]:
             continue
 
 
-def let_go_in(folder: str, *, patience: float = _LONGEST_WAIT) -> None:
-    """Have every engine of this process close what it has open in *folder*, if no thread is inside of it for so many seconds.
+def let_go_in(folder: str, *, patience: float = _LONGEST_WAIT) -> bool:
+    """Have every engine of this process close what it has open in *folder*; whether none was in use for all of *patience*.
 
     It is opened again when it is used: where other files have taken the place of those, it would go on with the old ones.
+    *patience*: seconds to wait for a thread that is inside of one.
     """
     real = os.path.realpath(folder)
+    is_done = True
     for engine in _all_engines():
-        if os.path.realpath(engine._folder) == real and engine._turn.acquire(timeout=patience):  # noqa: SLF001
-            try:
-                engine._let_go()  # noqa: SLF001
-            finally:
-                engine._turn.release()  # noqa: SLF001
+        if engine._handle is None or os.path.realpath(engine._folder) != real:  # noqa: SLF001
+            continue
+        if not engine._turn.acquire(timeout=patience):  # noqa: SLF001
+            is_done = False
+            continue
+        try:
+            engine._let_go()  # noqa: SLF001
+        finally:
+            engine._turn.release()  # noqa: SLF001
+    return is_done
 
 
 def _close_before_fork() -> None:

@@ -243,6 +243,7 @@ class GuardedEngine(EmbeddedEngine):
 
         def write(handle: Any) -> int:
             nonlocal done
+            done = False  # of an attempt of which nothing was kept
             current = self._fetch(handle, address)
             if _etag(current) != expected:
                 return 0

@@ -16,10 +16,10 @@ import time
 import weakref
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from hashstash.errors import CorruptEntry
+from hashstash.errors import CorruptEntry, StashLocked
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 Result = TypeVar("Result")
 
@@ -87,6 +87,8 @@ _handles: weakref.WeakSet[Handle] = weakref.WeakSet()
 opening = threading.RLock()
 """Held while a file is looked at, then opened by SQLite; and during a fork, of which both sides give it back."""
 _abandoned: list[Connection] = []
+_replaced: dict[str, int] = {}
+"""The files in whose place others are being put, and the threads that do so."""
 
 
 def is_open_here(path: str) -> bool:
@@ -142,6 +144,36 @@ def close_all_on(path: str) -> None:
     """
     for connection in _open_on(path):
         connection.close()
+
+
+@contextlib.contextmanager
+def replacing(path: str) -> Iterator[None]:
+    """Keep the file at *path*, in whose place another one is put meanwhile, from being opened by other threads of this process.
+
+    What is stored in the old one would be lost. Whoever wants to open it waits as for a lock; what is open stays so.
+    StashLocked if another thread is at the same.
+    """
+    place, thread = _place(path), threading.get_ident()
+    try:
+        with opening:
+            if _replaced.setdefault(place, thread) != thread:
+                raise StashLocked(f"another thread is writing the rows of {path} anew; try again when that is done")
+        yield
+    finally:
+        if _replaced.get(place) == thread:
+            del _replaced[place]
+
+
+def refuse_replaced(path: str) -> None:
+    """Raise what SQLite says of a locked file if another thread is putting another one in place of that at *path*."""
+    if _replaced and _replaced.get(_place(path), threading.get_ident()) != threading.get_ident():
+        error = sqlite3.OperationalError("database is locked")
+        error.sqlite_errorcode = sqlite3.SQLITE_BUSY
+        raise error
+
+
+def _place(path: str) -> str:
+    return os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
 
 
 def _open_on(path: str) -> list[Connection]:
@@ -251,6 +283,7 @@ def _open_after_fork() -> None:
 
 def _forget_in_child() -> None:
     opening.release()
+    _replaced.clear()  # by threads that do not exist here
     for connection in list(_open):  # another thread's, in the middle of something that takes very long
         _abandoned.append(connection)
         connection.is_closed = True

@@ -13,11 +13,11 @@ from hashstash.engine import WRITE_ID, Capability, WriteId
 from hashstash.engines._embedded import let_go_in
 from hashstash.engines._salvage import NEXT_STEP, gathered, replace_files
 from hashstash.engines._sqlite_answers import as_bytes, locked
-from hashstash.engines._sqlite_connections import NAP, PATIENCE
+from hashstash.engines._sqlite_connections import NAP, PATIENCE, replacing
 from hashstash.engines._sqlite_handle import SqliteHandleEngine
 from hashstash.engines._sqlite_pages import records_in
 from hashstash.engines._sqlite_statements import checkpoint
-from hashstash.errors import CorruptEntry, StashFull
+from hashstash.errors import CorruptEntry, StashFull, StashLocked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -220,12 +220,14 @@ class SqliteFileEngine(SqliteHandleEngine):
         """The address and the blob in the columns of a record; ``None`` if it is another table's."""
 
     def rebuild(self, place_of: Callable[[bytes], bytes | None]) -> bool:
-        with self._turn:
+        with self._turn, replacing(self._path):
             if not os.path.exists(self._path):
                 return False
             with contextlib.suppress(CorruptEntry):  # what the log holds, where SQLite can still tell
                 self._wait_for_the_log()
-            let_go_in(self._folder)
+            if not let_go_in(self._folder, patience=PATIENCE):
+                text = f"another thread has been using {self._path} for {PATIENCE:g} seconds"
+                raise StashLocked(f"{text}; try again when it is done")
             rows = (self._row_in(record) for record in records_in(self._path, self._table.strip('"')))
             found = gathered((row for row in rows if row is not None), place_of)
             names = [self._file + ending for ending in ("", "-wal", "-shm", "-journal")]

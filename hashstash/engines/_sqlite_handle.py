@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from hashstash.engines._embedded import EmbeddedEngine, let_go_in
 from hashstash.engines._sqlite_answers import explained, is_locked, is_stuck, may_pass
 from hashstash.engines._sqlite_connections import (
+    NAP,
     PATIENCE,
     STUCK,
     connect,
     opening,
     refuse_programs,
+    refuse_replaced,
     stamp_of,
 )
 from hashstash.engines._sqlite_pages import check_header
@@ -81,6 +83,7 @@ class SqliteHandleEngine(EmbeddedEngine):
             if self._connection.in_transaction:
                 self._connection.rollback()  # an interrupt came in the instant before its owner could do so
             return handle
+        refuse_replaced(self._path)  # which for a moment is not there at all
         try:
             if not os.path.getsize(self._path):
                 check_header(self._path, self._reserve)
@@ -91,6 +94,7 @@ class SqliteHandleEngine(EmbeddedEngine):
 
     def _connect(self, *, read_only: bool) -> Any:
         with opening:
+            refuse_replaced(self._path)
             return self._connect_alone(read_only=read_only)
 
     def _connect_alone(self, *, read_only: bool) -> Any:
@@ -212,6 +216,7 @@ class SqliteHandleEngine(EmbeddedEngine):
             # Where the system has failed to give a lock back, SQLite keeps it until nothing in the process has the file open.
             let_go_in(self._folder, patience=0.0)
             wait.own_until = now + STUCK
+        time.sleep(NAP / 10)  # where the library has not waited by itself
 
     def _transaction(self, write: Callable[[Any], Result], *, needed: int | None = None) -> Result:
         """Like :meth:`_write`, all of it or nothing."""

@@ -10,7 +10,7 @@ import os
 import sqlite3
 
 from hashstash.engines._sqlite_answers import explained
-from hashstash.engines._sqlite_connections import Connection, connect, is_mine, stamp_of, transaction
+from hashstash.engines._sqlite_connections import Connection, connect, is_mine, refuse_replaced, stamp_of, transaction
 from hashstash.engines._sqlite_pages import check_header
 from hashstash.engines._sqlite_statements import LOG_PAGES, SCHEMA, make_tables
 from hashstash.errors import CorruptEntry, StashFull
@@ -25,6 +25,7 @@ _MAPPED = 256 << 20
 def open_rows(file: str, *, durable: bool) -> Connection:
     """A connection to the database *file*, which is made where it is missing and its folder can be written."""
     folder = os.path.dirname(file)
+    refuse_replaced(file)
     check_header(file, reserve_of(file))
     if os.path.isdir(folder) and not os.access(folder, os.W_OK):
         return _open_read_only(file)

@@ -17,7 +17,7 @@ from hashstash.checksum import crc32
 from hashstash.engines._guarded import GuardedEngine
 from hashstash.engines._salvage import NEXT_STEP
 from hashstash.errors import CorruptEntry, MissingDependency
-from hashstash.paths import create_file, remove_abandoned
+from hashstash.paths import create_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,8 +32,6 @@ except ImportError as error:
     ) from error
 
 
-_DRAFTS = ("rows.json.tmp",)
-_ABANDONED = 3600.0
 _PAIR = re.compile(rb'"([^"]{0,300})"\s*:\s*"([^"]*)"')
 
 
@@ -48,7 +46,6 @@ class PickledbEngine(GuardedEngine):
         super().__init__(folder, durable=durable)
         self._path = os.path.join(folder, "rows.json")
         self._draft = self._path + ".tmp"
-        remove_abandoned(folder, _DRAFTS.__contains__, older_than=_ABANDONED)
 
     def _make_section(self, folder: str) -> PickledbEngine:
         return PickledbEngine(folder, durable=self._durable)
@@ -93,7 +90,7 @@ class PickledbEngine(GuardedEngine):
             self._write_draft(content)
             os.replace(self._draft, self._path)
         except BaseException:
-            with contextlib.suppress(OSError):  # it was not even begun, or is removed later
+            with contextlib.suppress(OSError):  # it was not even begun, or whoever writes next removes it
                 os.unlink(self._draft)
             raise
 

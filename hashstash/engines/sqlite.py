@@ -38,6 +38,8 @@ from hashstash.engines._sqlite_connections import (
     close_group,
     close_idle_on,
     open_among,
+    refuse_replaced,
+    replacing,
     stamp_of,
     transaction,
 )
@@ -92,6 +94,7 @@ class SqliteEngine(FolderEngine):
         connection: Connection | None = getattr(self._local, "connection", None)
         if connection is not None and not connection.is_closed:
             return connection
+        refuse_replaced(self._file)  # which for a moment is not there at all
         if not write and is_new(self._file):
             return None
         with naming(self._file):
@@ -317,12 +320,13 @@ class SqliteEngine(FolderEngine):
     def rebuild(self, place_of: Callable[[bytes], bytes | None]) -> bool:
         if not is_there(self._file):
             return False
-        with contextlib.suppress(CorruptEntry):  # what the log holds, where SQLite can still tell
-            self._empty_the_log()
-        close_all_on(self._file)
-        columns = (record[1:] for record in records_in(self._file, "rows") if len(record) == 3)
-        found = ((bytes_of(address), blob) for address, row in columns if (blob := bytes_of(row)) is not None)
-        replace_files(self._folder, _FILES, gathered(found, place_of), self._make_section)
+        with replacing(self._file):
+            with contextlib.suppress(CorruptEntry):  # what the log holds, where SQLite can still tell
+                self._empty_the_log()
+            close_all_on(self._file)
+            columns = (record[1:] for record in records_in(self._file, "rows") if len(record) == 3)
+            found = ((bytes_of(address), blob) for address, row in columns if (blob := bytes_of(row)) is not None)
+            replace_files(self._folder, _FILES, gathered(found, place_of), self._make_section)
         return True
 
     def _empty_the_log(self) -> None:

@@ -11,6 +11,8 @@ from hashlib import blake2b
 
 from hashstash.fingerprint.buffers import buffer_hasher, default_buffer_hash, delimited
 
+LOG = "-wal"
+"""Ends the name of the log that sqlite keeps beside a database."""
 _CHUNK = 1 << 20
 _SETTLED_SECONDS = 2.0
 """A file changed more recently than this may change again within one tick of the clock of its file system."""
@@ -31,6 +33,11 @@ def folder_digest(path: str | os.PathLike[str], pattern: str = "*") -> bytes:
     return blake2b(delimited(*map(os.fsencode, names)), digest_size=16).digest()
 
 
+def is_empty_log(path: str, found: os.stat_result) -> bool:
+    """Whether it is a log of sqlite without anything in it, which a mere reader makes and takes away: as good as none."""
+    return found.st_size == 0 and path.endswith(LOG) and os.path.isfile(path.removesuffix(LOG))
+
+
 @dataclass(frozen=True, slots=True)
 class FileFact:
     """What was found at a path: a file's content, a folder's names, or nothing (an empty digest)."""
@@ -48,9 +55,12 @@ class FileFact:
         """The fact that holds now. What is missing is a fact too; what cannot be read raises ``OSError``."""
         name = os.fspath(path)
         hash_name = buffer_hash or default_buffer_hash()
+        before: os.stat_result | None
         try:
             before = os.stat(name)
         except (FileNotFoundError, NotADirectoryError):
+            before = None
+        if before is None or is_empty_log(name, before):
             return cls(name, -1, 0, b"", False, hash_name)
         digest = folder_digest(name) if stat.S_ISDIR(before.st_mode) else file_digest(name, hash_name)
         # The time is from before reading: after a write meanwhile it is old, so that the content is compared.
@@ -59,9 +69,12 @@ class FileFact:
 
     def still_holds(self) -> bool:
         """Whether the path holds the same content now; equal size and time are trusted where that is safe."""
+        now: os.stat_result | None
         try:
             now = os.stat(self.path)
         except OSError:
+            now = None
+        if now is None or is_empty_log(self.path, now):
             return self.digest == b"" and self.size == -1
         if self.settled and stat.S_ISREG(now.st_mode) and (now.st_size, now.st_mtime_ns) == (self.size, self.mtime_ns):
             return True

@@ -244,7 +244,7 @@ def walk_arrow_type(walker: Walker, value: Any) -> None:
 
 def write_arrow(walker: Walker, value: Any) -> None:
     """Write type, length, nulls and values of an Arrow array, however it is chunked, sliced or padded."""
-    if hollow.is_refused(walker, value, value.nbytes):
+    if hollow.is_refused(walker, value):
         return
     array = _one_array(value)
     walker.mark("arrow", str(array.type), len(array), array.null_count)
@@ -323,7 +323,7 @@ def walk_polars_series(walker: Walker, value: Any) -> None:
 
 
 def _write_polars_column(walker: Walker, column: Any) -> None:
-    if hollow.is_refused(walker, column, int(column.estimated_size())):
+    if hollow.is_refused(walker, column):
         return
     walker.mark("column", column.name, str(column.dtype), len(column))
     missing = column.null_count()

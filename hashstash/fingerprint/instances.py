@@ -14,6 +14,7 @@ import logging
 import sys
 import threading
 import types
+import typing
 import weakref
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, Final
@@ -261,22 +262,43 @@ _DEFINED_BY = (
     *("__covariant__", "__contravariant__"),
 )
 """Of type aliases, new types and type variables."""
+_NO_DEFAULT: Final = getattr(typing, "NoDefault", None)
 
 
 def _walk_global(walker: Walker, value: Any, name: str) -> None:
-    """What pickles as a name: it is found again by its module. If that is the user's, what it stands for counts too."""
+    """What pickles as a name: it is found again by its module. If that is the user's, what it stands for counts too.
+
+    A bare sentinel or type variable is its name alone, on every Python: newer ones have more parts that say nothing.
+    """
     module = str(getattr(value, "__module__", None) or type(value).__module__)
     origin = origin_of_name(module)
     walker.installed("global", module, name, is_stdlib=origin is not Origin.INSTALLED)
     if origin is not Origin.USER:
         return
-    walker.register(value)
+    parts = _definition_of(value)
+    state = {} if type(value).__module__ == "typing" else dict(getattr(value, "__dict__", {}))
+    if parts or state:
+        walker.register(value)
+    for part, content in parts.items():
+        walker.mark("defined by", part)
+        walker.bound(f".{part}", content)
+    if state:
+        walk_state(walker, state)
+
+
+def _definition_of(value: Any) -> dict[str, Any]:
+    """The parts that say something of what *value* stands for."""
+    parts = {}
     for part in _DEFINED_BY:
         try:
             content = getattr(value, part)
         except Exception:  # noqa: BLE001 - some are evaluated now, by code of the user's
             continue
-        walker.mark("defined by", part)
-        walker.bound(f".{part}", content)
-    if type(value).__module__ != "typing":
-        walk_state(walker, dict(getattr(value, "__dict__", {})))
+        if (
+            content is not None
+            and content is not False
+            and not (type(content) is tuple and not content)
+            and content is not _NO_DEFAULT
+        ):
+            parts[part] = content
+    return parts

@@ -54,9 +54,17 @@ def _array_of(column: Column) -> Any:
 
 
 def _without_folded(piece: Any) -> Any:
-    if str(getattr(piece, "dtype", "")) == "object":  # which the types of pandas that have a kind of their own are not
-        piece = list(piece)
-    return without_folded(piece, set(map(type, piece))) if type(piece) is list else piece
+    """*piece* itself if nothing in it is folded: Arrow reads more from a Series than from a list of its elements."""
+    if type(piece) is list:
+        return without_folded(piece, set(map(type, piece)))
+    if str(getattr(piece, "dtype", "")) != "object":  # which the types of pandas that have a kind of their own are not
+        return piece
+    cells = list(piece)
+    found = without_folded(cells, set(map(type, cells)))
+    if found is cells:
+        return piece
+    missing = piece.isna() if hasattr(piece, "iloc") else [False] * len(cells)
+    return [None if is_missing else cell for cell, is_missing in zip(found, missing, strict=True)]
 
 
 def _joined(pieces: list[Any]) -> Any:

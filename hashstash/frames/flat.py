@@ -15,6 +15,7 @@ from types import MappingProxyType, NoneType
 from typing import Any, NamedTuple
 
 from hashstash.frames.columns import ABSENT, ABSENT_TYPE
+from hashstash.hollow import is_hollow
 
 _UNITS = {("s", 1), ("ms", 1), ("us", 1), ("ns", 1)}
 """The units of times that pandas knows."""
@@ -22,8 +23,6 @@ VALUE = "_value"
 INDEX = "_index"
 _DEEPEST = 100
 _MOST_HOLLOW = 1_000_000
-_ROWS_PER_BYTE = 16
-"""A bit for each row is the least that has something to say."""
 _MOST_AGAIN = 300
 """Fields of a row from dicts that stand in it already: a dict that holds one dict twice, and so on, has no end of them."""
 _LONGEST = 500
@@ -93,23 +92,16 @@ def _part(
     fields = fields_of(value)
     if fields is not None:
         return flat_dict(fields, is_needed, notice)
-    if _is_hollow(value):
-        block = None
-        if notice is not None:
-            notice()
-    else:
-        block = _opened(value, opened)
+    try:
+        is_left = _is_hollow(value)
+        block = None if is_left else opened(value)
+    except (ArithmeticError, ValueError, TypeError, RuntimeError):
+        is_left, block = True, None  # its package makes no objects of its elements, such as the year 100,000
+    if is_left and notice is not None:
+        notice()
     if block is None:
         return {VALUE: value}
     return block if block.length else {}
-
-
-def _opened(value: Any, opened: Callable[[Any], Block | None]) -> Block | None:
-    """The rows of *value*; ``None`` also for elements of which its package makes no objects, such as the year 100,000."""
-    try:
-        return opened(value)
-    except (ArithmeticError, ValueError, TypeError, RuntimeError):
-        return None
 
 
 # ---- dicts -------------------------------------------------------------------------------------------------------
@@ -227,27 +219,8 @@ def block_of(value: Any) -> Block | None:
 
 
 def _is_hollow(value: Any) -> bool:
-    """Whether it has millions of rows that nothing is in: an index that counts them, nulls, an element shown again and again."""
     kind: Any = type(value)
-    if kind in LEAVES or _package_of(kind) not in _OPENED:
-        return False
-    shape = getattr(value, "shape", None)
-    rows = shape[0] if shape else 0 if shape == () or not hasattr(value, "__len__") else len(value)
-    return bool(rows > _MOST_HOLLOW and _bytes_held(value) < rows / _ROWS_PER_BYTE)
-
-
-def _bytes_held(value: Any) -> int:
-    """About how much memory an array or a frame takes."""
-    strides = getattr(value, "strides", None)
-    if isinstance(strides, tuple):
-        steps = zip(value.shape, strides, strict=True)
-        return int(min(value.nbytes, value.itemsize + sum((length - 1) * abs(stride) for length, stride in steps)))
-    if hasattr(value, "estimated_size"):  # polars
-        return int(value.estimated_size())
-    if hasattr(value, "memory_usage"):
-        usage = value.memory_usage()
-        return int(usage.sum() if hasattr(usage, "sum") else usage)
-    return int(getattr(value, "nbytes", 0))
+    return kind not in LEAVES and _package_of(kind) in _OPENED and is_hollow(value, _MOST_HOLLOW)
 
 
 def frame_of(value: Any) -> Block | None:

@@ -33,11 +33,12 @@ class Folded:
 
 
 def without_folded(cells: list[Any], kinds: Collection[type]) -> list[Any]:
-    """*cells* of these *kinds*, with :class:`Folded` for those that hold the same parts over and over."""
+    """*cells* of these *kinds*, with :class:`Folded` for those that hold the same parts over and over.
+
+    The list itself, if there are none.
+    """
     if _SIMPLE.issuperset(kinds):
         return cells
-    shown: dict[int, Any] = {}  # one value may stand in every row
-    for cell in cells:
-        if type(cell) not in _SIMPLE and id(cell) not in shown:
-            shown[id(cell)] = Folded(cell) if is_folded(cell) else cell
-    return [cell if type(cell) in _SIMPLE else shown[id(cell)] for cell in cells]
+    different = {id(cell): cell for cell in cells if type(cell) not in _SIMPLE}  # one value may stand in every row
+    shown = {number: Folded(cell) for number, cell in different.items() if is_folded(cell)}
+    return [shown.get(id(cell), cell) for cell in cells] if shown else cells

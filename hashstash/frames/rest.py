@@ -33,7 +33,10 @@ def fold(columns: Columns, kept: Collection[str]) -> int:
     room = most // (columns.length + _COLUMN)
     if len(columns.by_name) <= room:
         return 0
-    by_size = sorted(columns.by_name.keys() - set(kept), key=lambda name: columns.by_name[name].filled, reverse=True)
+    others = [
+        name for name in columns.by_name if name not in kept
+    ]  # in their order, that of a set is another each time
+    by_size = sorted(others, key=lambda name: columns.by_name[name].filled, reverse=True)
     folded = set(by_size[max(0, room - len(kept)) :])
     if not folded:
         return 0

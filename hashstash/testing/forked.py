@@ -75,7 +75,12 @@ class Forker:
         with self._lock:
             _send(self._socket, text, files)
             answer = _receive(self._socket)[0]
-        return int(answer)
+        if not answer:
+            raise EOFError("the process that is forked has ended")
+        found = json.loads(answer)
+        if "problem" in found:
+            raise ImportError(found["problem"])
+        return int(found["number"])
 
 
 @functools.cache
@@ -115,18 +120,31 @@ def _serve(connection: socket.socket) -> str | None:
         request = json.loads(text)
         if "process" in request:
             found, status = os.waitpid(request["process"], 0 if request["wait"] else os.WNOHANG)
-            _send(connection, str(os.waitstatus_to_exitcode(status) if found else _RUNS).encode())
+            _answer(connection, number=os.waitstatus_to_exitcode(status) if found else _RUNS)
             continue
-        for name in request["imports"]:
-            importlib.import_module(name)
-        child = os.fork()
+        problem = _import(request["imports"])
+        child = os.fork() if problem is None else None
         if child == 0:
             connection.close()
             _become(request, files)
             return str(request["script"])
         for file in files:
             os.close(file)
-        _send(connection, str(child).encode())
+        _answer(connection, **({"problem": problem} if child is None else {"number": child}))
+
+
+def _answer(connection: socket.socket, **found: object) -> None:
+    _send(connection, json.dumps(found).encode())
+
+
+def _import(names: list[str]) -> str | None:
+    """Import modules; what is wrong with one of them, which must not end the process that all tests share."""
+    for name in names:
+        try:
+            importlib.import_module(name)
+        except Exception as error:  # noqa: BLE001 - any module's code runs there
+            return f"{name} cannot be imported: {type(error).__name__}: {error}"
+    return None
 
 
 def _become(request: dict[str, object], files: list[int]) -> None:

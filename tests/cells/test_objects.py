@@ -213,23 +213,6 @@ def test_a_polars_frame_and_a_series_take_the_content_in_place():
     assert other_series.to_list() == [5, 2]
 
 
-class PicklesCopies:
-    def __init__(self):
-        self.kept = {"a": 1}
-
-    def __getstate__(self):
-        return {"kept": dict(self.kept)}
-
-
-def test_an_object_hides_the_container_of_which_it_pickles_a_copy():
-    value = PicklesCopies()
-    state = objects.look(value)
-    copy = value.__getstate__()["kept"]
-    assert objects.hides_parts(value, state, {id(value): value, id(copy): copy})
-    assert not objects.hides_parts(value, state, {id(value): value, id(value.kept): value.kept})
-    assert not objects.hides_parts(value, state, {id(value): value})
-
-
 def test_a_random_generator_goes_on_from_the_recorded_state():
     numpy = pytest.importorskip("numpy")
     value, other = numpy.random.default_rng(1), numpy.random.default_rng(1)

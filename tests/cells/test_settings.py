@@ -164,6 +164,21 @@ def test_what_basic_config_has_set_up_is_set_up_again():
         assert logger.handlers[0].stream is sys.stderr
 
 
+def test_setting_up_again_and_putting_back_leave_the_handlers_of_the_user():
+    with first_logger() as logger:
+        before = settings.look(["basicConfig"])
+        logging.basicConfig(stream=sys.stderr)
+        changed = settings.changes(before, settings.look(["basicConfig"]))
+        logger.handlers.clear()
+        own = logging.handlers.MemoryHandler(1)
+        logger.addHandler(own)
+        kept = settings.current(changed)
+        settings.repeat(changed)
+        assert logger.handlers == [own]
+        settings.repeat(kept)
+        assert logger.handlers == [own]
+
+
 def test_a_handler_of_another_kind_cannot_be_set_up_again():
     with first_logger() as logger:
         before = settings.look(["addHandler"])

@@ -167,6 +167,18 @@ def test_repair_leaves_what_has_my_signature_and_was_moved(run, failed, stash):
     assert stash["own"] is math.sin
 
 
+@pytest.mark.parametrize("number", range(3))
+def test_rows_that_were_moved_here_do_not_say_what_the_namespace_is(run, stash, number):
+    """In whatever order the rows come: that of a folder is the file system's."""
+    other = HashStash("elsewhere", engine="pairtree")
+    other.update({("moved", number, moved): math.sqrt for moved in range(4)})
+    stash.update({(number, own): math.sin for own in range(5)})
+    for address, row in other.store.engine.rows():
+        stash.store.engine.put(address, row)
+    assert "moved 4 bad rows aside" in run("repair", "exp/first", "--tampered").out
+    assert [stash[(number, own)] for own in range(5)] == [math.sin] * 5
+
+
 # ---- trust -------------------------------------------------------------------------------------------------------------------
 
 

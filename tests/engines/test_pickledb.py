@@ -54,15 +54,15 @@ def leave_draft(folder, *, age):
     return path
 
 
-def test_a_draft_that_could_not_be_removed_is_removed_by_whoever_opens_the_folder_next(tmp_path):
-    draft = leave_draft(tmp_path, age=2 * 86_400)
-    PickledbEngine(str(tmp_path))
+def test_a_draft_that_could_not_be_removed_is_removed_by_whoever_writes_next(tmp_path):
+    draft = leave_draft(tmp_path, age=0)
+    PickledbEngine(str(tmp_path)).put(ADDRESS, row("a"))
     assert not draft.exists()
 
 
-def test_a_draft_that_another_process_may_be_writing_is_left_alone(tmp_path):
-    draft = leave_draft(tmp_path, age=0)
-    PickledbEngine(str(tmp_path))
+def test_whoever_only_reads_removes_nothing(tmp_path):
+    draft = leave_draft(tmp_path, age=2 * 86_400)
+    assert PickledbEngine(str(tmp_path)).get(ADDRESS) is None
     assert draft.exists()
 
 

@@ -109,6 +109,28 @@ def test_a_file_that_sqlite_takes_for_damaged_for_a_moment_is_opened_anew(tmp_pa
     engine.close()
 
 
+def test_a_swap_that_has_to_be_repeated_tells_of_the_last_attempt(tmp_path, monkeypatch):
+    """As where the first COMMIT fails for a moment, and another process swaps before the second one."""
+    pytest.importorskip("dbm.sqlite3", reason="this Python has no dbm.sqlite3", exc_type=ImportError)
+    engine, other = (ShelveEngine(str(tmp_path), backend="sqlite3") for _ in range(2))
+    engine.put(OTHER, row("a"))
+    error = sqlite3.DatabaseError("database disk image is malformed")
+    error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+    monkeypatch.setattr(engine._handle, "save", lambda **_: _raise(error))
+    end_turn = engine._end_turn
+
+    def end_turn_and_let_others_swap(*, is_done):
+        end_turn(is_done=is_done)
+        if not is_done:
+            assert other.swap(ADDRESS, None, row("b"))
+
+    monkeypatch.setattr(engine, "_end_turn", end_turn_and_let_others_swap)
+    assert not engine.swap(ADDRESS, None, row("c"))
+    assert engine.get(ADDRESS) == row("b")
+    engine.close()
+    other.close()
+
+
 def _raise(error):
     raise error
 

@@ -3,6 +3,8 @@
 import contextlib
 import os
 import sqlite3
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -90,6 +92,73 @@ def test_other_engines_of_the_process_go_on_with_what_was_rebuilt(make):
     other.put(ADDRESSES[1], row(ADDRESSES[1].hex()))
     assert engine.get(ADDRESSES[1]) == row(ADDRESSES[1].hex())
     assert other.get(ADDRESSES[0]) == row(ADDRESSES[0].hex())
+
+
+@pytest.fixture
+def thread():
+    """Another thread."""
+    with ThreadPoolExecutor(1) as pool:
+        yield pool
+
+
+def test_what_another_thread_stores_while_rows_are_written_anew_is_not_lost_with_the_old_file(
+    make, thread, monkeypatch
+):
+    engine, other = make(), make()
+    monkeypatch.setattr(other, "_timeout", 30.0, raising=False)
+    monkeypatch.setattr("hashstash.engines._sqlite_handle.PATIENCE", 30.0)
+    engine.put(ADDRESSES[0], row(ADDRESSES[0].hex()))
+    damage(engine).close()
+    stored = []
+
+    def place_while_others_store(blob):
+        stored.append(thread.submit(other.put, ADDRESSES[1], row("b")))
+        with contextlib.suppress(TimeoutError):  # as it has to wait
+            stored[0].result(0.5)
+        return place_of(blob)
+
+    assert engine.rebuild(place_while_others_store)
+    stored[0].result()
+    assert dict(engine.rows()) == {ADDRESSES[0]: row(ADDRESSES[0].hex()), ADDRESSES[1]: row("b")}
+
+
+def test_rows_that_a_thread_is_writing_anew_no_other_thread_does(make, thread):
+    engine, other = make(), make()
+    engine.put(ADDRESSES[0], row(ADDRESSES[0].hex()))
+    damage(engine).close()
+    refused = []
+
+    def place_while_others_rebuild(blob):
+        refused.append(thread.submit(other.rebuild, place_of).exception())
+        return place_of(blob)
+
+    assert engine.rebuild(place_while_others_rebuild)
+    assert isinstance(refused[0], StashLocked)
+    assert other.get(ADDRESSES[0]) == row(ADDRESSES[0].hex())
+    assert not other.check()
+
+
+@pytest.mark.parametrize("make", ["sqlitedict", "diskcache"], indirect=True)
+def test_rows_are_not_written_anew_while_another_thread_is_in_the_middle_of_something(make, thread):
+    engine, other = make(), make()
+    other.put(ADDRESSES[0], row(ADDRESSES[0].hex()))
+    damage(engine).close()
+    is_inside, may_leave = threading.Event(), threading.Event()
+
+    def stay(_):
+        is_inside.set()
+        may_leave.wait()
+
+    inside = thread.submit(other._read, stay)
+    is_inside.wait()
+    try:
+        with pytest.raises(StashLocked, match="another thread has been using"):
+            engine.rebuild(place_of)
+    finally:
+        may_leave.set()
+    inside.result()
+    assert engine.rebuild(place_of)
+    assert not engine.check()
 
 
 # ---- what SQLite believes where the system has failed for a moment ---------------------------------------------------

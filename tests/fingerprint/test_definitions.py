@@ -54,3 +54,11 @@ def test_a_type_alias_counts_by_its_value_also_if_it_refers_to_itself():
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="type aliases came with Python 3.12")
 def test_a_type_alias_whose_value_cannot_be_evaluated_yet_is_its_name():
     assert digest(made("type T = Missing")) == digest(made("type T = Missing"))
+
+
+def test_a_bare_type_variable_is_its_name_alone_on_every_python():
+    assert digest(made("from typing import TypeVar\nT = TypeVar('T')")).hex() == "7c15a3355c014eec168b15df62e960a1"
+
+
+def test_parts_of_a_new_type_that_say_nothing_do_not_count():
+    assert digest(made("from typing import NewType\nT = NewType('T', int)")).hex() == "cdaa8e53ccc38d0f66bc5dc4d6fe08b4"

@@ -254,3 +254,13 @@ def test_an_arrow_array_that_holds_nothing_a_billion_times_is_volatile():
     with pytest.raises(VolatileKey, match="says it has 1,000,000,000 elements"):
         Fingerprinter().digest(runs)
     assert Fingerprinter().digest(pa.nulls(1000)) != Fingerprinter().digest(pa.nulls(1001))
+
+
+def test_the_memory_of_a_short_column_is_not_asked_for(digest, monkeypatch):
+    pl = pytest.importorskip("polars")
+
+    def asked(*_):
+        raise AssertionError("asked for memory")
+
+    monkeypatch.setattr(pl.Series, "estimated_size", asked)
+    assert digest(pl.Series([1, 2])) == digest(pl.Series([1, 2]))

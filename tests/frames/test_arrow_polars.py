@@ -192,3 +192,20 @@ except ImportError as error:
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("MissingDependency")
     assert f"pip install 'hashstash[{extra}]'" in done.stdout
+
+
+def test_what_pandas_lacks_in_a_series_of_objects_is_null(stash):
+    pd = pytest.importorskip("pandas")
+    stash["plain"] = pd.Series(["q", float("nan"), "r"], dtype=object)
+    assert stash.to_arrow().column("_value").to_pylist() == ["q", None, "r"]
+
+
+def test_what_pandas_lacks_beside_a_value_without_end_is_null(stash):
+    pd = pytest.importorskip("pandas")
+    endless = [1, 2]
+    for _ in range(60):
+        endless = [endless, endless]
+    stash["folded"] = pd.Series(["q", float("nan"), endless], dtype=object)
+    first, missing, last = stash.to_arrow().column("_value").to_pylist()
+    assert (first, missing) == ("q", None)
+    assert last.startswith("[[[")

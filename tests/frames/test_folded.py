@@ -6,6 +6,7 @@ import pytest
 
 from hashstash.frames import flatten
 from hashstash.frames import rest as rest_module
+from hashstash.frames.columns import Columns
 from hashstash.frames.folded import Folded
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*the same dicts over and over")
@@ -132,3 +133,16 @@ def test_a_gap_in_a_column_is_missing_and_nothing_else(stash):
 
 def test_rows_of_such_values_are_flat_dicts():
     assert all(len(row) < 600 for row in flatten([doubled(KINDS["dict"])] * 3))
+
+
+def test_of_columns_that_are_as_rare_the_first_stay(monkeypatch):
+    monkeypatch.setattr(rest_module, "_FREE_CELLS", 0)
+    monkeypatch.setattr(rest_module, "_CELLS_PER_VALUE", 20)
+    columns = Columns()
+    names = [f"field {number}" for number in range(100)]
+    for row, name in enumerate(names):
+        columns.column(name).add_one(row, 1)
+    columns.length = len(names)
+    folded = rest_module.fold(columns, [])
+    assert 0 < folded < 100
+    assert list(columns.by_name) == [*names[: 100 - folded], "_rest"]

@@ -3,6 +3,8 @@
 import pytest
 
 from hashstash.frames import flatten
+from hashstash.frames.flat import parts_of
+from hashstash.hollow import is_hollow
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*these are not taken apart")
 MANY = 10**12
@@ -57,3 +59,24 @@ def test_a_table_of_times_that_python_does_not_have_stays_whole(stash):
     pa = pytest.importorskip("pyarrow")
     stash.update({"times": pa.array([2**62]).cast(pa.int64()).view(pa.timestamp("s")), "something": {"a": 1}})
     assert sorted(map(sorted, stash.ld)) == [["_key", "_value"], ["_key", "a"]]
+
+
+def test_that_a_value_stays_whole_since_it_cannot_be_taken_apart_is_told():
+    pa = pytest.importorskip("pyarrow")
+    noted = []
+    (row,) = parts_of(pa.array([2**62]).view(pa.timestamp("s")), notice=lambda: noted.append(True))
+    assert list(row) == ["_value"]
+    assert noted == [True]
+
+
+def test_the_memory_of_a_few_rows_is_not_asked_for():
+    class Rows:
+        shape = (1000,)
+
+        @property
+        def nbytes(self):
+            raise AssertionError("asked for memory")
+
+    assert not is_hollow(Rows(), 1000)
+    with pytest.raises(AssertionError):
+        is_hollow(Rows(), 999)

@@ -133,3 +133,10 @@ def test_equal_content_is_found_by_another_process(tmp_path, programs):
     answers = [programs.result(programs.start(stash, ELSEWHERE)) for _ in range(2)]
     assert answers == ["4999950003.0\n4999950003.0\n"] * 2
     assert programs.notes() == ["ran"]
+
+
+def test_an_argument_of_no_dimensions_is_taken_as_it_is(memory, numpy):
+    xarray = pytest.importorskip("xarray")
+
+    shape = memory.stashed_result(lambda array: array.shape)
+    assert shape(xarray.DataArray(numpy.array(None, dtype=object))) == ()

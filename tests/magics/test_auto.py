@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import sys
 import threading
+from unittest.mock import Mock
 
 import pytest
 from IPython.core.error import UsageError
+
+from hashstash.cells.rows import Rows
+from hashstash.cells.run import CellRun
 
 DEAR = """
 import os, signal, time
@@ -162,6 +167,18 @@ def test_a_stash_that_cannot_be_used_is_told_once_and_disturbs_no_cell(session, 
     session.run("b = len('xy')")
     assert session.status() == ""
     assert (session["a"], session["b"]) == (1, 2)
+
+
+def test_a_failure_that_another_warning_names_is_told_all_the_same(session, monkeypatch):
+    def begin(run, begin=CellRun.begin):
+        begin(run)
+        run.report.warnings.append("a record was left out: Input/output error (5)")
+
+    monkeypatch.setattr(CellRun, "begin", begin)
+    monkeypatch.setattr(Rows, "add", Mock(side_effect=OSError(errno.EIO, "Input/output error")))
+    session.run("%stash auto --min 0")
+    session.run("a = len('x')")
+    assert "were not stored: Input/output error" in session.status()
 
 
 def test_an_error_of_ours_does_not_reach_the_cell(session, monkeypatch):

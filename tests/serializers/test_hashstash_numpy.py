@@ -6,11 +6,12 @@ from contextlib import nullcontext
 import pytest
 from together import each
 
-from hashstash.errors import CorruptEntry
+from hashstash.errors import CorruptEntry, UnsupportedValue
 from hashstash.serializers.hashstash.document import NeedsGraph, plain_python, read, write
 from hashstash.testing.equality import assert_same
 
 np = pytest.importorskip("numpy")
+numpy_types = pytest.importorskip("hashstash.serializers.hashstash.types.numpy")
 
 
 @pytest.fixture(params=["packages", "plain"], autouse=True)
@@ -335,6 +336,17 @@ def test_a_missing_numpy_gives_the_pip_line(monkeypatch):
 
 @pytest.mark.parametrize("dtype", ["|V0", "<U0", "|S0"])
 def test_elements_of_no_width_are_not_without_end(dtype):
-    with pytest.raises(CorruptEntry, match="elements of no width"):
-        read(write(np.ndarray((2**40,), dtype, bytearray())).document)
-    assert again(np.ndarray((1000,), dtype, bytearray())).shape == (1000,)
+    with pytest.raises(UnsupportedValue, match="elements of no width"):
+        write(np.ndarray(((1 << 24) + 1,), dtype, bytearray()))
+    assert again(np.ndarray((1 << 24,), dtype, bytearray())).shape == (1 << 24,)
+
+
+def test_more_elements_of_no_width_are_read_than_are_written(monkeypatch):
+    for size, is_read in ((1 << 25, True), (2**40, False)):
+        monkeypatch.setattr(numpy_types, "MOST_OF_NO_WIDTH", size)
+        document = write(np.ndarray((size,), "|V0", bytearray())).document
+        if is_read:
+            assert read(document).shape == (size,)
+        else:
+            with pytest.raises(CorruptEntry, match="elements of no width"):
+                read(document)

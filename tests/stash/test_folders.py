@@ -37,6 +37,12 @@ def test_those_who_open_a_new_stash_at_once_with_different_codecs_share_one_fold
         assert len(os.listdir(parent)) == 1
 
 
+def test_options_that_an_engine_refuses_leave_no_empty_stash_behind(tmp_path):
+    with pytest.raises(ValueError, match="backend='nope'"):
+        HashStash(tmp_path / "stash", engine="shelve", backend="nope")
+    assert not (tmp_path / "stash").exists()
+
+
 def test_making_a_folder_leaves_nothing_beside_it(tmp_path):
     folder = made_folder_in(str(tmp_path / "new"), "pairtree", LABELS[0])
     assert os.listdir(tmp_path / "new") == [LABELS[0]]

@@ -1,8 +1,10 @@
 """The canary of the hostile checks hears what it is there for; else they could not fail."""
 
 import os
+import pathlib
 import subprocess
 import sys
+import tempfile
 
 import pytest
 
@@ -36,12 +38,19 @@ DEEDS = {
 }
 
 
-def heard(tmp_path, code):
-    (tmp_path / "allowed").mkdir()
-    (tmp_path / "precious").write_text("x")
+@pytest.fixture
+def folder():
+    """One on a disk: what lies in shared memory belongs to libraries, and is nothing that the canary hears."""
+    with tempfile.TemporaryDirectory() as path:
+        yield pathlib.Path(path)
+
+
+def heard(folder, code):
+    (folder / "allowed").mkdir()
+    (folder / "precious").write_text("x")
     done = subprocess.run(
-        [sys.executable, "-c", LISTEN, str(tmp_path), code],
-        cwd=tmp_path,
+        [sys.executable, "-c", LISTEN, str(folder), code],
+        cwd=folder,
         env={**os.environ, "PYTHONPATH": os.pathsep.join([TESTS, os.path.dirname(TESTS)])},
         capture_output=True,
         text=True,
@@ -52,11 +61,11 @@ def heard(tmp_path, code):
 
 
 @pytest.mark.parametrize("deed", DEEDS)
-def test_it_hears(tmp_path, deed):
-    assert heard(tmp_path, DEEDS[deed])
+def test_it_hears(folder, deed):
+    assert heard(folder, DEEDS[deed])
 
 
-def test_it_hears_nothing_where_nothing_happens(tmp_path):
+def test_it_hears_nothing_where_nothing_happens(folder):
     assert not heard(
-        tmp_path, "open(folder + '/allowed/x', 'w').close(); import json; json.loads('[1]'); open(folder + '/precious')"
+        folder, "open(folder + '/allowed/x', 'w').close(); import json; json.loads('[1]'); open(folder + '/precious')"
     )

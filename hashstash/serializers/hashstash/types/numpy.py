@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from hashstash.errors import CorruptEntry
+from hashstash.errors import CorruptEntry, UnsupportedValue
 from hashstash.serializers.hashstash.types import NeedsGraph, TypeHook
 from hashstash.serializers.hashstash.types.build import expect, items, plain_hook
 from hashstash.serializers.hashstash.types.numpy_random import RANDOM
@@ -31,6 +31,9 @@ LARGEST_PADDED = 64 << 20
 MOST_PADDING = 200
 """An array with fields may take this much memory, or so many times what its fields do, for gaps between them."""
 MOST_OF_NO_WIDTH = 1 << 24
+"""Elements that take no memory, of an array that is stored."""
+MOST_OF_NO_WIDTH_READ = 1 << 26
+"""The same for one that is read: as objects, as pandas may hold them, they take memory."""
 SCALARS = frozenset(np.sctypeDict.values()) | {np.record}
 
 
@@ -139,6 +142,8 @@ def pack_array(value: Any) -> tuple[Any, list[Buffer]]:
     if array.dtype.hasobject or (type(dtype) is list and dtype[0] == "text"):
         return _pack_objects(array, head)
     if not array.nbytes:
+        if array.size > MOST_OF_NO_WIDTH:
+            raise UnsupportedValue(f"an array of {array.size:,} elements of no width is not stored; store its shape")
         return [*head, None], [b""]
     return [*head, None], [memory_of(array, order)]
 
@@ -173,7 +178,7 @@ def unpack_array(meta: Any, buffers: list[Buffer]) -> Any:
     size = math.prod(shape)
     if dtype.hasobject or dtype.subdtype is not None or size * dtype.itemsize != len(buffer):
         raise CorruptEntry(f"a stored array of shape {shape} does not fit its {len(buffer)} bytes; delete the entry")
-    if not len(buffer) and size > MOST_OF_NO_WIDTH:
+    if not len(buffer) and size > MOST_OF_NO_WIDTH_READ:
         raise CorruptEntry(f"a stored array has {size:,} elements of no width; delete the entry")
     if not len(buffer):  # numpy.empty would give each of any number of texts of no width a width
         return np.ndarray(shape, dtype, bytearray(), order=order)
