@@ -67,7 +67,10 @@ class Environment:
         self.identity = file_in(folder)
 
     def _open(self, map_size: int) -> None:
-        options: dict[str, Any] = {"max_readers": _MOST_READERS, "max_spare_txns": 8, "mode": PRIVATE_FILE}
+        # No transaction is kept for the next read: where a forked child closes what its parent has open, the library ends those
+        # that are kept, in the table of readers that both share. The child would take the parent's place there, and lose it as
+        # soon as the parent ends that transaction too; writers would use the pages again that it is reading.
+        options: dict[str, Any] = {"max_readers": _MOST_READERS, "max_spare_txns": 0, "mode": PRIVATE_FILE}
         for name in FILES:
             if os.path.isdir(os.path.join(self.folder, name)):
                 raise CorruptEntry(f"{os.path.join(self.folder, name)} is a folder and no file; move it aside")

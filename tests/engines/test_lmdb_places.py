@@ -174,3 +174,11 @@ def test_repair_takes_no_older_value_from_a_tree_that_a_damaged_number_leads_to(
         assert damaged["key"] == "version 3"
         assert len(damaged) == rows + 1
         assert not damaged.check()
+
+
+def test_no_place_among_the_readers_is_kept_between_reads_which_a_forked_child_would_give_up(tmp_path):
+    engine = LmdbEngine(str(tmp_path))
+    engine.put(b"a" * 16, row("a"))
+    assert engine.get(b"a" * 16) == row("a")
+    assert "no active readers" in engine._open()._env.readers()
+    engine.close()
