@@ -61,10 +61,8 @@ class _Walk:
         """The digest of an object, which may stand in the key more than once."""
         found = self.digests.get(id(value))
         if found is None:
-            found = self.digests[id(value)] = (
-                value,
-                self.digest(value),
-            )  # it is kept, so that its identity stays its own
+            # It is kept, so that its identity stays its own.
+            found = self.digests[id(value)] = (value, self.digest(value))
         return found[1]
 
     def look_ahead(self) -> None:

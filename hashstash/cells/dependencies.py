@@ -76,12 +76,12 @@ def _unread(run: Run, effects: Effects) -> set[str]:
     Nothing that refers to objects, since the record may point at them.
     """
     before = run.before
-    if len(run.watch.texts) > MOST_TEXTS:
+    if before.names.named is None or len(run.watch.texts) > MOST_TEXTS:
         return set()
-    waiting = {name for name in before.names.named or () if name in before.facts}  # others were not there
+    waiting = {name for name in before.names.named if name in before.facts}  # others were not there
     for code in run.watch.texts:
         reads = code_reads(code)
-        if reads.is_dynamic or before.names.named is None:
+        if reads.is_dynamic:
             return set()
         deleted = {step.argval for step in dis.get_instructions(code) if step.opname.startswith("DELETE_")}
         waiting |= {*reads.names, *deleted}
@@ -91,7 +91,7 @@ def _unread(run: Run, effects: Effects) -> set[str]:
         read.add(name)
         waiting |= before.inputs.reached(name) - read
     roots = before.roots
-    bound = effects.bound.keys() | effects.leftovers.keys() if before.names.named is not None else set()
+    bound = effects.bound.keys() | effects.leftovers.keys()
     return {name for name in bound - read if name not in roots or not roots[name].walk.containers}
 
 

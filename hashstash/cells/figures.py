@@ -6,10 +6,11 @@ With inline figures there are none, since these are closed at the end of each ce
 from __future__ import annotations
 
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
 _WAYS = ("get_active", "get_fig_manager")
 
@@ -54,5 +55,24 @@ class OpenFigures:
         return bool(self.asked_for.keys() - set(map(id, known)))
 
 
+@contextmanager
+def as_they_are() -> Iterator[None]:
+    """Afterwards the same figures are open, in the same order: the copy of an open one opens itself, as the current one."""
+    pyplot = _open_managers()
+    if pyplot is None:
+        yield
+        return
+    before = list(pyplot.figs)
+    try:
+        yield
+    finally:
+        for number in pyplot.figs.keys() - set(before):
+            pyplot.destroy(number)
+        for number in before:
+            if number in pyplot.figs:  # what is restored may close some
+                pyplot.figs.move_to_end(number)
+
+
 def _open_managers() -> Any:
+    """Where pyplot keeps what is open, if it is loaded."""
     return getattr(sys.modules.get("matplotlib._pylab_helpers"), "Gcf", None)

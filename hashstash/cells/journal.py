@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import logging
-import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from hashstash.cells import objects, settings, surroundings
+from hashstash.cells import figures, objects, settings, surroundings
 from hashstash.cells.surroundings import Surroundings
 
 if TYPE_CHECKING:
@@ -21,23 +20,17 @@ logger = logging.getLogger(__name__)
 
 @contextmanager
 def nothing_changes(values: Iterable[Any]) -> Iterator[None]:
-    """Afterwards these objects are as they were: making a class may register it with its base or its metaclass, and the copy
-    of an open figure opens itself.
+    """Afterwards these objects and the open figures are as they were: making a class may register it with its base or
+    its metaclass.
     """
     journal = Journal()
     for value in values:
         journal.keep(value, {})
-    pyplot = getattr(sys.modules.get("matplotlib._pylab_helpers"), "Gcf", None)
-    figures = {} if pyplot is None else dict(pyplot.figs)
-    try:
-        yield
-    finally:
-        journal.undo()
-        if pyplot is not None:
-            for number in pyplot.figs.keys() - figures.keys():
-                pyplot.destroy(number)
-            for number in (one for one in figures if one in pyplot.figs):  # what is restored may close some
-                pyplot.figs.move_to_end(number)  # in their order: the last one is the current one
+    with figures.as_they_are():
+        try:
+            yield
+        finally:
+            journal.undo()
 
 
 class Journal:

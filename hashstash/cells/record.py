@@ -20,7 +20,7 @@ from hashstash.cells.dependencies import facts_of
 from hashstash.cells.journal import nothing_changes
 from hashstash.cells.maps import what_is_missing
 from hashstash.cells.module_state import BUILTINS, changes, kept_objects
-from hashstash.cells.not_stored import NotEqual, NotStored
+from hashstash.cells.not_stored import NotStored
 from hashstash.cells.objects import CannotRestore
 from hashstash.cells.recorded import Outputs, Record
 from hashstash.cells.source_texts import summary_of_file
@@ -321,8 +321,15 @@ def _verify(encoded: Encoded, roots: dict[str, Any], effects: Effects, before: B
         if not comparison.is_same(roots[name], value, effects.walks.get(name)):
             inexact.add(name)
             if not comparison.is_as_promised(roots[name], value):
-                raise NotEqual(name)
+                raise NotStored(_not_equal(name, effects.changes.get(name)))
     return inexact
+
+
+def _not_equal(name: str, change: dict[str, Any] | None) -> str:
+    """That a value does not come back as it was: that of a variable, or that of what was changed in one."""
+    variable = name if change is None else str(change["token"][0])
+    what = f"`{name}`" if change is None else f"what was changed in `{variable}`"
+    return f"{what} would not come back equal" + (f" (use -x {variable})" if variable.isidentifier() else "")
 
 
 def _advice(error: Exception) -> str:

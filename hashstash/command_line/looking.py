@@ -218,9 +218,7 @@ def _bytes_of(value: Any, arguments: Namespace) -> bytes:
     try:
         is_plain = type(value) in (dict, list, tuple, set)
         text = pprint.pformat(value, width=100, sort_dicts=False) if is_plain else repr(value)
-    except (
-        Exception
-    ) as error:  # whatever the class of a value raises; Python's own, where an integer has too many digits
+    except Exception as error:  # whatever the class of a value raises; Python itself, where an integer is too long
         raise CommandFailed(f"{arguments.key} cannot be shown: {error}; --json or --raw may write it") from error
     return printable(text).encode("utf-8", "backslashreplace") + b"\n"
 

@@ -262,7 +262,8 @@ _DEFINED_BY = (
     *("__covariant__", "__contravariant__"),
 )
 """Of type aliases, new types and type variables."""
-_NO_DEFAULT: Final = getattr(typing, "NoDefault", None)
+_NOTHING: Final = (None, False, (), getattr(typing, "NoDefault", None))
+"""Parts that say nothing."""
 
 
 def _walk_global(walker: Walker, value: Any, name: str) -> None:
@@ -294,11 +295,6 @@ def _definition_of(value: Any) -> dict[str, Any]:
             content = getattr(value, part)
         except Exception:  # noqa: BLE001 - some are evaluated now, by code of the user's
             continue
-        if (
-            content is not None
-            and content is not False
-            and not (type(content) is tuple and not content)
-            and content is not _NO_DEFAULT
-        ):
+        if not any(content is nothing for nothing in _NOTHING):
             parts[part] = content
     return parts

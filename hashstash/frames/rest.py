@@ -33,9 +33,7 @@ def fold(columns: Columns, kept: Collection[str]) -> int:
     room = most // (columns.length + _COLUMN)
     if len(columns.by_name) <= room:
         return 0
-    others = [
-        name for name in columns.by_name if name not in kept
-    ]  # in their order, that of a set is another each time
+    others = [name for name in columns.by_name if name not in kept]  # in their order: a set's is another each time
     by_size = sorted(others, key=lambda name: columns.by_name[name].filled, reverse=True)
     folded = set(by_size[max(0, room - len(kept)) :])
     if not folded:
