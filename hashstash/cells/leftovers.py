@@ -6,24 +6,18 @@ up, can be made again. So can the notebook's own module: whoever restores the ce
 
 from __future__ import annotations
 
-import io
 import os
 import sys
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hashstash.cells import used_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_FILES: dict[str, type[io.IOBase]] = {
-    kind.__name__: kind
-    for kind in (io.TextIOWrapper, io.BufferedReader, io.BufferedWriter, io.BufferedRandom, io.FileIO)
-}
 _NOTEBOOK = ["module", "__main__", ""]
 _FOR_TRUSTED = frozenset({*used_up.ARCHIVES, "HTTPResponse"})
 """What opens a file that its description names, or takes all of its state from there."""
@@ -34,6 +28,14 @@ class CannotMake(Exception):
     """A leftover that cannot be made; the text says why."""
 
 
+class _Kind(NamedTuple):
+    module: str
+    """Where the class is, if that is loaded."""
+    describe: Callable[[Any], tuple[Any, Any] | None]
+    """What :attr:`make` takes, as plain data; ``None`` for one that is in use."""
+    make: Callable[[Any, Any], Any]
+
+
 def is_notebook(description: list[Any]) -> bool:
     """Whether it is the description of the notebook's own module."""
     return description == _NOTEBOOK
@@ -41,26 +43,17 @@ def is_notebook(description: list[Any]) -> bool:
 
 def describe(value: Any) -> list[Any] | None:
     """What :func:`make` needs to make an equal leftover, as plain data; ``None`` if *value* is none, or still in use."""
-    if isinstance(value, ModuleType) and value is sys.modules.get("__main__"):
-        return _NOTEBOOK
-    if type(value) is threading.Thread and value.ident is not None and not value.is_alive():
-        return ["Thread", value.name, value.daemon]
-    if type(value) is ThreadPoolExecutor and value._shutdown:  # noqa: SLF001 - nothing public tells
-        return ["ThreadPoolExecutor", value._max_workers, value._thread_name_prefix]  # noqa: SLF001
-    for kind_name, (module, describe_one, _make) in _OTHERS.items():
-        if type(value) is getattr(sys.modules.get(module), kind_name, None):
-            return describe_one(value)
+    if isinstance(value, ModuleType):
+        return _NOTEBOOK if value is sys.modules.get("__main__") else None
     described = used_up.describe(value, describe)
     if described is not None:
         return described
-    kind = _FILES.get(type(value).__name__)
-    if kind is None or type(value) is not kind or not value.closed:
+    name = type(value).__name__
+    kind = _KINDS.get(name)
+    if kind is None or type(value) is not getattr(sys.modules.get(kind.module), name, None):
         return None
-    try:
-        path = os.fspath(value.name)  # type: ignore[attr-defined]
-        return [kind.__name__, os.fsdecode(path), str(value.mode)]  # type: ignore[attr-defined]
-    except (AttributeError, TypeError, ValueError):  # opened by a number, or detached
-        return None
+    told = kind.describe(value)
+    return None if told is None else [name, *told]
 
 
 def make(description: list[Any], *, is_trusted: bool = True) -> Any:
@@ -82,22 +75,25 @@ def _make(description: list[Any], *, is_trusted: bool) -> Any:
         raise ValueError(f"a {kind} is made for records only that you or somebody you trust signed")
     if kind in used_up.KINDS:
         return used_up.make(description, partial(_make, is_trusted=is_trusted))
-    if kind == "Thread":
-        return _finished_thread(name, is_daemon=detail)
-    if kind in _OTHERS:
-        return _OTHERS[kind][2](name, detail)
-    if kind == "ThreadPoolExecutor":
-        executor = ThreadPoolExecutor(name, detail)
-        executor.shutdown()
-        return executor
-    return _closed_file(kind, name, detail)
+    return _KINDS[kind].make(name, detail)
 
 
-def _finished_thread(name: str, *, is_daemon: bool) -> threading.Thread:
+def _describe_thread(value: threading.Thread) -> tuple[str, bool] | None:
+    return (value.name, value.daemon) if value.ident is not None and not value.is_alive() else None
+
+
+def _finished_thread(name: str, is_daemon: Any) -> threading.Thread:
     thread = threading.Thread(name=name, daemon=is_daemon)
     thread.start()
     thread.join()
     return thread
+
+
+def _describe_file(value: Any) -> tuple[str, str] | None:
+    try:
+        return (os.fsdecode(os.fspath(value.name)), str(value.mode)) if value.closed else None
+    except (AttributeError, TypeError, ValueError):  # opened by a number, or detached
+        return None
 
 
 def _closed_file(kind: str, path: str, mode: str) -> Any:
@@ -110,10 +106,24 @@ def _closed_file(kind: str, path: str, mode: str) -> Any:
     return file
 
 
-def _describe_process_pool(value: Any) -> list[Any] | None:
+def _describe_thread_pool(value: Any) -> tuple[int, str] | None:
+    if not value._shutdown:  # noqa: SLF001 - nothing public tells
+        return None
+    return value._max_workers, value._thread_name_prefix  # noqa: SLF001
+
+
+def _thread_pool(workers: int, prefix: str) -> Any:
+    from concurrent.futures import ThreadPoolExecutor
+
+    executor = ThreadPoolExecutor(workers, prefix)
+    executor.shutdown()
+    return executor
+
+
+def _describe_process_pool(value: Any) -> tuple[int, str] | None:
     if not value._shutdown_thread:  # noqa: SLF001 - nothing public tells
         return None
-    return ["ProcessPoolExecutor", value._max_workers, value._mp_context.get_start_method()]  # noqa: SLF001
+    return value._max_workers, value._mp_context.get_start_method()  # noqa: SLF001
 
 
 def _process_pool(workers: int, method: str) -> Any:
@@ -125,14 +135,14 @@ def _process_pool(workers: int, method: str) -> Any:
     return executor
 
 
-def _describe_connection(value: Any) -> list[Any] | None:
+def _describe_connection(value: Any) -> tuple[str, str] | None:
     import sqlite3
 
     try:
         value.in_transaction  # noqa: B018 - it raises if the connection is closed
         value.total_changes  # noqa: B018
     except sqlite3.ProgrammingError as error:
-        return ["Connection", "", ""] if "closed" in str(error) else None
+        return ("", "") if "closed" in str(error) else None
     return None
 
 
@@ -144,8 +154,8 @@ def _connection(_name: str, _detail: str) -> Any:
     return connection
 
 
-def _describe_map(value: Any) -> list[Any] | None:
-    return ["mmap", "", ""] if value.closed else None
+def _describe_map(value: Any) -> tuple[str, str] | None:
+    return ("", "") if value.closed else None
 
 
 def _map(_name: str, _detail: str) -> Any:
@@ -156,7 +166,7 @@ def _map(_name: str, _detail: str) -> Any:
     return closed
 
 
-def _describe_response(value: Any) -> list[Any] | None:
+def _describe_response(value: Any) -> tuple[list[list[str]], dict[str, Any]] | None:
     state = dict(vars(value))
     headers = state.pop("headers", None)
     if not value.closed or state.pop("fp", None) is not None or headers is None:
@@ -166,7 +176,7 @@ def _describe_response(value: Any) -> list[Any] | None:
     plain = {name: part for name, part in state.items() if part is None or type(part) in (bool, int, float, str)}
     if plain.keys() != state.keys():
         return None
-    return ["HTTPResponse", [[str(name), str(text)] for name, text in headers.items()], plain]
+    return [[str(name), str(text)] for name, text in headers.items()], plain
 
 
 def _response(headers: list[list[str]], state: dict[str, Any]) -> Any:
@@ -181,10 +191,13 @@ def _response(headers: list[list[str]], state: dict[str, Any]) -> Any:
     return response
 
 
-_OTHERS: dict[str, tuple[str, Callable[[Any], list[Any] | None], Callable[[Any, Any], Any]]] = {
-    "ProcessPoolExecutor": ("concurrent.futures.process", _describe_process_pool, _process_pool),
-    "Connection": ("sqlite3", _describe_connection, _connection),
-    "mmap": ("mmap", _describe_map, _map),
-    "HTTPResponse": ("http.client", _describe_response, _response),
+_KINDS: dict[str, _Kind] = {
+    **{kind: _Kind("io", _describe_file, partial(_closed_file, kind)) for kind in _MODES},
+    "Thread": _Kind("threading", _describe_thread, _finished_thread),
+    "ThreadPoolExecutor": _Kind("concurrent.futures.thread", _describe_thread_pool, _thread_pool),
+    "ProcessPoolExecutor": _Kind("concurrent.futures.process", _describe_process_pool, _process_pool),
+    "Connection": _Kind("sqlite3", _describe_connection, _connection),
+    "mmap": _Kind("mmap", _describe_map, _map),
+    "HTTPResponse": _Kind("http.client", _describe_response, _response),
 }
-"""Class -> its module, if that is loaded, and how one that is used up is described and made."""
+"""By the name of the class, which begins a description."""
