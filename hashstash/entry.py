@@ -113,13 +113,17 @@ class Entry:
         return 0 < self.expires_at <= (time.time_ns() if now is None else now)
 
     def body(self) -> bytes:
-        """The row up to the signature: what a tag covers."""
+        """The row up to the signature."""
+        return b"".join(self.body_parts())
+
+    def body_parts(self) -> tuple[bytes | memoryview, ...]:
+        """The row up to the signature, which is what a tag covers, in parts: large payloads are not copied to be signed."""
         head = _HEADER.pack(
             *(_MAGIC, FORMAT_VERSION, self.flags, len(self.label), 0, self.write_id, self.version, len(self.key)),
             *(len(self.metadata), 0, len(self.payload), self.raw_size, self.created_at, self.expires_at, self.seconds),
             self.digest,
         )
-        return b"".join((head, self.label, self.key, self.metadata, self.payload))
+        return head, self.label, self.key, self.metadata, self.payload
 
     def pack(self) -> bytes:
         """The whole row, as engines store it."""

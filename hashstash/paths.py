@@ -36,19 +36,24 @@ _LOCAL_FUSE = frozenset({"fuse.fuse-overlayfs", "fuse.lxcfs", "fuse.snapfuse", "
 
 def cache_root() -> str:
     """``$XDG_CACHE_HOME/hashstash``, by default ``~/.cache/hashstash``."""
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    return os.path.join(os.path.abspath(base), "hashstash")
+    return _own_root("XDG_CACHE_HOME", ".cache")
 
 
 def state_root() -> str:
     """``$XDG_STATE_HOME/hashstash``, by default ``~/.local/state/hashstash``: the home of the signing key."""
-    base = os.environ.get("XDG_STATE_HOME") or os.path.join(os.path.expanduser("~"), ".local", "state")
-    return os.path.join(os.path.abspath(base), "hashstash")
+    return _own_root("XDG_STATE_HOME", ".local", "state")
 
 
 def config_root() -> str:
     """``$XDG_CONFIG_HOME/hashstash``, by default ``~/.config/hashstash``."""
-    base = os.environ.get("XDG_CONFIG_HOME") or os.path.join(os.path.expanduser("~"), ".config")
+    return _own_root("XDG_CONFIG_HOME", ".config")
+
+
+def _own_root(variable: str, *below_home: str) -> str:
+    """As the XDG Base Directory Specification has it, which ignores relative paths: they would lead beside the notebook."""
+    base = os.environ.get(variable, "")
+    if not os.path.isabs(base):
+        base = os.path.join(os.path.expanduser("~"), *below_home)
     return os.path.join(os.path.abspath(base), "hashstash")
 
 

@@ -136,11 +136,15 @@ def _tag(key: bytes, entry: Entry, namespace: str) -> bytes:
     state = blake2b(key=key, digest_size=TAG_SIZE, person=b"hashstash-entry")
     place = namespace.encode("utf-8", "surrogatepass")
     state.update(len(place).to_bytes(4, "little") + place)
-    state.update(entry.body())
+    for part in entry.body_parts():
+        state.update(part)
     return state.digest()
 
 
-_keyrings: dict[tuple[str, str, str], Keyring] = {}
+_HOME = "HOME" if os.name == "posix" else "USERPROFILE"
+_SOURCES = ("HASHSTASH_KEY", "HASHSTASH_TRUSTED_KEYS", "XDG_STATE_HOME", _HOME)
+"""What a keyring depends on. To find the folder of the keys takes longer than to see that these are as before."""
+_keyrings: dict[tuple[str, ...], Keyring] = {}
 
 
 def keyring() -> Keyring:
@@ -148,12 +152,14 @@ def keyring() -> Keyring:
 
     Keys in the environment are 64 hexadecimal digits; several trusted ones are separated by commas.
     """
-    folder = state_root()
-    source = (folder, os.environ.get("HASHSTASH_KEY", ""), os.environ.get("HASHSTASH_TRUSTED_KEYS", ""))
-    if source not in _keyrings:
-        own = _parse(source[1], "HASHSTASH_KEY") if source[1] else own_key(folder)
-        _keyrings[source] = Keyring((own, *_others(source[2], folder)))
-    return _keyrings[source]
+    look_up = os.environ.get
+    sources = tuple([look_up(name, "") for name in _SOURCES])
+    ring = _keyrings.get(sources)
+    if ring is None:
+        folder = state_root()
+        own = _parse(sources[0], "HASHSTASH_KEY") if sources[0] else own_key(folder)
+        ring = _keyrings[sources] = Keyring((own, *_others(sources[1], folder)))
+    return ring
 
 
 def _verifying_keyring() -> Keyring:

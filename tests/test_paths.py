@@ -51,6 +51,8 @@ def test_without_the_environment_they_lie_in_the_home(monkeypatch, tmp_path, var
     monkeypatch.delenv(variable)
     monkeypatch.setenv("HOME", str(tmp_path))
     assert root() == str(tmp_path / expected)
+    monkeypatch.setenv(variable, "beside/the/notebook")  # relative ones are ignored, as the standard has it
+    assert root() == str(tmp_path / expected)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -38,8 +38,8 @@ class Computing(Part):
         self,
         function: Callable[..., Any],
         /,
-        objects: Iterable[Any] = (),
-        options: Iterable[Mapping[str, Any]] = (),
+        objects: Iterable[Any] | None = None,
+        options: Iterable[Mapping[str, Any]] | None = None,
         *,
         num_proc: int | None = None,
         total: int | None = None,
@@ -62,9 +62,10 @@ class Computing(Part):
         """``function`` of each of *objects*, each computed once: a :class:`StashMap`, which reads like a list of results.
 
         A tuple is spread over the positional arguments unless ``star=False`` (a named tuple is one argument); *options* are
-        keywords for each item, and *common_kwargs* (or ``kwargs={...}``, where names would clash) for all. Results that are
-        stored are looked up in one pass, equal items are computed once, and each result is stored as it comes, where ``run``
-        finds it too. A decorated function keeps its decorator's options, and its results are kept here, as with ``run``.
+        keywords for each item (without *objects*, each dict is a call), and *common_kwargs* (or ``kwargs={...}``, where names
+        would clash) for all. Results that are stored are looked up in one pass, equal items are computed once, and each
+        result is stored as it comes, where ``run`` finds it too. A decorated function keeps its decorator's options, and its
+        results are kept here, as with ``run``.
 
         *num_proc*: worker processes; default all cores but two. With more than one the map computes in the background and
         is returned at once; with one it computes before it returns. *executor*: ``"threads"``, ``"processes"``, ``"serial"``,

@@ -117,8 +117,8 @@ class CallOptions:
         self,
         function: Callable[..., Any],
         /,
-        objects: Iterable[Any] = (),
-        options: Iterable[Mapping[str, Any]] = (),
+        objects: Iterable[Any] | None = None,
+        options: Iterable[Mapping[str, Any]] | None = None,
         **given: Any,
     ) -> StashMap:
         """Like ``stash.map`` with the options."""

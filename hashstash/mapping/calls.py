@@ -25,7 +25,7 @@ class Call(NamedTuple):
 
 
 def calls_of(
-    objects: Iterable[Any],
+    objects: Iterable[Any] | None,
     options: Iterable[Mapping[str, Any]] | None,
     common: Mapping[str, Any],
     *,
@@ -39,11 +39,15 @@ def calls_of(
     without an end may be given.
     """
     _check_total(total)
-    items = _listed(objects, "objects", total)
+    if objects is None and options is None:
+        raise TypeError(
+            "there is nothing to map over: give a list of objects, or options=[{...}], the keywords of each call"
+        )
+    items = _listed(() if objects is None else objects, "objects", total)
     keywords = _listed(() if options is None else options, "options", total)
     for number, own in enumerate(keywords):
         _check_keywords(own, f"options[{number}]", "each is a dict of keyword arguments for one item")
-    if type(objects) is tuple and not objects:
+    if objects is None or (type(objects) is tuple and not objects):
         return [Call((), {**common, **own}) for own in keywords]
     if keywords and len(keywords) != len(items):
         raise ValueError(f"{len(items)} objects, but {len(keywords)} options; give one dict of options for each object")

@@ -18,6 +18,7 @@ from hashstash.mapping.executors import Threads, backend_of, cpus
 from hashstash.mapping.outcome import FINAL, Outcome, State
 from hashstash.mapping.progress import NoProgress, Progress, Tally
 from hashstash.mapping.runner import Runner, RunOptions
+from hashstash.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -233,8 +234,8 @@ class Computation:
                 self._changed.notify_all()
 
     def _label(self, workers: int) -> str:
-        total = len(self.plan.outcomes)
-        return self.options.desc or f"Mapping {self.plan.name} across {total} objects [{workers}x]"
+        objects = counted(len(self.plan.outcomes), "object")
+        return self.options.desc or f"Mapping {self.plan.name} across {objects} [{workers}x]"
 
     def _note(self, finished: list[Outcome]) -> None:
         """Called by the runner, in its thread, with what is finished."""

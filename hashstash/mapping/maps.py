@@ -131,8 +131,8 @@ class Mapped:
 
     def __call__(
         self,
-        objects: Iterable[Any] = (),
-        options: Iterable[Mapping[str, Any]] = (),
+        objects: Iterable[Any] | None = None,
+        options: Iterable[Mapping[str, Any]] | None = None,
         *,
         kwargs: Mapping[str, Any] | None = None,
         **common: Any,

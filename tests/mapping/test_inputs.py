@@ -91,6 +91,12 @@ def test_as_many_options_as_objects_or_none(stash, options):
         mapped(stash, [1, 2], options)
 
 
+def test_a_map_over_nothing_says_so_and_one_over_an_empty_list_is_empty(stash):
+    with pytest.raises(TypeError, match="nothing to map over: give a list of objects"):
+        stash.map(len)
+    assert (len(stash.map(len, [])), len(stash.map(len, ())), len(stash.map(len, options=[]))) == (0, 0, 0)
+
+
 def test_options_for_an_empty_list_of_objects_are_too_many(stash):
     with pytest.raises(ValueError, match="0 objects, but 1 options"):
         mapped(stash, [], [{"k": 1}])
@@ -125,7 +131,7 @@ def test_the_force_of_the_seeds_is_accepted_and_not_passed_on(stash):
 @pytest.mark.parametrize(
     "wrong, error, text",
     [
-        ({"objects": None}, TypeError, "objects=None cannot be iterated over"),
+        ({"objects": None}, TypeError, "there is nothing to map over"),
         ({"objects": 5}, TypeError, "objects=5 cannot be iterated over"),
         ({"objects": "word"}, TypeError, r"objects='word' is one str; give a list of inputs, such as \['word'\]"),
         ({"objects": b"word"}, TypeError, "is one bytes"),
