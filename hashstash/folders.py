@@ -6,16 +6,11 @@ entries describe themselves.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import time
-from typing import TYPE_CHECKING
 
 from hashstash.paths import make_folder
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 try:
     import fcntl
@@ -31,7 +26,7 @@ _NAP = 0.002
 def folder_in(parent: str, engine: str, label: str) -> str:
     """The folder in *parent* where rows of that engine lie: the one that is there, else the one called *label*."""
     try:
-        siblings = [entry.name for entry in os.scandir(parent) if entry.name.startswith(engine + ".")]
+        siblings = [name for name in os.listdir(parent) if name.startswith(engine + ".")]
     except (FileNotFoundError, NotADirectoryError):
         siblings = []
     found = sorted(name for name in siblings if os.path.exists(os.path.join(parent, name, FILENAME)))
@@ -49,34 +44,39 @@ def made_folder_in(parent: str, engine: str, label: str) -> str:
         return folder
     try:
         make_folder(parent)
-        with _turn_in(parent):
-            folder = folder_in(parent, engine, label)
-            make_folder(folder)
+        folder = _made_in_turn(parent, engine, label)
     except OSError as error:
         if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise  # else nothing is stored there, and whoever writes will be told
     return folder
 
 
-@contextlib.contextmanager
-def _turn_in(parent: str) -> Iterator[None]:
-    """The only one, of all who ask, that makes something in *parent*; no file is left there by that."""
-    try:
-        descriptor = None if fcntl is None else os.open(parent, os.O_RDONLY | os.O_DIRECTORY)
-    except FileNotFoundError:  # another process has removed it, since it was empty
-        descriptor = None
-    if descriptor is None:
-        yield
-        return
+def _made_in_turn(parent: str, engine: str, label: str) -> str:
+    """The same, made by the only one, of all who ask, that makes something in *parent*; no file is left there by that."""
+    descriptor = _opened(parent)
     try:
         deadline = time.monotonic() + _PATIENCE
-        while not _is_locked(descriptor) and time.monotonic() < deadline:
+        while descriptor >= 0 and not _is_locked(descriptor) and time.monotonic() < deadline:
             time.sleep(_NAP)
-        yield
-    finally:
-        with contextlib.suppress(OSError):
-            fcntl.flock(descriptor, fcntl.LOCK_UN)  # a process that was forked meanwhile has the descriptor too
-        os.close(descriptor)
+        folder = folder_in(parent, engine, label)
+        make_folder(folder)
+        return folder
+    finally:  # here calls of C code only: before the first step of a Python function an interrupt could leave others waiting
+        if descriptor >= 0:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_UN)  # a process that was forked meanwhile has the descriptor too
+            except OSError:
+                pass
+            finally:
+                os.close(descriptor)
+
+
+def _opened(parent: str) -> int:
+    """A descriptor of the folder, -1 where there is nothing to be locked."""
+    try:
+        return -1 if fcntl is None else os.open(parent, os.O_RDONLY | os.O_DIRECTORY)
+    except FileNotFoundError:  # another process has removed it, since it was empty
+        return -1
 
 
 def _is_locked(descriptor: int) -> bool:

@@ -1,12 +1,15 @@
 """What the checks of interrupts take for one that was swallowed."""
 
+import fcntl
+import os
 import signal
 import time
 import weakref
 
 import pytest
 
-from torture.interrupting import by_timer
+from hashstash.folders import made_folder_in
+from torture.interrupting import at_step, by_timer
 
 pytestmark = pytest.mark.once
 
@@ -52,3 +55,21 @@ def test_one_that_somebody_swallows_came_and_did_not_come_out():
 
 def test_one_that_comes_out():
     assert by_timer(_wait, 0.01) == (True, True)
+
+
+def test_after_an_interrupt_at_any_step_of_making_a_folder_nobody_waits_for_it(tmp_path):
+    step, where = 1, "somewhere"
+    while where:
+        parent = tmp_path / f"stash {step}"
+        where, came_out = at_step(
+            lambda parent=parent: made_folder_in(str(parent), "pairtree", "pairtree.hashstash.lz4"), step
+        )
+        assert came_out or not where
+        if parent.exists():
+            descriptor = os.open(parent, os.O_RDONLY)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            finally:
+                os.close(descriptor)
+        step += 1
+    assert step > 10
