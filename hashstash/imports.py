@@ -6,13 +6,14 @@ beside its stash; reading an entry that says it was compressed by blosc must not
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
 import os
 import sys
 import threading
 from importlib.machinery import PathFinder
 from typing import TYPE_CHECKING, Any
+
+from hashstash.leaving import always_left
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,12 +36,12 @@ def _is_same(folder: str, here: os.stat_result) -> bool:
         return False
 
 
-@contextlib.contextmanager
+@always_left
 def installed_only() -> Iterator[None]:
     """Within the block, this thread imports no module that lies in the current folder, unless it was imported before."""
     finder = _Finder()
-    sys.meta_path.insert(0, finder)
     try:
+        sys.meta_path.insert(0, finder)
         yield
     finally:
         sys.meta_path.remove(finder)

@@ -18,6 +18,7 @@ ROOT = pathlib.Path(hashstash.__file__).parent
 LAYERS = {
     0: [
         "imports",
+        "leaving",
         "errors",
         "registry",
         "paths",

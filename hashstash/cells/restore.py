@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 import importlib
 import sys
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ from hashstash.cells.record import RESULT, joint_sharing
 from hashstash.cells.replay import parted, replay, showable
 from hashstash.cells.shell import when_cell_is_over
 from hashstash.errors import BadEntry, MissingDependency, StashError, UnsupportedValue
+from hashstash.leaving import always_left
 from hashstash.serializers.hashstash.graph import load_roots
 
 if TYPE_CHECKING:
@@ -239,12 +240,12 @@ class Restorer:
         return None
 
 
-@contextmanager
+@always_left
 def _uncollected() -> Iterator[None]:
     """Decoding makes objects and drops few: to search all that large libraries hold for garbage would take longer than that."""
     is_enabled = gc.isenabled()
-    gc.disable()
     try:
+        gc.disable()
         yield
     finally:
         if is_enabled:

@@ -17,6 +17,7 @@ import weakref
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from hashstash.errors import CorruptEntry, StashLocked
+from hashstash.leaving import always_left
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -146,7 +147,7 @@ def close_all_on(path: str) -> None:
         connection.close()
 
 
-@contextlib.contextmanager
+@always_left
 def replacing(path: str) -> Iterator[None]:
     """Keep the file at *path*, in whose place another one is put meanwhile, from being opened by other threads of this process.
 
@@ -160,7 +161,7 @@ def replacing(path: str) -> Iterator[None]:
                 raise StashLocked(f"another thread is writing the rows of {path} anew; try again when that is done")
         yield
     finally:
-        if _replaced.get(place) == thread:
+        if place in _replaced and _replaced[place] == thread:  # no call, which an interrupt would follow
             del _replaced[place]
 
 

@@ -8,7 +8,6 @@ told by the function's fingerprint, which :mod:`hashstash.mapping.worker` compar
 
 from __future__ import annotations
 
-import contextlib
 import importlib.machinery
 import linecache
 import os
@@ -19,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from hashstash.fingerprint.packages import Origin, origin_of_module
+from hashstash.leaving import always_left
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -139,7 +139,7 @@ def forget() -> None:
 # ---- in the parent ---------------------------------------------------------------------------------------------------
 
 
-@contextlib.contextmanager
+@always_left
 def by_value() -> Iterator[None]:
     """Meanwhile, functions and classes of the user's modules are pickled whole and not by their names."""
     import cloudpickle

@@ -84,13 +84,18 @@ class _Steps:
             raise KeyboardInterrupt
 
 
-def at_step(work: Callable[[], None], number: int) -> tuple[str, bool]:
-    """Where *work* was interrupted at that step, empty if it has fewer of them, and whether the interrupt came out."""
+def at_step(work: Callable[[], None], number: int, kept: list[BaseException] | None = None) -> tuple[str, bool]:
+    """Where *work* was interrupted at that step, empty if it has fewer of them, and whether the interrupt came out.
+
+    *kept*: takes what came out, as a notebook does, which so keeps all frames that it came through.
+    """
     steps = _Steps(number)
     sys.setprofile(steps)
     try:
         work()
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
+        if kept is not None:
+            kept.append(interrupt)
         return steps.place, True
     finally:
         sys.setprofile(None)
