@@ -1,7 +1,8 @@
-"""Large payloads as immutable files, mapped into memory instead of being read.
+"""Large payloads as immutable files, mapped into memory where that is faster than to read them.
 
 A blob file is written under a name that no other ever has, published by the row that points at it, and never rewritten.
-Mappings are copy-on-write: an array on top of one is writable, and what is written stays private to the process.
+Mappings are copy-on-write: an array on top of one is writable, and what is written stays private to the process, as with what was
+read.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import _thread
 import contextlib
 import errno
 import functools
-import mmap
 import os
 import stat
 import struct
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from hashstash.checksum import crc32
 from hashstash.errors import CorruptEntry, UnsafeName
+from hashstash.mapped import content_of, read_all
 from hashstash.paths import create_file, is_shared_mount, make_folder
 from hashstash.refusals import explain, locate
 
@@ -33,10 +34,13 @@ YOUNGEST_ORPHAN = 3600.0
 """Seconds that a blob file without a row is left alone: its row may be about to be written."""
 
 _LARGE = 1 << 20
+_BETWEEN_INTERRUPTS = 32 << 20
+"""Bytes that are looked at in one go, during which no Ctrl-C is heard."""
 # A link could show any file of this user's, and opening a pipe would wait for ever.
 _READ = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 _NOT_A_FILE = (errno.ELOOP, errno.ENXIO)
 _REFERENCE = struct.Struct("<16sQI16s")
+REFERENCE_SIZE = _REFERENCE.size
 _IOV_MAX = 512
 _SWEPT = "swept"
 _SWEEP_EVERY = 86_400.0
@@ -178,7 +182,7 @@ class BlobStore:
         return descriptor
 
     def map(self, reference: Reference, *, is_signed: bool) -> memoryview:
-        """The blob's bytes, mapped copy-on-write; verified once per process, CorruptEntry where they differ."""
+        """The blob's bytes, the large ones mapped copy-on-write; verified once per process, CorruptEntry where they differ."""
         path = self.path(reference.name)
         descriptor = self._open(reference.name)
         try:
@@ -189,10 +193,10 @@ class BlobStore:
                 return memoryview(b"")
             if (is_signed and _others_may_write(status)) or not self._may_map:
                 # A mapping shows what they write into the file later on: what is verified has to be a copy.
-                view = memoryview(_read_all(descriptor, reference.size))
+                view = read_all(descriptor, reference.size)
                 _verify(view, reference, path, is_signed=is_signed)
                 return view
-            view = memoryview(mmap.mmap(descriptor, reference.size, access=mmap.ACCESS_COPY))
+            view = content_of(descriptor, reference.size)
         except OSError as error:
             locate(error, path)
             raise
@@ -224,16 +228,15 @@ class BlobStore:
                 _close_aside(descriptor)
 
     def is_sweep_due(self) -> bool:
-        """Whether a day has passed since this was last asked; the answer yes is given to one caller."""
+        """Whether a day has passed since this was last asked; the answer yes is given to one caller, who may write here."""
         mark = os.path.join(self.folder, _SWEPT)
         try:
             if time.time() - os.stat(mark).st_mtime < _SWEEP_EVERY:
                 return False
             os.utime(mark)
         except FileNotFoundError:
-            with contextlib.suppress(OSError):
-                os.close(create_file(mark))
-        except PermissionError:
+            return _could_create(mark)
+        except OSError:
             return False
         return True
 
@@ -259,6 +262,14 @@ class BlobStore:
             with contextlib.suppress(FileNotFoundError):
                 total += os.path.getsize(self.path(name))
         return total
+
+
+def _could_create(path: str) -> bool:
+    try:
+        os.close(create_file(path))
+    except OSError:
+        return False
+    return True
 
 
 def _new_file(path: str) -> int:
@@ -317,19 +328,9 @@ def _others_may_write(status: os.stat_result) -> bool:
     return status.st_uid != os.getuid() or bool(status.st_mode & (stat.S_IWGRP | stat.S_IWOTH))
 
 
-def _read_all(descriptor: int, size: int) -> bytearray:
-    content = bytearray(size)
-    rest = memoryview(content)
-    while rest:
-        count = os.readv(descriptor, [rest])
-        if not count:
-            raise CorruptEntry("the entry's blob file became shorter while it was read")
-        rest = rest[count:]
-    return content
-
-
 def _verify(view: memoryview, reference: Reference, path: str, *, is_signed: bool) -> None:
-    if crc32(view) != reference.checksum or (is_signed and _digest([view]) != reference.digest):
+    pieces = [view[start : start + _BETWEEN_INTERRUPTS] for start in range(0, len(view), _BETWEEN_INTERRUPTS)]
+    if _checksum(pieces) != reference.checksum or (is_signed and _digest(pieces) != reference.digest):
         raise CorruptEntry(f"the blob file {path} was changed after it was written")
 
 

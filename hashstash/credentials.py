@@ -8,6 +8,7 @@ workers; everybody else takes it from the environment variable ``HASHSTASH_PASSW
 from __future__ import annotations
 
 import os
+import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
@@ -18,6 +19,8 @@ ENVIRONMENT = "HASHSTASH_PASSWORD"
 _OTHER_SECRETS = frozenset(
     {"ssl_password", "tlscertificatekeyfilepassword", "proxypassword", "authmechanismproperties"}
 )
+_USERINFO = re.compile(r"(?<=://)\S*@")
+_SECRET_OPTION = re.compile(rf"(?i)\b(password|{'|'.join(sorted(_OTHER_SECRETS))})=[^\s&'\"]*")
 
 _passwords: dict[str, str] = {}
 _carriers: dict[type, Callable[[Any], str | None]] = {}
@@ -67,6 +70,11 @@ def parse_url(url: str) -> ServerUrl:
             query.append((name, value))
     path = tuple(unquote(part) for part in parts.path.split("/") if part)
     return ServerUrl(scheme, hosts, path, unquote(user), unquote(password) or None, tuple(query))
+
+
+def without_secrets(text: str) -> str:
+    """*text* that somebody has typed, fit to be repeated: users, passwords and secret options of URLs in it are left out."""
+    return _SECRET_OPTION.sub(r"\1=...", _USERINFO.sub("...@", text)) if "://" in text else text
 
 
 def remember(url: str, password: str) -> None:

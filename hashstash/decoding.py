@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from hashstash.blobs import Reference
 from hashstash.codec import Buffer, Encoded, Filter, Payload, Serializer, take_apart
-from hashstash.entry import Flag
-from hashstash.errors import CorruptEntry, UnknownPlugin
+from hashstash.entry import Entry, Flag
+from hashstash.errors import CorruptEntry, UnknownPlugin, UntrustedEntry
 from hashstash.registry import COMPRESSORS, FILTERS, SERIALIZERS
 
 _MIB = 1 << 20
@@ -15,7 +16,7 @@ _LARGEST_OWN = 4096 * _MIB
 _LARGEST_FOREIGN = 1024 * _MIB
 _LARGEST_FOREIGN_BOMB = 64 * _MIB
 _BOMB_RATIO = 200
-_CODE_BIT, _PARTS_BIT, _B64_BIT = int(Flag.CODE), int(Flag.PARTS), int(Flag.B64)
+_CODE_BIT, _PARTS_BIT, _B64_BIT, _BLOB_BIT = int(Flag.CODE), int(Flag.PARTS), int(Flag.B64), int(Flag.BLOB)
 
 
 class UnknownCodec(CorruptEntry):
@@ -89,22 +90,36 @@ def _size_of_text(text: Buffer) -> int:
 
 
 def check_size(stored: int, raw_size: int, *, is_trusted: bool) -> None:
-    """Raise CorruptEntry if a payload claims a size that nobody trusted may claim."""
-    limit = (
-        _LARGEST_OWN if is_trusted else _LARGEST_FOREIGN_BOMB if raw_size > _BOMB_RATIO * stored else _LARGEST_FOREIGN
+    """Raise if a payload claims a size that its writer may not claim: UntrustedEntry if somebody trusted might."""
+    limit = _LARGEST_OWN if is_trusted else _limit_of_strangers(stored, raw_size)
+    if raw_size <= limit:
+        return
+    what = f"the entry claims {raw_size:,} bytes of content in {stored:,}"
+    if raw_size > _LARGEST_OWN:
+        raise CorruptEntry(f"{what}; at most {_LARGEST_OWN:,} are accepted from anybody")
+    raise UntrustedEntry(
+        f"{what}, and was not signed by a key that you trust; without that, at most {limit:,} are accepted;"
+        " if you trust whoever wrote it, call stash.trust(), or %stash trust in a notebook"
     )
-    if raw_size > limit:
-        raise CorruptEntry(
-            f"the entry claims {raw_size:,} bytes of content; at most {limit:,} are accepted from its writer"
-        )
+
+
+def _limit_of_strangers(stored: int, raw_size: int) -> int:
+    return _LARGEST_FOREIGN_BOMB if raw_size > _BOMB_RATIO * stored else _LARGEST_FOREIGN
 
 
 def needs_signature(payload: Payload) -> bool:
     """Whether a reader who does not trust the writer would refuse the payload, be it for code or for its size."""
-    if payload.flags & Flag.CODE:
-        return True
-    try:
-        check_size(payload.size, payload.raw_size, is_trusted=False)
-    except CorruptEntry:
-        return True
-    return False
+    return bool(payload.flags & Flag.CODE) or payload.raw_size > _limit_of_strangers(payload.size, payload.raw_size)
+
+
+def needs_trust(entry: Entry) -> bool:
+    """Whether *entry* claims so many bytes of content that only somebody trusted may; whether it is code does not matter here."""
+    if not _LARGEST_FOREIGN_BOMB < entry.raw_size <= _LARGEST_OWN:  # which everybody may, or nobody
+        return False
+    stored = len(entry.payload) or entry.unread
+    if entry.flags.value & _BLOB_BIT and not entry.unread:
+        try:
+            stored = Reference.unpack(entry.payload).size
+        except CorruptEntry:
+            return False  # nobody's signature makes that good
+    return entry.raw_size > _limit_of_strangers(stored, entry.raw_size)

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 WriteId: TypeAlias = bytes
 """Eight bytes that no two writes share: the etag of a stored row."""
 
+Change: TypeAlias = tuple[bytes, WriteId | None, bytes]
+"""The address, the expected write id and the new blob of one ``swap``."""
+
 WRITE_ID = slice(8, 16)
 """Where every stored row carries its write id: the one thing that engines know about a blob."""
 
@@ -36,7 +39,8 @@ class Capability(Flag):
     CROSS_PROCESS = auto()
     """Rows written by one process are seen by others at once."""
     SWAP = auto()
-    """``swap`` is atomic among all threads, and with CROSS_PROCESS among all processes."""
+    """``swap`` and ``delete_if`` are atomic among all threads, and with CROSS_PROCESS among all processes: neither undoes or
+    loses what anybody puts or removes meanwhile."""
     PREFIX_SCAN = auto()
     """``scan(prefix)`` costs in proportion to the matches, not to the whole store."""
     REMOTE = auto()
@@ -65,6 +69,8 @@ class Engine(ABC):
     """Whether ``size_bytes`` is told without a look at the rows."""
     needs_local_disk: ClassVar[bool] = False
     """Whether a folder on a network, FUSE or drive mount must be warned of: it needs memory maps or exact file locks."""
+    reads_for_free: ClassVar[bool] = False
+    """Whether ``get`` takes next to nothing beside ``put``, so that whatever is replaced is looked at: it may be damaged."""
 
     @abstractmethod
     def get(self, address: bytes) -> bytes | None:
@@ -152,7 +158,8 @@ class Engine(ABC):
     def swap(self, address: bytes, expected: WriteId | None, blob: bytes) -> bool:
         """Store *blob* only if the row still carries the write id *expected*; return whether it was stored.
 
-        ``expected=None`` means "only if there is no row". Every ``swap`` of a row excludes every other one.
+        ``expected=None`` means "only if there is no row". Here, each ``swap`` and ``delete_if`` of a row excludes every other
+        one, but no ``put``: an engine that promises SWAP does better.
         """
         with self.lock("swap:" + address.hex()):
             current = self.get(address)
@@ -160,6 +167,16 @@ class Engine(ABC):
                 self.put(address, blob)
                 return True
             return False
+
+    def swap_many(self, changes: Iterable[Change]) -> list[bool]:
+        """:meth:`swap` for each of *changes*, which are of different rows; each is atomic, the batch need not be."""
+        return [self.swap(*change) for change in changes]
+
+    def delete_if(self, address: bytes, expected: WriteId) -> bool:
+        """Remove the row only if it still carries the write id *expected*; return whether it did. As atomic as ``swap``."""
+        with self.lock("swap:" + address.hex()):
+            current = self.get(address)
+            return current is not None and current[WRITE_ID] == expected and self.delete(address)
 
     def clear(self) -> None:
         """Remove every row of this engine and of its sections; other engines on the same storage are untouched."""
@@ -314,6 +331,12 @@ class EngineWrapper(Engine):
 
     def swap(self, address: bytes, expected: WriteId | None, blob: bytes) -> bool:
         return self.inner.swap(address, expected, blob)
+
+    def swap_many(self, changes: Iterable[Change]) -> list[bool]:
+        return self.inner.swap_many(changes)
+
+    def delete_if(self, address: bytes, expected: WriteId) -> bool:
+        return self.inner.delete_if(address, expected)
 
     def clear(self) -> None:
         self.inner.clear()

@@ -39,7 +39,7 @@ _SHORTEST = HEADER_SIZE + _CRC.size
 _RESIDUE = 0x2144DF1C  # crc32 of any message with its own crc32 appended, little-endian
 SIGNATURE_SIZE = 24
 _START = _MAGIC + bytes([FORMAT_VERSION, 0])  # of a row without flags
-_FLAGS, _LABEL_SIZE, _KEY_SIZE = 4, 5, slice(16 + 4, 16 + 8)
+_VERSION, _FLAGS, _LABEL_SIZE, _KEY_SIZE = slice(3, 4), 4, 5, slice(16 + 4, 16 + 8)
 # The fields that a plain hit needs, and those that a plain write fills in: half of the time of a full header.
 _HOT_READ = struct.Struct("<20xII4xQQ8xqd16s").unpack_from
 _HOT_WRITE = struct.Struct("<5sB2xQII8xQQq16x16s").pack
@@ -176,9 +176,30 @@ def plain_key(blob: bytes) -> bytes:
     return blob[begin : begin + int.from_bytes(blob[_KEY_SIZE], "little")]
 
 
+def is_newer(blob: bytes) -> bool:
+    """Whether a newer hashstash has written that row; one that is not sound is nobody's."""
+    has_begin = len(blob) >= _SHORTEST and blob[:3] == _MAGIC
+    return has_begin and blob[3] > FORMAT_VERSION and crc32(blob) == _RESIDUE
+
+
+def is_whole(blob: bytes) -> bool:
+    """Whether a row, of this format or a newer one, is as it was written, as far as its checksum tells."""
+    return len(blob) >= _SHORTEST and crc32(blob) == _RESIDUE
+
+
 def points_at_blob(blob: bytes) -> bool:
     """Whether a row's flags say that its payload lies in a blob file; the row is not checked."""
     return len(blob) > _FLAGS and bool(blob[_FLAGS] & _BLOB_BIT)
+
+
+def is_begun(blob: bytes) -> bool:
+    """Whether a row begins like an entry; it is not checked."""
+    return blob.startswith(_MAGIC)
+
+
+def may_be_newer(blob: bytes) -> bool:
+    """Like :func:`is_newer` for a row that is not checked, since the checksum of a newer one may be another."""
+    return is_begun(blob) and blob[_VERSION] > _START[_VERSION]
 
 
 def unpack(blob: bytes, digest: bytes | None = None) -> Entry:
@@ -246,6 +267,14 @@ def peek_sizes(head: bytes) -> tuple[int, int]:
         raise CorruptEntry("the row is shorter than an entry's header")
     fields = _HEADER.unpack_from(head)
     return HEADER_SIZE + fields[3] + fields[7] + fields[8], fields[2]
+
+
+def row_size(head: bytes) -> int:
+    """How many bytes the row has that begins with *head*, as its header says, unchecked; 0 if it does not begin like one."""
+    if len(head) < HEADER_SIZE or not is_begun(head):
+        return 0
+    end, flags = peek_sizes(head)
+    return end + int(_HEADER.unpack_from(head)[10]) + SIGNATURE_SIZE * bool(flags & _SIGNED_BIT) + _CRC.size
 
 
 def _what_is_wrong(blob: bytes) -> str:

@@ -28,9 +28,17 @@ Bad entries are never KeyErrors, so that ``stash.get(key, default)`` cannot hide
 
 from __future__ import annotations
 
+from hashstash.wording import printable
+
 
 class StashError(Exception):
-    """The root of all errors of HashStash."""
+    """The root of all errors of HashStash.
+
+    As text it steers no terminal: what it names may be a stranger's, such as a file in a folder that was downloaded.
+    """
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
 
 class MissingDependency(StashError, ImportError):

@@ -10,7 +10,8 @@ import errno
 import os
 import time
 
-from hashstash.paths import make_folder
+from hashstash.paths import is_there, make_folder
+from hashstash.refusals import forbidden
 
 try:
     import fcntl
@@ -29,8 +30,30 @@ def folder_in(parent: str, engine: str, label: str) -> str:
         siblings = [name for name in os.listdir(parent) if name.startswith(engine + ".")]
     except (FileNotFoundError, NotADirectoryError):
         siblings = []
-    found = sorted(name for name in siblings if os.path.exists(os.path.join(parent, name, FILENAME)))
+    except PermissionError as error:
+        raise forbidden(parent) from error
+    found = sorted(name for name in siblings if _is_there(os.path.join(parent, name)))
     return os.path.join(parent, found[0] if found else label, FILENAME)
+
+
+def _is_there(labelled: str) -> bool:
+    try:
+        return is_there(os.path.join(labelled, FILENAME))
+    except PermissionError as error:
+        raise forbidden(labelled) from error
+
+
+def engines_in(parent: str) -> list[str]:
+    """The names of the engines of which anything is stored in *parent*; folders that were only opened do not count."""
+    try:
+        names = sorted(name for name in os.listdir(parent) if "." in name)
+    except OSError:  # there is nothing, or nothing that this user may see: whoever reads or writes will be told
+        return []
+    return list(dict.fromkeys(name.partition(".")[0] for name in names if _holds_files(os.path.join(parent, name))))
+
+
+def _holds_files(folder: str) -> bool:
+    return any(files for _, _, files in os.walk(os.path.join(folder, FILENAME)))
 
 
 def made_folder_in(parent: str, engine: str, label: str) -> str:

@@ -7,11 +7,11 @@ import os
 import warnings
 from typing import TYPE_CHECKING, NamedTuple
 
-from hashstash.errors import UnsafeName
+from hashstash.errors import MissingDependency, UnsafeName
 from hashstash.folders import FILENAME
-from hashstash.open import FUNCTIONS, MAPS, Config
+from hashstash.open import FUNCTIONS, MAPS, Config, compressor_name
 from hashstash.paths import original_name, safe_parts, shown
-from hashstash.registry import COMPRESSORS, ENGINES, SERIALIZERS
+from hashstash.registry import COMPRESSORS, ENGINES, SERIALIZERS, Registry
 from hashstash.settings import load_settings
 
 if TYPE_CHECKING:
@@ -32,20 +32,24 @@ class Found(NamedTuple):
 
 
 def stashes_below(
-    folder: str | os.PathLike[str], *, dbname: str | None = None, most_folders: int = _MOST_FOLDERS
+    folder: str | os.PathLike[str],
+    *,
+    dbname: str | None = None,
+    most_folders: int = _MOST_FOLDERS,
+    closed: list[str] | None = None,
 ) -> Iterator[Found]:
     """All stashes in *folder* and below it, by name; one for each engine where several lie in one place.
 
     What functions and maps keep belongs to the stash above it and is not listed. Below the folder of named stashes (the user's
     cache) the first part of a path is the ``root_dir`` of a stash and the rest its ``dbname``; elsewhere *folder* is the root,
-    and with *dbname* only what lies in that namespace of it is listed. Folders that cannot be read are left out, links are
-    followed once, and the search ends with a warning after *most_folders*.
+    and with *dbname* only what lies in that namespace of it is listed. Folders that this user may not look into are left out, and
+    added to *closed*; links are followed once, and the search ends with a warning after *most_folders*.
     """
     top = os.path.abspath(os.path.expanduser(os.fspath(folder)))
     start = os.path.join(top, *(safe_parts(dbname) if dbname else ()))
     found = [
         Found(_name_of(place, start), config)
-        for place, labels in _places(start, most_folders)
+        for place, labels in _places(start, most_folders, [] if closed is None else closed)
         for config in _configs(place, labels, top)
     ]
     return iter(sorted(found, key=lambda one: (one.name, one.config.engine)))
@@ -53,13 +57,13 @@ def stashes_below(
 
 def stashes_in(folder: str, root: str) -> list[Config]:
     """The stashes whose data lie directly in *folder*, of which *root* is the root; one for each engine."""
-    labels, _ = _look_into(folder, set(ENGINES.names()))
+    labels, _ = _look_into(folder, _Engines(), [])
     return _configs(folder, labels, root)
 
 
-def _places(start: str, most: int) -> Iterator[tuple[str, list[str]]]:
+def _places(start: str, most: int, closed: list[str]) -> Iterator[tuple[str, list[str]]]:
     """Every folder that holds stashes, with the names of the data folders in it, or in what functions keep there."""
-    engines = set(ENGINES.names())
+    engines = _Engines()
     seen: set[tuple[int, int]] = set()
     waiting = [(start, 0)]
     linked: list[tuple[str, int]] = []
@@ -68,6 +72,9 @@ def _places(start: str, most: int) -> Iterator[tuple[str, list[str]]]:
         folder, depth = waiting.pop() if waiting else linked.pop()
         try:
             status = os.stat(folder)
+        except PermissionError:
+            closed.append(folder)
+            continue
         except OSError:
             continue
         if (status.st_dev, status.st_ino) in seen:
@@ -80,7 +87,7 @@ def _places(start: str, most: int) -> Iterator[tuple[str, list[str]]]:
             )
             return
         seen.add((status.st_dev, status.st_ino))
-        labels, inner = _look_into(folder, engines)
+        labels, inner = _look_into(folder, engines, closed)
         if labels:
             yield folder, labels
         if depth < _DEEPEST:
@@ -88,26 +95,46 @@ def _places(start: str, most: int) -> Iterator[tuple[str, list[str]]]:
                 (linked if entry.is_symlink() else waiting).append((entry.path, depth + 1))
 
 
-def _look_into(folder: str, engines: set[str]) -> tuple[list[str], list[os.DirEntry[str]]]:
+class _Engines:
+    """Which engines keep files. A folder that says that it is of another one leads to a server, or to this user's memory."""
+
+    def __init__(self) -> None:
+        self._known = dict.fromkeys(ENGINES.names(), None)  # type: dict[str, bool | None]
+
+    def __contains__(self, name: str) -> bool:
+        keeps = self._known.get(name, False)
+        if keeps is None:  # the engine is imported where there is a folder that is called like it
+            try:
+                keeps = bool(ENGINES.load(name).keeps_files)
+            except MissingDependency:
+                keeps = True  # who opens it is told what to install
+            self._known[name] = keeps
+        return keeps
+
+
+def _look_into(folder: str, engines: _Engines, closed: list[str]) -> tuple[list[str], list[os.DirEntry[str]]]:
     """The names of the data folders in *folder*, and the other folders in it."""
     labels, inner = set(), []
-    for entry in _folders_in(folder):
+    for entry in _folders_in(folder, closed):
         if _is_data(entry, engines):
             labels.add(entry.name)
         elif entry.name in _BELOW:
-            for kept in _folders_in(entry.path):
-                labels.update(one.name for one in _folders_in(kept.path) if _is_data(one, engines))
+            for kept in _folders_in(entry.path, closed):
+                labels.update(one.name for one in _folders_in(kept.path, closed) if _is_data(one, engines))
         else:
             inner.append(entry)
     return sorted(labels), inner
 
 
-def _folders_in(folder: str) -> list[os.DirEntry[str]]:
+def _folders_in(folder: str, closed: list[str]) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as entries:
             return [entry for entry in entries if _is_folder(entry)]
-    except OSError:  # removed meanwhile, or not ours to read
-        return []
+    except PermissionError:
+        closed.append(folder)
+    except OSError:  # removed meanwhile
+        pass
+    return []
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
@@ -117,9 +144,9 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _is_data(entry: os.DirEntry[str], engines: set[str]) -> bool:
+def _is_data(entry: os.DirEntry[str], engines: _Engines) -> bool:
     engine, _, codec = entry.name.partition(".")
-    return engine in engines and "." in codec and os.path.lexists(os.path.join(entry.path, FILENAME))
+    return "." in codec and os.path.lexists(os.path.join(entry.path, FILENAME)) and engine in engines
 
 
 def _configs(place: str, labels: list[str], root: str) -> list[Config]:
@@ -131,12 +158,25 @@ def _configs(place: str, labels: list[str], root: str) -> list[Config]:
 
 
 def _config(root_dir: str, dbname: str | None, engine: str, label: str) -> Config:
-    """How new entries are written is what the folder's name says, as far as that is known here."""
+    """How new entries are written is what the folder's name says, as far as that is known and installed here.
+
+    Entries say themselves how they were written: those that need a package which is missing say so when they are read.
+    """
     _, serializer, compress = label.removesuffix(_TEXT).split(".", 2)
     serializers, compressors = _codecs()
-    is_known = serializer in serializers and compress in compressors
-    codec = {"serializer": serializer, "compress": compress, "b64": label.endswith(_TEXT)} if is_known else {}
-    return Config(root_dir, dbname, engine, **codec)  # type: ignore[arg-type]
+    if serializer not in serializers or compress not in compressors:
+        return Config(root_dir, dbname, engine)
+    serializer = serializer if _is_installed(SERIALIZERS, serializer) else Config.serializer
+    compress = compress if _is_installed(COMPRESSORS, compress) else compressor_name(None)
+    return Config(root_dir, dbname, engine, serializer, compress, b64=label.endswith(_TEXT))
+
+
+def _is_installed(plugins: Registry, name: str) -> bool:
+    try:
+        plugins.load(name)
+    except MissingDependency:
+        return False
+    return True
 
 
 @functools.cache  # asking for entry points takes longer than everything else here

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from hashstash.codec import Buffer, Serializer, pack_key, plain_writer, unpack_key
-from hashstash.errors import CorruptEntry, MissingDependency, ReadOnlyStash, VolatileKey
+from hashstash.errors import CorruptEntry, MissingDependency, ReadOnlyStash, StashFull, VolatileKey
+from hashstash.foreign import refuse_placeholder
 from hashstash.keys import address_of
+from hashstash.small_json import read_object
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -16,7 +19,9 @@ if TYPE_CHECKING:
 
 META_ADDRESS = b"stash"
 _NO_CONTEXT = b""
+_NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS)
 _LONGEST_REMEMBERED = 200
+_LONGEST_FACTS = 1000
 _MOST_REMEMBERED = 4096
 
 
@@ -94,6 +99,7 @@ class PlainKeyCodec:
         try:
             return address_of(key, self.fingerprint)
         except VolatileKey:
+            refuse_placeholder(key)
             self.name_volatile([("key", key)])
             raise
 
@@ -117,6 +123,27 @@ class PlainKeyCodec:
         return _NO_CONTEXT
 
 
+def recorded_hash(engine: Engine) -> str | None:
+    """How the stash on *engine* hashes large buffers in keys; ``None`` where it has not come to that yet.
+
+    CorruptEntry for a stash that does not say it any more.
+    """
+    row = engine.section("meta").get(META_ADDRESS)
+    if row is None:
+        return None
+    from hashstash.fingerprint.buffers import BUFFER_HASHES  # which is slow to import, and most keys do without
+
+    try:
+        name = read_object(row[_META_HEAD:], most=_LONGEST_FACTS)["buffer_hash"]
+        if name in BUFFER_HASHES:
+            return str(name)
+        problem: Exception | None = None
+    except (ValueError, KeyError) as error:
+        problem = error
+    text = f"{engine.location()} does not say any more how it hashes large keys; move it aside, or clear it"
+    raise CorruptEntry(text) from problem
+
+
 class StashFacts:
     """What a stash remembers about itself in its ``meta`` section: how it hashes large buffers."""
 
@@ -125,21 +152,16 @@ class StashFacts:
         self._hash: str | None = None
 
     def buffer_hash(self) -> str:
-        """The hash of large buffers in this stash's keys: chosen once, when the first such key is used."""
+        """The hash of large buffers in this stash's keys: chosen once, when the first such key is used.
+
+        Where nothing can be written, it is the one that would be chosen: there is no such key yet that it could miss.
+        """
         if self._hash is None:
             self._hash = self._recorded() or self._choose()
-        return self._hash
+        return self._hash or _best_hash()
 
     def _recorded(self) -> str | None:
-        data = self._engine.section("meta").get(META_ADDRESS)
-        if data is None:
-            return None
-        try:
-            name = str(json.loads(data[_META_HEAD:])["buffer_hash"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise CorruptEntry(
-                f"{self._engine.location()} does not say any more how it hashes large keys; move it aside, or clear it"
-            ) from error
+        name = recorded_hash(self._engine)
         if name == "xxh3_128" and _best_hash() != name:
             raise MissingDependency(
                 f"{self._engine.location()} hashes large keys with xxh3_128, which needs the package 'xxhash':"
@@ -147,14 +169,19 @@ class StashFacts:
             )
         return name
 
-    def _choose(self) -> str:
+    def _choose(self) -> str | None:
+        """The choice as it is recorded now; ``None`` where it cannot be, so that it is made again with the next key."""
         name = _best_hash()
         data = bytes(_META_HEAD) + json.dumps({"buffer_hash": name}).encode()
         try:
             self._engine.section("meta").swap(META_ADDRESS, None, data)
-        except (ReadOnlyStash, PermissionError):
-            return name  # nothing will be written that another choice could miss
-        return self._recorded() or name
+        except (ReadOnlyStash, StashFull):
+            return None
+        except OSError as error:
+            if error.errno not in _NOT_WRITABLE:
+                raise
+            return None
+        return self._recorded()
 
 
 def _best_hash() -> str:

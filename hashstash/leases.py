@@ -16,12 +16,16 @@ import socket
 import struct
 import threading
 import time
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from hashstash.engine import WRITE_ID
 from hashstash.errors import StashError
-from hashstash.locks import KeyLock, Lock
-from hashstash.processes import started, system
+from hashstash.locks import LONG_WAIT, KeyLock, Lock
+from hashstash.processes import named, started, system
+from hashstash.wording import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +43,9 @@ _RELEASED_ROWS_STAY = 60.0
 _ROWS_OF_THE_DEAD_STAY = 86_400.0
 """Seconds without a sign of life after which the server forgets a row; much longer than any lease."""
 _SHORTEST_WAIT = 0.01
+_LONGEST_HOLDER = 1000
+_LONGEST_NUMBER = 20
+_LONGEST_NAME = 64
 
 
 class Rows(Protocol):
@@ -89,9 +96,12 @@ class _Lease:
         self.due = 0.0
         """When the next sign of life is to be given, by the monotonic clock."""
 
-    def acquire(self, deadline: float | None) -> bool:
-        """Wait until *deadline* for the row; return whether it is now ours. After an interrupt it may be, too: release it."""
-        pause = _FIRST_PAUSE
+    def acquire(self, deadline: float | None, tell: Callable[[str], None] | None = None) -> bool:
+        """Wait until *deadline* for the row; return whether it is now ours. After an interrupt it may be, too: release it.
+
+        *tell*: called once when a wait without a deadline takes long, with the name of who is waited for.
+        """
+        pause, began = _FIRST_PAUSE, time.monotonic()
         if self._take(None):
             return True
         while True:
@@ -107,6 +117,9 @@ class _Lease:
                 continue
             if deadline is not None and time.monotonic() >= deadline:
                 return False
+            if tell is not None and deadline is None and time.monotonic() - began >= LONG_WAIT:
+                tell(_name_of(row))
+                tell = None
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
 
@@ -163,7 +176,25 @@ def _lease_of(row: bytes) -> float:
 
 
 def _holder_of(row: bytes) -> str:
-    return row[_ROW.size :].decode("utf-8", "replace")
+    return row[_ROW.size : _ROW.size + _LONGEST_HOLDER].decode("utf-8", "replace")
+
+
+def _process_of(row: bytes) -> int | None:
+    """The number of the process that is the holder; ``None`` where there is none that a system could have given."""
+    number = _holder_of(row).partition("@")[0]
+    return int(number) if number.isdecimal() and len(number) <= _LONGEST_NUMBER else None
+
+
+def _name_of(row: bytes) -> str:
+    """The holder, as people are told."""
+    process, machine = _process_of(row), _holder_of(row).partition(" ")[0].partition("@")[2]
+    if process is None:
+        return "another process"
+    return (
+        named(process)
+        if machine == socket.gethostname()
+        else f"process {process} on {printable(machine)[:_LONGEST_NAME]}"
+    )
 
 
 def _is_gone(row: bytes) -> bool:
@@ -171,8 +202,8 @@ def _is_gone(row: bytes) -> bool:
     words = _holder_of(row).split()
     if len(words) != 3 or not system() or words[2] != system():
         return False
-    number = words[0].partition("@")[0]
-    return number.isdecimal() and words[1] != started(int(number))
+    process = _process_of(row)
+    return process is not None and words[1] != started(process)
 
 
 _Key = tuple[str, str]
@@ -251,14 +282,19 @@ class LeaseLock(Lock):
         self._taken: _Lease | None = None
         """The lease that this object has asked for last; that of whoever holds the lock is in the heart."""
 
+    def holder(self) -> str:
+        row = self._rows.get(self.name.encode("utf-8", "surrogatepass"))
+        return super().holder() if row is None else _name_of(row)
+
     def take(self, hold: object, timeout: float | None) -> bool:
         deadline = None if timeout is None else time.monotonic() + timeout
+        self._local.tell = self.tell
         if not self._local.take(hold, timeout):
             return False
         if not self._local.is_last(hold):
             return True  # this thread has entered before
         self._taken = _Lease(self._rows, self.name, self._lease, self._sight)
-        if not self._taken.acquire(deadline):
+        if not self._taken.acquire(deadline, self.tell):
             return False
         _heart.add(self._key, self._taken)
         return True

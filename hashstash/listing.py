@@ -5,15 +5,17 @@ from __future__ import annotations
 import contextlib
 import logging
 import warnings
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from hashstash import trust as trusting
 from hashstash.codec import key_is_code
+from hashstash.decoding import needs_trust
 from hashstash.engine import WRITE_ID
 from hashstash.entry import Entry, plain_key, unpack, unpack_head, unpack_plain
-from hashstash.errors import BadEntry, CorruptEntry, UntrustedEntry
+from hashstash.errors import BadEntry, CorruptEntry, MissingDependency, UntrustedEntry
+from hashstash.foreign import Foreign
 from hashstash.policies.versions import HISTORY, history_address
+from hashstash.reading import MISSING
 from hashstash.trust import Trust
 from hashstash.writing import EXPIRING
 
@@ -28,20 +30,6 @@ Result = TypeVar("Result")
 
 HEAD = 4096
 """Enough for the header, the key and the notes of nearly every entry."""
-
-
-@dataclass(frozen=True)
-class Foreign:
-    """Stands in listings for what only foreign code could bring back."""
-
-    entry: Entry
-
-    def __hash__(self) -> int:
-        return hash(self.entry.digest)  # so that dict(stash.items()) can hold it
-
-    def __repr__(self) -> str:
-        signer = f"signed by {self.entry.signer.hex()}" if self.entry.signer else "not signed"
-        return f"<foreign entry {self.entry.digest.hex()[:8]}, {signer}; stash.trust() decodes it>"
 
 
 def each(
@@ -129,27 +117,38 @@ def is_there(store: Store, entry: Entry) -> bool:
 
 def key_of(store: Store, entry: Entry) -> Any:
     """The key as it was given, or a placeholder where decoding it would run foreign code."""
-    return Foreign(entry) if is_foreign_key(store, entry) else store.keys.decode(entry.key)
+    if is_foreign_key(store, entry):
+        return Foreign(entry)
+    try:
+        return store.keys.decode(entry.key)
+    except MissingDependency as error:
+        raise store.explained(error, MISSING, entry.digest) from error
 
 
 def shown_value_of(store: Store, entry: Entry) -> Any:
     """The value, or a placeholder where decoding it would run foreign code."""
-    return Foreign(entry) if is_foreign(store, entry) else store.value_of(entry)
+    if is_foreign(store, entry):
+        return Foreign(entry)
+    try:
+        return store.value_of(entry)
+    except MissingDependency:  # which ends the listing, so that it should say where
+        return store.value_of(entry, key_of(store, entry))
 
 
 def is_foreign(store: Store, entry: Entry) -> bool:
-    """Whether the entry must not be decoded here."""
-    return not entry.is_trusted and (entry.is_code or store.trust is Trust.STRICT)
+    """Whether the entry's value must not be decoded here: for code, or for a size that only a trusted writer may claim."""
+    return not entry.is_trusted and (entry.is_code or store.trust is Trust.STRICT or needs_trust(entry))
 
 
 def is_foreign_key(store: Store, entry: Entry) -> bool:
     """Whether the entry's key must not be decoded here; the key itself says so even where the header does not."""
-    return is_foreign(store, entry) or (not entry.is_trusted and key_is_code(entry.key))
+    return not entry.is_trusted and (entry.is_code or store.trust is Trust.STRICT or key_is_code(entry.key))
 
 
 def count(store: Store) -> int:
     """How many entries there are: the engine's count, unless some may be over or belong to another context."""
     hides = any(policy.may_hide for policy in store.policies) if store.policies else False
     if hides or store.keys.context() or store.engine.section("meta").has(EXPIRING):
-        return sum(1 for _ in each(store, lambda entry: entry))
+        # Without a warning: ``list`` counts first what it then goes through.
+        return sum(1 for _ in each(store, lambda entry: entry, warns=False))
     return store.engine.count()

@@ -20,6 +20,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from hashstash.paths import create_file, make_folder
+from hashstash.processes import lock_holder, named
 from hashstash.refusals import locate
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ _FIRST_PAUSE = 0.001
 _LONGEST_PAUSE = 0.05
 _ENDING = ".lock"
 _LONGEST_NOTE = 4096
+LONG_WAIT = 10.0
+"""Seconds of waiting after which who waits is told for whom."""
 
 
 # ---- what every lock does ----------------------------------------------------------------------------------------------
@@ -73,7 +76,7 @@ def _leave(lock: Lock, *_exception: object) -> None:
 class Lock(ABC):
     """A context manager that keeps others out. The thread that holds it may enter again; a forked child holds nothing."""
 
-    __slots__ = ("_closing", "_holds", "may_fail")
+    __slots__ = ("_closing", "_holds", "may_fail", "tell")
     __exit__: ClassVar[_SafeExit] = _SafeExit()
 
     def __init__(self) -> None:
@@ -82,6 +85,8 @@ class Lock(ABC):
         """A token for each time that :meth:`acquire` was successful and nothing was given back yet."""
         self.may_fail: tuple[type[Exception], ...] = ()
         """With these errors the ``with`` block runs all the same, and nobody is kept out."""
+        self.tell: Callable[[str], None] | None = None
+        """Called once when a wait without a limit takes long, with the name of who is waited for."""
 
     @abstractmethod
     def take(self, hold: object, timeout: float | None) -> bool:
@@ -97,6 +102,10 @@ class Lock(ABC):
     def note(self) -> bytes:
         """What the holder has left, or nothing."""
         return b""
+
+    def holder(self) -> str:
+        """Who holds the lock, as people are told, as far as that can be known."""
+        return "another process"
 
     def acquire(self, timeout: float | None = None) -> bool:
         """Wait at most *timeout* seconds (``None``: for ever) for the lock; return whether it is now held."""
@@ -210,13 +219,28 @@ class KeyLock(Lock):
         except OSError:
             return b""
 
+    def holder(self) -> str:
+        mutex = _mutexes.get((self.folder, self.name))
+        path = _lock_path(self.folder, self.name)
+        if path is None or (mutex is not None and mutex.file is not None):
+            return named(os.getpid())
+        return lock_holder(path)
+
     def take(self, hold: object, timeout: float | None) -> bool:
         deadline = None if timeout is None else time.monotonic() + timeout
         mutex = _enter((self.folder, self.name), hold)
-        if not _is_ours(mutex) and not mutex.thread_lock.acquire(timeout=-1 if timeout is None else timeout):
+        if not _is_ours(mutex) and not self._lock_thread(mutex, timeout):
             return False
         mutex.holds.add(hold)
-        return mutex.path is None or _lock_file(mutex, mutex.path, deadline)
+        return mutex.path is None or _lock_file(mutex, mutex.path, deadline, self.tell)
+
+    def _lock_thread(self, mutex: _Mutex, timeout: float | None) -> bool:
+        if timeout is not None or self.tell is None:
+            return bool(mutex.thread_lock.acquire(timeout=-1 if timeout is None else timeout))
+        if not mutex.thread_lock.acquire(timeout=LONG_WAIT):
+            self.tell(named(os.getpid()))
+            mutex.thread_lock.acquire()
+        return True
 
     def let_go(self, hold: object) -> None:
         key = self.folder, self.name
@@ -255,14 +279,18 @@ def _lock_path(folder: str | None, name: str) -> str | None:
     return os.path.join(folder, blake2b(name.encode(), digest_size=16).hexdigest() + _ENDING)
 
 
-def _lock_file(mutex: _Mutex, path: str, deadline: float | None) -> bool:
-    pause = _FIRST_PAUSE
+def _lock_file(mutex: _Mutex, path: str, deadline: float | None, tell: Callable[[str], None] | None) -> bool:
+    pause, began = _FIRST_PAUSE, 0.0
     while mutex.file is None:
         with _fork_gate:
             mutex.file = _locked(path)
         if mutex.file is None:
             if deadline is not None and time.monotonic() >= deadline:
                 return False
+            began = began or time.monotonic()
+            if tell is not None and deadline is None and time.monotonic() - began >= LONG_WAIT:
+                tell(lock_holder(path))
+                tell = None
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
     return True

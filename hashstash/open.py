@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -11,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from hashstash import choices
 from hashstash.codec import Codec
 from hashstash.engine import Capability, Engine
-from hashstash.errors import UnknownPlugin
-from hashstash.folders import folder_in, made_folder_in
+from hashstash.errors import MissingDependency, UnknownPlugin, UnsafeName
+from hashstash.folders import engines_in, folder_in, made_folder_in
 from hashstash.imports import is_installed
 from hashstash.key_codec import KeyCodec, PlainKeyCodec, StashFacts
 from hashstash.paths import is_foreign, original_name, resolve_root, safe_parts, shared_mount, shown
@@ -20,8 +19,10 @@ from hashstash.policies.size_limit import SizeLimit
 from hashstash.policies.time_to_live import TimeToLive
 from hashstash.policies.value_type import TypedSerializer, ValueType
 from hashstash.policies.versions import Versions
+from hashstash.refusals import forbidden
 from hashstash.registry import COMPRESSORS, ENGINES, SERIALIZERS
 from hashstash.settings import load_settings, source_of
+from hashstash.single_flight import warn_user
 from hashstash.store import Store
 from hashstash.trust import Trust
 from hashstash.upkeep import sweep_daily
@@ -86,10 +87,11 @@ def configure(
         engine_options = {**found, **engine_options}
     engine = engine or _set_once(settings, "engine", ENGINES)
     root = _root(DEFAULT_NAME if root_dir is None else root_dir, engine, settings.base)
-    name = _engine_name(engine, root)
+    inner = None if dbname is None else namespace(dbname)
+    name = default_engine(root, inner) if engine is None else _engine_name(engine, root)
     return Config(
         root_dir=root,
-        dbname=None if dbname is None else namespace(dbname),
+        dbname=inner,
         engine=name,
         serializer=_serializer_name(serializer or _set_once(settings, "serializer", SERIALIZERS)),
         compress=compressor_name(compress if compress is not None else _set_once(settings, "compress", COMPRESSORS)),
@@ -132,6 +134,15 @@ def namespace(name: str, parameter: str = "dbname") -> str:
     return "/".join(part for part in name.split("/") if part)
 
 
+def is_namespace(name: str) -> bool:
+    """Whether a stash can have that namespace."""
+    try:
+        namespace(name)
+    except UnsafeName:
+        return False
+    return True
+
+
 def below(config: Config, name: str, **changes: Any) -> Config:
     """The configuration of the stash called *name* below the one of *config*."""
     inner = namespace(name)
@@ -158,14 +169,39 @@ def _root(name: Any, engine: str | None, base: str | None) -> str:
     return resolve_root(name, base)
 
 
-def _engine_name(name: str | None, root: str) -> str:
-    if name is None:
-        best = "lmdb" if _is_importable("lmdb") else "pairtree"
-        if best == "pairtree" or not _warn_of_mount(
-            root, "the engine is 'pairtree' there; give engine='lmdb' to read an older stash"
-        ):
-            return best
+def default_engine(root: str, dbname: str | None) -> str:
+    """The engine of a stash for which none was named: the one that it was given before, or the best."""
+    place = _folder_of_parts(root, dbname)
+    best = "lmdb" if _is_importable("lmdb") else "pairtree"
+    if best == "lmdb" and _warn_of_mount(
+        root, "the engine is 'pairtree' there; give engine='lmdb' to read an older stash"
+    ):
         return "pairtree"
+    found = engines_in(place)
+    if not found or best in found:
+        return best
+    if "lmdb" in found:
+        raise MissingDependency(
+            f"the stash in {shown(place)} was stored by the engine 'lmdb', which needs the package 'lmdb':"
+            " pip install 'hashstash[lmdb]'; engine='pairtree' (of cells: --engine pairtree) begins a new one beside it"
+        )
+    if "pairtree" in found:  # it was the best when the stash was made
+        return "pairtree"
+    found = [name for name in found if name in ENGINES.names()]
+    names = " and ".join(map(repr, found))
+    if found and place not in _places_warned_of:
+        _places_warned_of.add(place)
+        warn_user(
+            f"what is stored in {shown(place)} is of the engine {names}, and not read by this new stash of the engine"
+            f" {best!r}; give engine={found[0]!r} to read it"
+        )
+    return best
+
+
+_places_warned_of: set[str] = set()
+
+
+def _engine_name(name: str, root: str) -> str:
     engine = ENGINES.load(name)
     if engine.needs_local_disk:
         _warn_of_mount(
@@ -184,11 +220,7 @@ def _warn_of_mount(root: str, advice: str) -> bool:
         return False
     if (root, advice) not in _roots_warned_of:
         _roots_warned_of.add((root, advice))
-        warnings.warn(
-            f"{shown(root)} lies on {mount}, where memory maps and file locks cannot be relied on: {advice}",
-            RuntimeWarning,
-            stacklevel=5,
-        )
+        warn_user(f"{shown(root)} lies on {mount}, where memory maps and file locks cannot be relied on: {advice}")
     return True
 
 
@@ -216,7 +248,11 @@ def folder_of(config: Config) -> str:
 
 
 def _parent_of(config: Config) -> str:
-    return os.path.join(config.root_dir, *(safe_parts(config.dbname) if config.dbname else ()))
+    return _folder_of_parts(config.root_dir, config.dbname)
+
+
+def _folder_of_parts(root: str, dbname: str | None) -> str:
+    return os.path.join(root, *(safe_parts(dbname) if dbname else ()))
 
 
 def function_stashes(config: Config) -> list[Config]:
@@ -227,25 +263,23 @@ def function_stashes(config: Config) -> list[Config]:
 
 def _names_below(config: Config, kind: str) -> list[str]:
     parent = os.path.join(_parent_of(config), kind)
-    names = ENGINES.load(config.engine).stashes_below(parent, config.engine_options)
-    return [f"{kind}/{original_name(name)}" for name in names]
+    names = map(original_name, ENGINES.load(config.engine).stashes_below(parent, config.engine_options))
+    # Others may have made folders there that no function has: one called ``%2E%2E``, say.
+    return [f"{kind}/{name}" for name in names if "/" not in name and is_namespace(name)]
 
 
 def open_engine(config: Config) -> Engine:
     """The engine that the configuration names, on its folder, wrapped as the configuration asks."""
     chosen = ENGINES.load(config.engine)
-    if chosen.keeps_files and is_foreign(config.root_dir):
-        warnings.warn(
-            f"{shown(config.root_dir)} belongs to or can be written by other users: their code entries are not decoded",
-            RuntimeWarning,
-            stacklevel=5,
-        )
     options = dict(config.engine_options)
     if "durable" in chosen.settings:
         options["durable"] = config.durability == "power"
     # A folder is made now and not at the first write: whoever opens the same place under another label must find this one.
     is_made_now = chosen.keeps_files and Capability.LOCAL_FILES in chosen.capabilities and not config.read_only
     folder = folder_of(config)
+    if chosen.keeps_files:
+        _refuse_if_closed(folder)
+        _warn_of_others(config.root_dir, folder)
     engine: Engine = chosen(folder, **options)  # before that, so that options which it refuses leave nothing behind
     if is_made_now and (made := made_folder_in(_parent_of(config), config.engine, config.label)) != folder:
         engine = chosen(made, **options)  # somebody else has been quicker
@@ -254,6 +288,34 @@ def open_engine(config: Config) -> Engine:
 
         engine = ReadOnlyWrapper(engine)
     return engine
+
+
+def _refuse_if_closed(folder: str) -> None:
+    """Raise PermissionError for a folder into which this user may not look, and which must not be taken for an empty one."""
+    try:
+        os.stat(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except PermissionError as error:
+        raise forbidden(os.path.dirname(folder)) from error
+    if not os.access(folder, os.R_OK | os.X_OK):
+        raise forbidden(folder)
+
+
+_shared_roots: set[str] = set()
+
+
+def _warn_of_others(root: str, folder: str) -> None:
+    """Say it, once for each *root*, if others may replace what lies in it, or in what lies between it and *folder*."""
+    if root in _shared_roots:
+        return
+    places = [root]
+    for name in os.path.relpath(folder, root).split(os.sep):
+        places.append(os.path.join(places[-1], name))
+    place = next(filter(is_foreign, places), None)
+    if place is not None:
+        _shared_roots.add(root)
+        warn_user(f"{shown(place)} belongs to or can be written by other users: their code entries are not decoded")
 
 
 def codec_of(config: Config) -> Codec:

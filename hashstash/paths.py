@@ -13,6 +13,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, NamedTuple
 
 from hashstash.errors import UnsafeName
+from hashstash.wording import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -130,9 +131,19 @@ def _make_folder(path: str) -> None:
             os.chmod(folder, PRIVATE_FOLDER)
 
 
+def open_file(path: str, flags: int, mode: int = PRIVATE_FILE) -> int:
+    """The descriptor of what lies at *path*, which is no link; an interrupt comes before it is open, or when the caller has it.
+
+    After a call there is a place for interrupts, where its answer has no name yet and would be lost. What a ``map`` calls while
+    it is unpacked has none, nor has the return of a function.
+    """
+    (descriptor,) = map(os.open, (path,), (flags | getattr(os, "O_NOFOLLOW", 0),), (mode,))
+    return descriptor
+
+
 def create_file(path: str) -> int:
     """The descriptor of a new file for writing, readable by its owner only; FileExistsError if there is one."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), PRIVATE_FILE)
+    descriptor = open_file(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE)
     try:
         os.fchmod(descriptor, PRIVATE_FILE)  # the umask may have taken the owner's own rights
     except BaseException as error:
@@ -189,20 +200,37 @@ def is_there(path: str) -> bool:
 
 
 def shown(path: str) -> str:
-    """*path* with ``~`` for the home folder."""
+    """*path* with ``~`` for the home folder, as it may be printed."""
     home = os.path.expanduser("~")
-    return "~" + path[len(home) :] if home != "/" and path.startswith(home + os.sep) else path
+    return printable("~" + path[len(home) :] if home != "/" and path.startswith(home + os.sep) else path)
 
 
 def is_foreign(folder: str) -> bool:
-    """Whether others than this user own *folder* or may replace what lies in it."""
+    """Whether others than this user own *folder* or may replace what lies in it: not in a sticky one, as ``/tmp`` is."""
     try:
         status = os.stat(folder)
     except (FileNotFoundError, NotADirectoryError):
         return False
     if status.st_uid != os.getuid():
         return True
-    return bool(status.st_mode & stat.S_IWOTH) and not status.st_mode & stat.S_ISVTX
+    if status.st_mode & stat.S_ISVTX:
+        return False
+    return bool(status.st_mode & stat.S_IWOTH) or bool(
+        status.st_mode & stat.S_IWGRP and not _is_own_group(status.st_gid)
+    )
+
+
+@functools.lru_cache(maxsize=64)
+def _is_own_group(group: int) -> bool:
+    """Whether it is the group that many systems make for each user, with nobody else in it."""
+    try:
+        import grp
+        import pwd
+
+        user, found = pwd.getpwuid(os.getuid()), grp.getgrgid(group)
+    except (ImportError, KeyError):  # nobody has given them names, as in a container
+        return group == os.getuid()
+    return group == user.pw_gid and found.gr_name == user.pw_name and {*found.gr_mem} <= {user.pw_name}
 
 
 def is_shared_mount(path: str) -> bool:

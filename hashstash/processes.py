@@ -30,6 +30,24 @@ def started(process: int) -> str:
         return ""
 
 
+def named(process: int) -> str:
+    """How people are told of a process of this system."""
+    return "another thread of this process" if process == os.getpid() else f"process {process}"
+
+
+def lock_holder(path: str) -> str:
+    """Who holds the ``flock`` on the file at *path*, as people are told; ``another process`` where the system does not say."""
+    try:
+        status = os.stat(path)
+        place = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
+        with open("/proc/locks", encoding="ascii") as file:
+            held = [line.split() for line in file]
+    except (OSError, ValueError):
+        return "another process"
+    holders = [int(words[4]) for words in held if words[1:2] == ["FLOCK"] and words[5:6] == [place]]
+    return named(holders[0]) if len(holders) == 1 and holders[0] > 0 else "another process"
+
+
 def mark() -> str:
     """What this process begins the names of its temporary files with; safe in a file's name, and without a dot."""
     return _mark(os.getpid())

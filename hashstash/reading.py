@@ -5,15 +5,17 @@ The short way of small data values, ``Store.load``, is beside this in ``store``.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from hashstash import trust as trusting
 from hashstash.blobs import BlobMissing, Reference
-from hashstash.decoding import UnknownCodec, decoder_of, unfilter
+from hashstash.decoding import UnknownCodec, check_size, decoder_of, unfilter
 from hashstash.entry import Entry, Flag, unpack
-from hashstash.errors import BadEntry, CorruptEntry, UntrustedEntry
+from hashstash.errors import BadEntry, CorruptEntry, MissingDependency, UntrustedEntry
 from hashstash.trust import Trust
 from hashstash.wording import shortened
+
+Unreadable = TypeVar("Unreadable", BadEntry, MissingDependency, BadEntry | MissingDependency)
 
 if TYPE_CHECKING:
     from hashstash.codec import Encoded
@@ -23,7 +25,7 @@ MISSING: Final = object()
 _BLOB_BIT, _LOOSE_BIT = int(Flag.BLOB), int(Flag.LOOSE)
 _NEEDS_CHECK = int(Flag.CODE | Flag.SIGNED)
 _SHOWN_KEY = 80
-_NEXT_STEP = "; overwrite it, or call stash.repair(), which moves it aside"
+_NEXT_STEP = "; overwrite it, or call stash.repair(), which moves it aside while there is room (stash.kept_aside())"
 
 
 def open_row(store: Store, address: bytes | None, blob: bytes, key: Any = MISSING) -> Entry | None:
@@ -48,7 +50,7 @@ def value_of(store: Store, entry: Entry, key: Any = MISSING) -> Any:
     try:
         encoded = encoded_of(store, entry)
         return decoder_of(entry.label).serializer.loads(encoded)
-    except BadEntry as error:
+    except (BadEntry, MissingDependency) as error:
         raise explained(store, error, key, entry.digest) from error
 
 
@@ -69,7 +71,10 @@ def _mapped(store: Store, entry: Entry) -> memoryview:
     is_signed = bool(entry.flags & Flag.SIGNED)
     store.may_have_blobs = True
     try:
-        return store.blobs.map(Reference.unpack(entry.payload), is_signed=is_signed)
+        reference = Reference.unpack(entry.payload)
+        # As what is decoded, and before anything is read or looked at. Base64 makes more of it, and less than twice as much.
+        check_size(reference.size, max(entry.raw_size, reference.size // 2), is_trusted=entry.is_trusted)
+        return store.blobs.map(reference, is_signed=is_signed)
     except BlobMissing:
         blob = store.engine.get(entry.digest)
         if blob is None:
@@ -88,9 +93,9 @@ def _namespace_of(store: Store, entry: Entry) -> str:
     return "" if entry.flags.value & _LOOSE_BIT else store.namespace
 
 
-def explained(store: Store, error: BadEntry, key: Any, address: bytes | None) -> BadEntry:
+def explained(store: Store, error: Unreadable, key: Any, address: bytes | None) -> Unreadable:
     """*error* with the key and the place, and what to do about a damaged entry; of others their own text says that."""
-    if address is not None and not isinstance(error, UntrustedEntry):
+    if address is not None and not isinstance(error, (UntrustedEntry, MissingDependency)):
         store.seen_bad.add(address)
     what = "an entry" if key is MISSING else f"the entry of {shortened(key, _SHOWN_KEY)}"
     is_damaged = isinstance(error, CorruptEntry) and not isinstance(error, UnknownCodec)

@@ -63,6 +63,25 @@ def read_only(folder: str) -> PermissionError:
     return PermissionError(errno.EACCES, text, folder)
 
 
+def forbidden(path: str) -> PermissionError:
+    """The error for a stash at *path*, into which this user may not even look."""
+    text = f"you may not look into this stash, which {_owner(path)}; ask for the right to read it, or open another one"
+    return PermissionError(errno.EACCES, text, path)
+
+
+def _owner(path: str) -> str:
+    try:
+        number = os.stat(path).st_uid
+    except OSError:  # nor into the folder that it lies in
+        return "somebody else keeps to himself"
+    try:
+        import pwd
+
+        return f"belongs to {pwd.getpwuid(number).pw_name}"
+    except (ImportError, KeyError):
+        return f"belongs to the user {number}"
+
+
 def no_room(number: int | None, folder: str, needed: int | None = None) -> StashFull:
     """The error for a write of *needed* bytes into *folder* that found no room, for the reason *number*."""
     what = "to write" if needed is None else f"for {needed:,} bytes"

@@ -69,7 +69,7 @@ class Registry:
         known = [*self.names(), *self.aliases]
         close = difflib.get_close_matches(str(name), known, 1)
         hint = f"did you mean {close[0]!r}? " if close else ""
-        return f"no {self.kind} named {name!r}; {hint}known: {', '.join(sorted(known))}"
+        return f"no {self.kind} named {name!r:.100}; {hint}known: {', '.join(sorted(known))}"
 
     def _entry_points(self) -> dict[str, Any]:
         from importlib.metadata import distributions

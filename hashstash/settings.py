@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _PREFIX = "HASHSTASH_"
+_LARGEST = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,12 @@ class Settings:
     @property
     def base(self) -> str:
         """The folder under which named stashes lie, as an absolute path."""
-        return os.path.abspath(os.path.expanduser(self.root)) if self.root else cache_root()
+        if not self.root:
+            return cache_root()
+        # Of a URL there would be a folder called ``redis:`` in the current one.
+        if "://" in self.root or "\0" in self.root:
+            raise StashError(f"{source_of('root')} sets root to {self.root!r:.100}, which is no folder")
+        return os.path.abspath(os.path.expanduser(self.root))
 
 
 _VARIABLES = {field.name: _PREFIX + field.name.upper() for field in fields(Settings)}
@@ -62,22 +69,35 @@ def _config_file() -> str:
 
 
 def _from_file(path: str) -> dict[str, Any]:
-    try:
-        with open(path, "rb") as file:
-            data = file.read()
-    except (FileNotFoundError, NotADirectoryError):
+    data = _content_of(path)
+    if not data:
         return {}
     import tomllib
 
     try:
         values = tomllib.loads(data.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise StashError(f"{path} is not valid TOML ({error}); mend or remove it") from error
     unknown = sorted(values.keys() - _VARIABLES)
     if unknown:
         known = ", ".join(sorted(_VARIABLES))
-        raise StashError(f"{path} sets {', '.join(unknown)}, which is not a setting; known: {known}")
+        raise StashError(f"{path} sets {', '.join(unknown):.100}, which is not a setting; known: {known}")
     for name, value in values.items():
         if not isinstance(value, str) and not (name == "compress" and isinstance(value, bool)):
-            raise StashError(f"{path} sets {name} to {value!r}; write it as text in quotes")
+            raise StashError(f"{path} sets {name} to {value!r:.100}; write it as text in quotes")
     return values
+
+
+def _content_of(path: str) -> bytes:
+    """What the file holds, nothing if there is none; a pipe is not waited for, nor is a device read to its end."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    except (FileNotFoundError, NotADirectoryError):
+        return b""
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode) or status.st_size > _LARGEST:
+            raise StashError(f"{path} is no file of a few settings; mend or remove it")
+        return os.read(descriptor, _LARGEST)
+    finally:
+        os.close(descriptor)

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from hashstash import upkeep
 from hashstash.choices import checked
+from hashstash.entries import pairs_to_copy
+from hashstash.errors import Conflict, ReadOnlyStash
 from hashstash.facade import Computing, Configured, Encodes, Keeping, Looking
+from hashstash.foreign import Foreign
 from hashstash.metadata import pack_notes
 from hashstash.open import configure, function_stashes
 from hashstash.paths import shown
 from hashstash.policies.time_to_live import parse_duration
+from hashstash.single_flight import alone, warn_of_wait, warn_user
 from hashstash.statistics import Stats
 from hashstash.store import MISSING, WriteOptions
 from hashstash.views import StashItems, StashKeys, StashValues, same_items
-from hashstash.wording import printable
+from hashstash.wording import counted, printable
 
 if TYPE_CHECKING:
     import contextlib
@@ -179,21 +183,29 @@ class HashStash(Configured, Looking, Keeping, Computing, Encodes, MutableMapping
 
     def pop(self, key: Any, default: Any = MISSING) -> Any:
         """Remove *key* and return its value; *default*, or KeyError without one, if it is missing."""
-        value = self.store.load(key)
-        if value is not MISSING:
-            self.store.delete(key)
-            return value
-        if default is MISSING:
+        value = self.store.take(key)
+        if value is MISSING and default is MISSING:
             raise KeyError(key)
-        return default
+        return default if value is MISSING else value
 
     def popitem(self) -> tuple[Any, Any]:
-        """Remove and return some ``(key, value)``; KeyError if the stash is empty."""
-        for entry, key, value in self.store.items():
-            if not self.store.is_foreign_key(entry):
-                self.store.remove(entry.digest)
-                self.store.counts.deletes += 1
-                return key, value
+        """Remove and return some ``(key, value)``; KeyError if the stash is empty, or has nothing that can be read here."""
+        is_overtaken = True
+        while is_overtaken:
+            is_overtaken = False
+            for entry, key, value in self.store.items():
+                if type(key) is Foreign or type(value) is Foreign:
+                    continue
+                if self.store.remove(entry.digest, only=entry.write_id):
+                    self.store.counts.deletes += 1
+                    return key, value
+                is_overtaken = True
+        left = len(self)
+        if left:
+            raise KeyError(
+                f"popitem(): none of what is left can be read here, {counted(left, 'entry')}; stash.trust() lets foreign"
+                " code be decoded, and stash.check() says what is damaged"
+            )
         raise KeyError("popitem(): the stash is empty")
 
     def setdefault(self, key: Any, default: Any = None) -> Any:
@@ -210,17 +222,34 @@ class HashStash(Configured, Looking, Keeping, Computing, Encodes, MutableMapping
         return value if found is MISSING else found
 
     def get_set(self, key: Any, setter: Any) -> Any:
-        """Like :meth:`setdefault`; a callable *setter* is called for the value, by one caller at a time."""
+        """Like :meth:`setdefault`; a callable *setter* is called for the value, by one caller at a time.
+
+        What it gives is returned with a warning where it cannot be stored, on a full or read-only disk.
+        """
         value = self.store.load(key)
         if value is MISSING:
-            with self.lock(key):
+            with alone(self.store.engine, self.store.keys.address(key), self._tell_of_wait):
                 value = self.store.load(key)
                 if value is MISSING:
-                    value = self._stored(key, setter() if callable(setter) else setter)
+                    value = self._computed(key, setter) if callable(setter) else self._stored(key, setter)
         return value
 
+    def _computed(self, key: Any, setter: Callable[[], Any]) -> Any:
+        value = setter()
+        try:
+            return self._stored(key, value)
+        except (OSError, ReadOnlyStash, Conflict) as error:
+            warn_user(f"get_set() returns what it has computed, which could not be stored: {error}")
+            return value
+
+    def _tell_of_wait(self, holder: str) -> None:
+        warn_of_wait("get_set()", holder)
+
     def update(self, other: Any = (), /, **named: Any) -> None:
-        """Store all items of a mapping, a stash, or an iterable of pairs, and the keywords."""
+        """Store all items of a mapping, a stash, or an iterable of pairs, and the keywords.
+
+        If an entry of a stash cannot be read, reading it raises, and nothing was stored; :meth:`copy_to` leaves such ones out.
+        """
         self.set_many(_pairs(other))
         self.set_many(named.items())
 
@@ -250,7 +279,7 @@ class HashStash(Configured, Looking, Keeping, Computing, Encodes, MutableMapping
         return default if value is MISSING else value
 
     def set_many(self, items: Mapping[Any, Any] | Iterable[tuple[Any, Any]]) -> None:
-        """Store all pairs; each is stored whole or not at all."""
+        """Store all pairs; each is stored whole or not at all. A stash, or its ``items()``, is read as :meth:`update` does."""
         self.store.save_many(_pairs(items))
 
     def put(
@@ -278,6 +307,10 @@ class HashStash(Configured, Looking, Keeping, Computing, Encodes, MutableMapping
 
 
 def _pairs(source: Any) -> Iterable[tuple[Any, Any]]:
+    if isinstance(source, StashItems):
+        return pairs_to_copy(source.stash.store)
+    if isinstance(source, HashStash):
+        return pairs_to_copy(source.store)
     if isinstance(source, Mapping):
         return source.items()
     if hasattr(source, "keys"):

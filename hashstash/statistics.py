@@ -42,6 +42,8 @@ MERGE_MASK = 255
 _MOST_SECONDS = 1e12
 _MOST_REOPENED = 16
 """How many stashes whose objects are all gone are opened once more at the end of the process to add what those have counted."""
+_MOST_LEFT = 256
+"""Of how many it is kept in mind what they have counted; a process may go through any number of stashes."""
 
 
 @dataclass(slots=True)
@@ -251,8 +253,11 @@ def leave(store: Store) -> None:
     """Keep in mind what an object that is going has counted. No storage is touched: a finalizer may run at any moment."""
     counts = pending(store)
     if _is_worth_it(counts):
-        before, _ = _left.get(store.place, (Counts(), None))
+        before, _ = _left.pop(store.place, (Counts(), None))
         _left[store.place] = (before + counts, store.reopen)
+        with contextlib.suppress(RuntimeError, StopIteration):  # another thread is about it
+            while len(_left) > _MOST_LEFT:
+                _left.pop(next(iter(_left)), None)
 
 
 def _left_by(store: Store) -> Counts:

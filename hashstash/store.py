@@ -14,11 +14,11 @@ from hashstash import listing, reading, statistics, writing
 from hashstash.blobs import SMALLEST_BLOB, BlobMissing, BlobStore
 from hashstash.codec import Codec, Encoded, Payload, no_plain_form, plain_writer
 from hashstash.decoding import PlainLoaders
-from hashstash.engine import Capability, Engine
-from hashstash.entry import Entry, pack_plain, points_at_blob, unpack_plain
-from hashstash.errors import BadEntry
-from hashstash.listing import Foreign
-from hashstash.reading import MISSING
+from hashstash.engine import WRITE_ID, Capability, Engine
+from hashstash.entry import Entry, is_whole, pack_plain, points_at_blob, unpack_plain
+from hashstash.errors import BadEntry, Conflict, MissingDependency
+from hashstash.foreign import Foreign
+from hashstash.reading import MISSING, Unreadable
 from hashstash.statistics import MERGE_MASK, Counts
 from hashstash.trust import Trust
 from hashstash.writing import PLAIN_WRITE, WriteOptions
@@ -33,6 +33,7 @@ __all__ = ["MISSING", "Counts", "Foreign", "Store", "WriteOptions"]
 
 Result = TypeVar("Result")
 
+_MOST_RETRIES = 50
 _BATCH_BYTES = 8 << 20  # addresses are random, so that a small batch would rewrite half of a tree for each few rows
 
 
@@ -61,6 +62,9 @@ class Store:
         self.is_plain = not self.policies and not self.append and self.trust is not Trust.STRICT
         self._loaders = PlainLoaders()
         self._dumps_plain = plain_writer(self.codec.serializer) if self.is_plain else no_plain_form
+        self.looks_first = self.engine.reads_for_free
+        """Whether the short way of a write looks at what it replaces, too: that may be damaged, and is kept aside then."""
+        self.has_told_of_loss = False
         self.seen_bad: set[bytes] = set()
         self.kept_aside: set[bytes] = set()
         """Write ids of rows that were copied aside, whose blob files stay."""
@@ -160,7 +164,7 @@ class Store:
             except BlobMissing as error:
                 if listing.is_there(self, entry):
                     raise self.explained(error, key, entry.digest) from error
-            except BadEntry as error:
+            except (BadEntry, MissingDependency) as error:
                 raise self.explained(error, key, entry.digest) from error
         return None
 
@@ -176,7 +180,7 @@ class Store:
         """The serialized value of a checked entry, decompressed; its large buffers are mapped from their file."""
         return reading.encoded_of(self, entry)
 
-    def explained(self, error: BadEntry, key: Any, address: bytes | None) -> BadEntry:
+    def explained(self, error: Unreadable, key: Any, address: bytes | None) -> Unreadable:
         """*error* with the key, the place and the next step: :func:`hashstash.reading.explained`."""
         return reading.explained(self, error, key, address)
 
@@ -190,7 +194,9 @@ class Store:
         address = encoded_key.address
         if self.seen_bad:
             writing.keep_bad_rows(self, (address,))
-        old = self.engine.get(address) if self.may_have_blobs else None
+        old = self.engine.get(address) if self.looks_first or self.may_have_blobs else None
+        if old is not None and not is_whole(old):
+            writing.keep_if_damaged(self, address, old)
         self.engine.put(address, row)
         if old is not None and points_at_blob(old):
             writing.remove_blob(self, old)
@@ -271,6 +277,19 @@ class Store:
         """Remove the entry at *key* with its versions; return whether there was one to be seen."""
         return writing.delete(self, self.keys.address(key))
 
+    def take(self, key: Any) -> Any:
+        """Remove the entry at *key* and return its value, which nobody else gets, or ``MISSING``."""
+        address = self.keys.address(key)
+        for _ in range(_MOST_RETRIES):
+            row = self.engine.get(address)
+            value = self.load_row(address, row, key)
+            if row is None or value is MISSING:
+                return MISSING
+            if self.remove(address, only=row[WRITE_ID]):
+                self.counts.deletes += 1
+                return value
+        raise Conflict(f"{self.place}: other writers kept changing this key; try again")
+
     def remove(self, address: bytes, *, only: bytes | None = None) -> bool:
         """Remove whatever is stored at *address*; with *only*, only the entry of that write id. Return whether it was there."""
         return writing.remove(self, address, only=only)
@@ -315,7 +334,7 @@ class Store:
         return listing.shown_value_of(self, entry)
 
     def is_foreign(self, entry: Entry) -> bool:
-        """Whether the entry must not be decoded here."""
+        """Whether the entry's value must not be decoded here."""
         return listing.is_foreign(self, entry)
 
     def is_foreign_key(self, entry: Entry) -> bool:

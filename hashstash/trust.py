@@ -78,7 +78,7 @@ class Keyring:
         if not hmac.compare_digest(_tag(key, entry, namespace), entry.tag):
             raise TamperedEntry(
                 f"the entry says that {entry.signer.hex()} signed it, but its signature does not fit: it was changed or moved"
-                " here from another stash; delete it or compute it anew"
+                " here from another stash"
             )
         return True
 
@@ -94,9 +94,26 @@ def check(entry: Entry, namespace: str, trust: Trust, *, row: bytes | None = Non
     entry.is_trusted = trust is Trust.ALL or (is_signed and _is_by_trusted(entry, namespace, row))
     if entry.is_trusted or (trust is Trust.MINE and not entry.is_code):
         return
-    signer = f"signed by {entry.signer.hex()}" if entry.signer else "not signed"
-    raise UntrustedEntry(
-        f"the entry needs code to be decoded and is {signer}, which is no key that you trust;"
+    raise UntrustedEntry(why_untrusted(entry, is_strict=trust is Trust.STRICT))
+
+
+def said_by(entry: Entry) -> str:
+    """Who has signed *entry*, as far as it says so."""
+    return f"signed by {entry.signer.hex()}" if entry.signer else "not signed"
+
+
+def why_untrusted(entry: Entry, *, is_strict: bool = False) -> str:
+    """Why *entry*, whose key or value needs trust, is not decoded, and what lets it be."""
+    signer = (
+        f"{said_by(entry)}, which is no key that you trust" if entry.signer else "not signed by a key that you trust"
+    )
+    if is_strict and not entry.is_code:
+        return (
+            f"the entry is {signer}, and a stash with trust='strict' decodes nothing else;"
+            " if you trust whoever wrote it, call stash.trust(), or open the stash without trust='strict' to read data"
+        )
+    return (
+        f"the entry needs code to be decoded and is {signer};"
         " if you trust whoever wrote it, call stash.trust(), or %stash trust in a notebook"
     )
 
@@ -157,9 +174,22 @@ def keyring() -> Keyring:
     ring = _keyrings.get(sources)
     if ring is None:
         folder = state_root()
-        own = _parse(sources[0], "HASHSTASH_KEY") if sources[0] else own_key(folder)
+        own = _parse(sources[0], "HASHSTASH_KEY") if sources[0] else _kept_key(folder)
         ring = _keyrings[sources] = Keyring((own, *_others(sources[1], folder)))
     return ring
+
+
+def _kept_key(folder: str) -> bytes:
+    try:
+        return own_key(folder)
+    except OSError as error:
+        if error.errno in _PASSING or isinstance(error, StashError):
+            raise
+        text = (
+            f"{os.strerror(error.errno or 0)}: the key that signs what needs code cannot be kept in {folder};"
+            " set XDG_STATE_HOME to a folder that you may write to, or HASHSTASH_KEY to a key of yours"
+        )
+        raise OSError(error.errno, text, error.filename) from error
 
 
 def _verifying_keyring() -> Keyring:
@@ -233,6 +263,7 @@ def _read_own_file(path: str, size: int, *, forbidden: int) -> bytes:
             raise StashError(f"{path} is no file with a key; remove it, and a new key is made")
         if status.st_uid != os.getuid() or stat.S_IMODE(status.st_mode) & forbidden:
             raise StashError(f"{path} can be read or replaced by others; remove it, or run: chmod 600 {path}")
+        _refuse_if_shared(os.path.dirname(path))
         return os.read(descriptor, size)
     except OSError as error:
         locate(error, path)
@@ -241,10 +272,19 @@ def _read_own_file(path: str, size: int, *, forbidden: int) -> bytes:
         os.close(descriptor)
 
 
+def _refuse_if_shared(folder: str) -> None:
+    """Whoever may write to the folder may replace the files in it."""
+    status = os.stat(folder)
+    if stat.S_IMODE(status.st_mode) & 0o022 or status.st_uid not in (os.getuid(), 0):
+        raise StashError(
+            f"{folder} can be written by others, so no signing key is kept there or taken from there;"
+            f" if nobody has done so, run: chmod 700 {folder}"
+        )
+
+
 def _make_key(folder: str, path: str) -> None:
     make_folder(folder)
-    if stat.S_IMODE(os.stat(folder).st_mode) & 0o022:
-        raise StashError(f"{folder} can be written by others, so no signing key is kept there; run: chmod 700 {folder}")
+    _refuse_if_shared(folder)
     draft = f"{path}.{os.getpid()}.{os.urandom(4).hex()}"
     descriptor = create_file(draft)
     try:

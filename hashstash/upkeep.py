@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import time
 from hashlib import blake2b
 from typing import TYPE_CHECKING
@@ -11,9 +12,11 @@ from hashstash import locks
 from hashstash import trust as trusting
 from hashstash.blobs import YOUNGEST_ORPHAN, BlobStore, Reference
 from hashstash.codec import key_is_code
+from hashstash.decoding import needs_trust
 from hashstash.engine import WRITE_ID
 from hashstash.entry import Entry, Flag, unpack
-from hashstash.errors import BadEntry
+from hashstash.errors import BadEntry, StashError
+from hashstash.in_use import InUse
 from hashstash.policies.versions import HISTORY
 from hashstash.statistics import forget_before_clear
 from hashstash.trust import Trust
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
     from hashstash.engine import Engine
     from hashstash.store import Store
 
+logger = logging.getLogger(__name__)
+
 
 def clear(store: Store) -> None:
     """Remove everything that was stored before this call; the counts of the stash begin at zero again."""
@@ -32,9 +37,9 @@ def clear(store: Store) -> None:
     if store.blobs is None or not store.blobs.exists():
         store.engine.clear()
         return
-    referenced = set(store.blobs.names()) - orphans(store, store.blobs)
+    used = in_use(store, set(store.blobs.names()))
     store.engine.clear()
-    for name in referenced:
+    for name in used.names:
         store.blobs.remove(name)
     sweep(store)
 
@@ -58,22 +63,30 @@ def sweep(store: Store, *, older_than: float = YOUNGEST_ORPHAN) -> int:
 
 
 def sweep_daily(store: Store) -> None:
-    """Sweep if nobody has done so for a day."""
+    """Sweep if nobody has done so for a day. What hinders it, be it damage, is for check to tell, and for whoever meets it."""
     if store.blobs is not None and store.blobs.exists() and store.blobs.is_sweep_due():
-        sweep(store)
+        try:
+            sweep(store)
+        except (StashError, OSError) as error:
+            logger.debug("%s: not swept: %s", store.engine.location(), error)
 
 
 def orphans(store: Store, blobs: BlobStore, *, older_than: float = 0.0) -> set[str]:
-    """The names of blob files that no row points at, not even one that was moved aside; files younger than that are left out."""
-    names = set(blobs.names(older_than=older_than))
+    """The names of blob files that no row points at, not even one that was moved aside; files younger than that are left out.
+
+    None, while there is a row that may point at any of them: one of a newer hashstash, or one that is damaged where it did.
+    """
+    return in_use(store, set(blobs.names(older_than=older_than))).orphans
+
+
+def in_use(store: Store, names: set[str]) -> InUse:
+    """Which of *names*, of blob files, are in use; bad rows and those that were moved aside count."""
+    used = InUse(names)
     if names:
         for engine in (store.engine, store.engine.section(HISTORY), store.engine.section(BAD)):
             for _, row in engine.rows():
-                with contextlib.suppress(BadEntry):
-                    entry = unpack(row)
-                    if entry.flags & Flag.BLOB:
-                        names.discard(Reference.unpack(entry.payload).name)
-    return names
+                used.look(row)
+    return used
 
 
 def compact(store: Store) -> None:
@@ -96,10 +109,10 @@ def size_bytes(store: Store) -> int:
 
 
 def trust_all(store: Store, *, everything: bool = False, only: Mapping[bytes, bytes] | None = None) -> int:
-    """Sign every foreign code entry with this user's key, so that it is decoded from now on; return how many.
+    """Sign with this user's key every foreign entry that is not decoded without, for code or for its size; return how many.
 
-    With *everything*, data entries too: what a signature permits beyond decoding is up to whoever reads them. *only*: addresses
-    with the :func:`content_digest` of what was seen there; what has come or changed since then is left as it is.
+    With *everything*, all other data entries too: what a signature permits beyond decoding is up to whoever reads them. *only*:
+    addresses with the :func:`content_digest` of what was seen there; what has come or changed since then is left as it is.
     """
     signed = 0
     for engine, address, entry in untrusted(store, everything=everything):
@@ -114,8 +127,8 @@ def untrusted(store: Store, *, everything: bool = False) -> Iterator[tuple[Engin
         for address, blob in list(engine.rows()):
             with contextlib.suppress(BadEntry):  # what was changed or tampered with is not made good by trusting it
                 entry = unpack(blob)
-                needs_trust = everything or entry.is_code or key_is_code(entry.key) or store.trust is Trust.STRICT
-                if needs_trust and not trusting.keyring().verifies(entry, store.namespace):
+                is_wanted = everything or entry.is_code or key_is_code(entry.key) or store.trust is Trust.STRICT
+                if (is_wanted or needs_trust(entry)) and not trusting.keyring().verifies(entry, store.namespace):
                     if entry.flags & Flag.BLOB and store.blobs is not None:
                         _fill_digest(store.blobs, entry)
                     yield engine, address, entry

@@ -48,6 +48,11 @@ class StashItems(ItemsView[Any, Any]):
 
     _mapping: HashStash
 
+    @property
+    def stash(self) -> HashStash:
+        """Whose items they are."""
+        return self._mapping
+
     def __iter__(self) -> Iterator[tuple[Any, Any]]:
         return self._mapping.store.pairs()
 

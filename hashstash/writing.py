@@ -10,17 +10,20 @@ import logging
 import os
 import time
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 from hashstash import trust as trusting
 from hashstash.blobs import SMALLEST_BLOB, Reference
 from hashstash.decoding import needs_signature
-from hashstash.engine import WRITE_ID
-from hashstash.entry import Entry, Flag, new_write_id, pack_measured, points_at_blob, unpack
+from hashstash.engine import WRITE_ID, Capability
+from hashstash.entry import Entry, Flag, is_whole, new_write_id, pack_measured, points_at_blob, unpack
 from hashstash.errors import BadEntry, Conflict, CorruptEntry, NewerFormat, StashError
+from hashstash.in_use import likely_names
 from hashstash.policies import versions
 from hashstash.policies.size_limit import entry_size
 from hashstash.policies.time_to_live import expiry
+from hashstash.single_flight import warn_user
 from hashstash.statistics import MERGE_MASK, merge_in_passing
 from hashstash.trust import Trust
 
@@ -126,7 +129,9 @@ def write_together(store: Store, items: Iterable[tuple[EncodedKey, Payload, Writ
 def put_rows(store: Store, rows: dict[bytes, bytes]) -> None:
     """Store rows that nobody else has to see, and remove the blob files of those that they replace."""
     keep_bad_rows(store, rows)
-    replaced = store.engine.get_many(rows) if store.may_have_blobs else ()
+    replaced = list(store.engine.get_many(rows)) if store.looks_first or store.may_have_blobs else []
+    for address, row in zip(rows, replaced, strict=False):
+        keep_if_damaged(store, address, row)
     old = [row for row in replaced if row is not None and points_at_blob(row)]
     if rows:
         store.engine.put_many(rows.items())
@@ -178,7 +183,10 @@ def _is_stored(store: Store, entry: Entry) -> bool:
 
 def _commit(store: Store, address: bytes, entry: Entry) -> bool:
     """Write the row; ``False`` if another writer came in between where that matters."""
-    old = store.engine.get(address) if store.needs_head or store.may_have_blobs else None
+    is_near = Capability.REMOTE not in store.engine.capabilities
+    old = store.engine.get(address) if is_near or store.needs_head or store.may_have_blobs else None
+    if not store.append:
+        keep_if_damaged(store, address, old)
     if old is not None and store.append and versions.is_end(old):
         finish_removal(store, address, old)
         return False
@@ -220,34 +228,68 @@ def _head(store: Store, address: bytes, blob: bytes) -> Entry:
 
 
 def keep_bad_rows(store: Store, addresses: Iterable[bytes]) -> None:
-    """Copy aside what could not be read, before it is overwritten; only what this object has seen to be bad."""
+    """Copy aside what this object has seen to be bad, before it is overwritten."""
     bad = store.seen_bad.intersection(addresses) if store.seen_bad else ()
     if not bad:
         return
     store.seen_bad.difference_update(bad)
-    aside = store.engine.section(BAD)
-    kept = {address: bytes_with_blob(store, row) for address, row in aside.rows()}
     for address in bad:
         row = store.engine.get(address)
-        if row is None or len(kept) >= MOST_ASIDE:
-            continue
-        size = bytes_with_blob(store, row)
-        if sum(kept.values()) + size <= MOST_ASIDE_BYTES:
-            aside.put(address, row)
-            store.kept_aside.add(row[WRITE_ID])
-            kept[address] = size
+        if row is not None:
+            _keep_aside(store, address, row)
+
+
+def keep_if_damaged(store: Store, address: bytes, row: bytes | None) -> None:
+    """Copy *row* aside, which is about to go, if it is not what was written there."""
+    if row is not None and not is_whole(row):
+        store.seen_bad.discard(address)
+        _keep_aside(store, address, row)
+
+
+def _keep_aside(store: Store, address: bytes, row: bytes) -> None:
+    """Copy a bad row aside; where that cannot be done, its bytes go, and that is said."""
+    aside = store.engine.section(BAD)
+    there = aside.get(address)
+    if there is not None and there != row:  # the key has been damaged before
+        address += blake2b(row, digest_size=8).digest()
+        there = aside.get(address)
+    sizes = [bytes_with_blob(store, kept) for _, kept in aside.rows()] if there is None else []
+    size = bytes_with_blob(store, row)
+    if there is None and (len(sizes) >= MOST_ASIDE or sum(sizes) + size > MOST_ASIDE_BYTES):
+        _tell_of_loss(store, f"there is room aside for {MOST_ASIDE} rows and {MOST_ASIDE_BYTES >> 20} MB")
+        return
+    try:
+        aside.put(address, row)
+    except OSError as error:  # whoever deletes to make room must not be kept from it
+        _tell_of_loss(store, f"it could not be copied aside: {error}")
+    else:
+        store.kept_aside.add(row[WRITE_ID])
+
+
+def _tell_of_loss(store: Store, why: str) -> None:
+    if not store.has_told_of_loss:
+        store.has_told_of_loss = True
+        warn_user(
+            f"{store.engine.location()}: a damaged entry is gone for good, since {why};"
+            " stash.kept_aside() shows what is kept, stash.remove_aside() removes it"
+        )
 
 
 def bytes_with_blob(store: Store, row: bytes) -> int:
     """The bytes that a row takes, and its blob file on the disk: one with a hole of gigabytes may take nearly none."""
+    size = len(row)
+    if store.blobs is None:
+        return size
     try:
         entry = unpack(row)
-        if store.blobs is None or not entry.flags & Flag.BLOB:
-            return len(row)
-        status = os.stat(store.blobs.path(Reference.unpack(entry.payload).name))
-    except (BadEntry, OSError):  # which is no blob file that anybody could find
-        return len(row)
-    return len(row) + min(status.st_size, getattr(status, "st_blocks", status.st_size) * 512)
+        found = [Reference.unpack(entry.payload).name] if entry.flags & Flag.BLOB else []
+    except BadEntry:
+        found = list(likely_names(row))
+    for name in found:
+        with contextlib.suppress(OSError):  # which is no blob file that anybody could find
+            status = os.stat(store.blobs.path(name))
+            size += min(status.st_size, getattr(status, "st_blocks", status.st_size) * 512)
+    return size
 
 
 def note_expiring(store: Store) -> None:
@@ -265,6 +307,7 @@ def delete(store: Store, address: bytes) -> bool:
     blob = store.engine.get(address)
     if blob is None:
         return False
+    keep_if_damaged(store, address, blob)
     was_seen = not _is_over(blob)
     remove(store, address)
     store.counts.deletes += was_seen
@@ -274,11 +317,10 @@ def delete(store: Store, address: bytes) -> bool:
 def remove(store: Store, address: bytes, *, only: bytes | None = None) -> bool:
     """Remove whatever is stored at *address*; with *only*, only the entry of that write id. Return whether it was there."""
     with alone(store):
-        if only is not None:
-            row = store.engine.get(address)
-            if row is None or row[WRITE_ID] != only:
-                return False
-        freed = evict(store, address)
+        removed = _take_out(store, address, only)
+        if removed is None:
+            return False
+        freed = sum(_gone(store, row) for row in removed)
         for policy in store.policies if freed else ():
             policy.after_delete(store, freed)
     return True
@@ -289,27 +331,42 @@ def evict(store: Store, address: bytes) -> int:
 
     The caller has made sure that nobody writes there meanwhile, where that matters.
     """
+    return sum(_gone(store, row) for row in _take_out(store, address) or ())
+
+
+def _take_out(store: Store, address: bytes, only: bytes | None = None) -> list[bytes] | None:
+    """Remove the rows at *address*, and return them as far as blob files or sizes ask for it.
+
+    ``None``, and nothing is removed, if *only* the entry of that write id was to go, and it is not there any more.
+    """
     if store.append:
-        return _evict_versions(store, address)
-    old = store.engine.get(address) if store.may_have_blobs or store.policies else None
-    store.engine.delete(address)
-    return 0 if old is None else _gone(store, old)
+        return _take_out_versions(store, address, only)
+    needs_row = store.may_have_blobs or bool(store.policies)
+    old = store.engine.get(address) if needs_row else None
+    if only is None:
+        store.engine.delete(address)
+    elif (needs_row and (old is None or old[WRITE_ID] != only)) or not store.engine.delete_if(address, only):
+        return None
+    return [] if old is None else [old]
 
 
-def _evict_versions(store: Store, address: bytes) -> int:
+def _take_out_versions(store: Store, address: bytes, only: bytes | None) -> list[bytes] | None:
     with _removing(store, address):
         for _ in range(_MOST_RETRIES):
             old = store.engine.get(address)
+            if only is not None and (old is None or old[WRITE_ID] != only):
+                return None
             if old is None:
-                return 0
+                return []
             # First of all, so that no append builds on what is going.
-            if versions.is_end(old) or store.engine.swap(address, old[WRITE_ID], versions.end_row(address)):
+            end = old if versions.is_end(old) else versions.end_row(address)
+            if end is old or store.engine.swap(address, old[WRITE_ID], end):
                 break
         else:
             raise Conflict(f"{store.engine.location()}: other writers kept changing this key; try again")
         removed = [old, *versions.forget(store.engine, address)]
-        store.engine.delete(address)
-    return sum(_gone(store, row) for row in removed)
+        store.engine.delete_if(address, end[WRITE_ID])
+    return removed
 
 
 def finish_removal(store: Store, address: bytes, end: bytes) -> None:
@@ -318,7 +375,7 @@ def finish_removal(store: Store, address: bytes, end: bytes) -> None:
         if store.engine.get(address) == end:
             for row in versions.forget(store.engine, address):
                 _gone(store, row)
-            store.engine.delete(address)
+            store.engine.delete_if(address, end[WRITE_ID])
 
 
 def _removing(store: Store, address: bytes) -> AbstractContextManager[object]:

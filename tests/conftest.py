@@ -165,6 +165,19 @@ def freed_memory(tmp_path):
         ENGINES.load("ultradict")(str(file.parent)).clear()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_memory_is_left(tmp_path_factory):
+    """At the end the memory of all folders of this session is free, whichever test has forgotten about it."""
+    yield
+    ultradict = sys.modules.get("hashstash.engines.ultradict")
+    if ultradict is not None:
+        below = os.path.join(os.path.realpath(tmp_path_factory.getbasetemp()), "")
+        for name in ultradict.abandoned(
+            lambda folder: None if folder.startswith(below) else ultradict.memory_in(folder)
+        ):
+            ultradict.unlink_all(name)
+
+
 @pytest.fixture
 def open_on(request, tmp_path):
     """A callable that opens the stash of this test on the engine of a name, with whatever settings; skips where none is."""

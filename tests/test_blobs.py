@@ -13,7 +13,8 @@ import pytest
 
 from hashstash import HashStash, blobs, upkeep
 from hashstash.blobs import SMALLEST_BLOB, BlobMissing, BlobStore, Reference
-from hashstash.errors import CorruptEntry, StashFull, UnsafeName
+from hashstash.entry import Entry, Flag
+from hashstash.errors import CorruptEntry, StashFull, UnsafeName, UntrustedEntry
 
 np = pytest.importorskip("numpy")
 
@@ -367,6 +368,34 @@ def test_a_bad_file_is_overwritten_like_any_other(stash):
     assert (stash["k"] == noise(seed=1)).all()
 
 
+@pytest.mark.parametrize(
+    "size, raw_size, signer, error",
+    [
+        (16 << 30, 16 << 30, b"", CorruptEntry),
+        (16 << 30, 10, b"", CorruptEntry),
+        (2 << 30, 2 << 30, b"", UntrustedEntry),
+        (100_000, 100 << 20, b"", UntrustedEntry),
+        (2 << 30, 2 << 30, b"stranger", UntrustedEntry),
+    ],
+)
+def test_sizes_that_a_stranger_may_not_claim_are_refused_before_anything_is_read(
+    stash, monkeypatch, size, raw_size, signer, error
+):
+    address, payload = stash.store.keys.address("k"), Reference("ab" * 16, size, 0, bytes(16)).pack()
+    entry = Entry(address, b"hashstash", b"", payload, raw_size, Flag.BLOB | (Flag.SIGNED if signer else 0))
+    entry.signer, entry.tag = signer, bytes(2 * len(signer))
+    stash.store.engine.put(address, entry.pack())
+    monkeypatch.setattr(stash.store.blobs, "map", None)
+    with pytest.raises(error, match=f"claims [0-9,]* bytes of content in {size:,}"):
+        stash["k"]
+
+
+def test_base64_may_take_more_than_what_it_stands_for(opened):
+    stash = opened(b64=True)
+    stash["k"] = noise(300_000)
+    assert (stash["k"] == noise(300_000)).all()
+
+
 def test_a_bad_file_does_not_end_an_iteration(stash):
     stash["good"] = 1
     stash["k"] = noise()
@@ -418,6 +447,64 @@ def test_opening_sweeps_once_a_day(opened):
     os.utime(mark, (0, 0))
     opened()
     assert names(stash) == kept
+
+
+def old_mark(path):
+    with open(path, "wb"):
+        pass
+    os.utime(path, (0, 0))
+
+
+@pytest.mark.parametrize("refused, prepare", [("utime", old_mark), ("open", len)])
+def test_nothing_is_swept_where_nobody_could_note_that_it_was(stash, opened, monkeypatch, refused, prepare):
+    stash["k"] = noise()
+    orphan = stash.store.blobs.write([b"orphan"]).name
+    os.utime(stash.store.blobs.path(orphan), (0, 0))
+    mark = os.path.join(stash.store.blobs.folder, "swept")
+    prepare(mark)
+    allow = getattr(os, refused)
+
+    def refuse(path, *arguments, **options):
+        if path == mark:
+            raise OSError(errno.EROFS, "Read-only file system", path)
+        return allow(path, *arguments, **options)
+
+    monkeypatch.setattr(os, refused, refuse)
+    assert (opened()["k"] == noise()).all()
+    assert orphan in names(stash)
+
+
+def test_a_sweep_that_may_not_remove_a_file_does_not_fail_the_opening(stash, opened, monkeypatch):
+    stash["k"] = noise()
+    orphan = stash.store.blobs.path(stash.store.blobs.write([b"orphan"]).name)
+    os.utime(orphan, (0, 0))
+    unlink, refused = os.unlink, []
+
+    def refuse(path, **options):
+        if path == orphan:
+            refused.append(path)
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        unlink(path, **options)
+
+    monkeypatch.setattr(os, "unlink", refuse)
+    assert (opened()["k"] == noise()).all()
+    assert refused
+
+
+def test_a_sweep_that_meets_damage_does_not_fail_the_opening(tmp_path):
+    stash = HashStash(tmp_path, engine="sqlite", compress=False)
+    for number in range(300):
+        stash[number] = str(number) * 200
+    stash["large"] = bytes(noise())
+    for name in names(stash):
+        os.utime(stash.store.blobs.path(name), (0, 0))
+    stash.close()
+    with open(os.path.join(stash.store.engine.location(), "rows.sqlite"), "r+b") as file:
+        file.seek(4096)
+        file.write(bytes(4096))
+    again = HashStash(tmp_path, engine="sqlite", compress=False)
+    assert again.check()
+    assert os.path.exists(os.path.join(again.store.blobs.folder, "swept"))
 
 
 def test_clearing_leaves_the_file_of_a_write_that_is_under_way(stash):

@@ -19,7 +19,7 @@ from hashstash.codec import (
 from hashstash.compressors import zlib
 from hashstash.decoding import check_size, decoder_of, needs_signature, unfilter
 from hashstash.entry import Flag
-from hashstash.errors import CorruptEntry, UnknownPlugin
+from hashstash.errors import BadEntry, CorruptEntry, UnknownPlugin, UntrustedEntry
 
 COMPRESSORS = ["raw", "zlib", "gzip", "bz2", "lz4", "blosc", "zstd"]
 TEXT = "all work and no play makes jack a dull boy " * 100
@@ -207,7 +207,7 @@ def test_what_may_be_claimed_depends_on_who_claims_it(stored, raw, mine, foreign
     def is_accepted(is_trusted):
         try:
             check_size(stored, raw, is_trusted=is_trusted)
-        except CorruptEntry:
+        except BadEntry:
             return False
         return True
 
@@ -216,7 +216,7 @@ def test_what_may_be_claimed_depends_on_who_claims_it(stored, raw, mine, foreign
 
 def test_a_bomb_is_refused_before_it_is_inflated():
     bomb = zlib.Zlib().encode(bytes(80 * MIB))
-    with pytest.raises(CorruptEntry, match="claims"):
+    with pytest.raises(UntrustedEntry, match="claims"):
         unfilter(b"hashstash+zlib", bomb, 80 * MIB, Flag(0), is_trusted=False)
 
 

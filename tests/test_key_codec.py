@@ -1,10 +1,11 @@
+import errno
 import sys
 
 import pytest
 
 from hashstash import HashStash
-from hashstash.errors import MissingDependency
-from hashstash.key_codec import StashFacts
+from hashstash.errors import CorruptEntry, MissingDependency, StashFull
+from hashstash.key_codec import StashFacts, recorded_hash
 
 np = pytest.importorskip("numpy")
 LARGE = np.arange(50_000)
@@ -54,3 +55,53 @@ def test_clearing_a_stash_does_not_lose_its_large_keys(opened):
     stash.clear()
     stash[LARGE] = 2
     assert opened()[LARGE] == 2
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        b"[" * 100_000,
+        b'{"buffer_hash": 5}',
+        b'{"buffer_hash": "sha257"}',
+        b'{"buffer_hash": "' + b"x" * 5000 + b'"}',
+        b"\xff",
+    ],
+)
+def test_facts_that_are_none_are_said_to_be_unclear(opened, facts):
+    stash = opened()
+    stash.store.engine.section("meta").put(b"stash", bytes(16) + facts)
+    with pytest.raises(CorruptEntry, match="does not say any more how it hashes"):
+        opened()[LARGE] = 1
+    opened()["small"] = 1
+    (problem,) = opened().check()
+    assert "does not say any more how it hashes" in problem.what
+    assert opened().repair().left == (problem,)
+
+
+REFUSALS = [OSError(errno.EROFS, "Read-only file system"), StashFull(errno.ENOSPC, "no room")]
+
+
+@pytest.mark.parametrize("refusal", REFUSALS)
+def test_large_keys_are_looked_for_where_the_choice_of_a_hash_cannot_be_stored(opened, monkeypatch, refusal):
+    stash = opened()
+    meta = type(stash.store.engine.section("meta"))
+
+    def refuse(*_):
+        raise refusal
+
+    with monkeypatch.context() as patch:
+        patch.setattr(meta, "swap", refuse)
+        assert stash.get(LARGE, "none") == "none"
+    stash[LARGE] = 1
+    assert recorded_hash(stash.store.engine)
+    assert opened()[LARGE] == 1
+
+
+def test_large_keys_are_not_looked_for_where_the_storage_fails(opened, monkeypatch):
+    def fail(*_):
+        raise OSError(errno.EIO, "Input/output error")
+
+    stash = opened()
+    monkeypatch.setattr(type(stash.store.engine.section("meta")), "swap", fail)
+    with pytest.raises(OSError, match="Input/output"):
+        stash.get(LARGE)

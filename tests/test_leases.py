@@ -1,6 +1,7 @@
 import multiprocessing
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -107,6 +108,19 @@ def test_a_row_that_nobody_holds_goes_by_itself(rows):
 def test_the_row_of_one_who_dies_goes_by_itself_but_never_during_a_lease(rows):
     with LeaseLock(rows, "a"):
         assert 3600 < rows.stay[rows.get(b"a")[8:16]] <= 86_400
+
+
+def test_who_waits_long_is_told_for_whom(rows, stranger, monkeypatch):
+    monkeypatch.setattr(leases, "LONG_WAIT", 0.05)
+    monkeypatch.setattr(socket, "gethostname", lambda: "theirs")
+    theirs = LeaseLock(stranger, "name")
+    theirs.acquire()
+    monkeypatch.setattr(socket, "gethostname", lambda: "ours")
+    told = []
+    ours = LeaseLock(rows, "name")
+    ours.tell = lambda holder: (told.append(holder), theirs.release())
+    with ours:
+        assert told == [f"process {os.getpid()} on theirs"]
 
 
 def test_an_exception_gives_it_back(rows, stranger):
@@ -251,6 +265,17 @@ def test_a_row_that_means_nothing_is_waited_for_no_longer_than_any_other(rows, r
     monkeypatch.setattr(leases, "LEASE", SHORT)
     rows.put(b"a", row)
     assert gets(LeaseLock(rows, "a"), 30)
+
+
+def test_a_row_with_an_endless_number_is_waited_for_no_longer_than_any_other(rows, monkeypatch):
+    monkeypatch.setattr(leases, "LONG_WAIT", 0.05)
+    holder = b"9" * 5000 + f"@{socket.gethostname()} 1 {leases.system()}".encode()
+    rows.put(b"a", leases._ROW.pack(b"HSL\x01", 1, bytes(8), SHORT) + holder)
+    told = []
+    ours = LeaseLock(rows, "a")
+    ours.tell = told.append
+    with ours:
+        assert told == ["another process"]
 
 
 def test_any_name_will_do(rows):

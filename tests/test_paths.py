@@ -190,6 +190,39 @@ def test_a_folder_that_everybody_may_write_is_foreign(tmp_path, mode, expected):
     assert paths.is_foreign(str(tmp_path)) is expected
 
 
+@pytest.mark.skipif(os.getuid() != 0, reason="only root may give a folder to a group of others")
+@pytest.mark.parametrize("mode, expected", [(0o770, True), (0o1770, False), (0o750, False)])
+def test_a_folder_that_a_group_of_others_may_write_is_foreign(tmp_path, mode, expected):
+    os.chown(tmp_path, -1, 54321)
+    tmp_path.chmod(mode)
+    assert paths.is_foreign(str(tmp_path)) is expected
+
+
+def test_a_folder_that_only_this_users_own_group_may_write_is_not_foreign(tmp_path):
+    grp, pwd = pytest.importorskip("grp"), pytest.importorskip("pwd")
+    user = pwd.getpwuid(os.getuid())
+    if grp.getgrgid(user.pw_gid).gr_name != user.pw_name:
+        pytest.skip("this system gives users no groups of their own")
+    os.chown(tmp_path, -1, user.pw_gid)
+    tmp_path.chmod(0o770)
+    assert not paths.is_foreign(str(tmp_path))
+
+
+@pytest.mark.parametrize("inner", ["", "pairtree.hashstash.raw", "pairtree.hashstash.raw/data.db"])
+def test_what_others_may_write_to_is_said_once_where_the_user_opens_it(tmp_path, inner):
+    def opened():
+        return HashStash(tmp_path / "shared", engine="pairtree", compress="raw")
+
+    opened().run(max, 1, 2)
+    (tmp_path / "shared" / inner).chmod(0o777)
+    with pytest.warns(RuntimeWarning, match=f"shared{'/' * bool(inner)}{inner} .*written by other users") as said:
+        stash = opened()
+    assert [one.filename for one in said] == [__file__]
+    stash.run(max, 1, 2)  # a second warning would be an error here
+    stash.check()
+    HashStash(tmp_path / "shared", "inner", engine="pairtree")
+
+
 def test_a_folder_that_does_not_exist_is_not_foreign(tmp_path):
     assert not paths.is_foreign(str(tmp_path / "none"))
 
@@ -439,10 +472,10 @@ def test_the_warning_points_at_the_line_that_opened_the_stash(on_a_server):
     assert said[0].filename == __file__
 
 
-@pytest.mark.parametrize("engine", ["lmdb", "sqlite"])
+@pytest.mark.parametrize("engine", ["lmdb", "sqlite", "diskcache", "sqlitedict"])
 def test_an_engine_that_needs_a_local_disk_is_warned_of_once(on_a_server, engine):
-    if engine == "lmdb" and find_spec("lmdb") is None:
-        pytest.skip("the package lmdb is not installed")
+    if engine != "sqlite":
+        pytest.importorskip(engine)
     with pytest.warns(RuntimeWarning, match="use engine='pairtree'") as said:
         stash = HashStash(on_a_server / "x", engine=engine)
     assert len(said) == 1

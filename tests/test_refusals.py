@@ -4,6 +4,7 @@ import errno
 import os
 import subprocess
 import sys
+import tempfile
 import warnings
 
 import pytest
@@ -110,3 +111,44 @@ def test_a_read_only_folder_is_read_and_every_change_says_what_to_do(engine, tmp
     assert value == "1", done.stderr
     assert len(refused) == 3
     assert all("folder of this stash is read-only; to change it, copy it" in text for text in refused), refused
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="modes keep nobody else out of what is his own")
+@pytest.mark.parametrize(
+    "closed", ["", "inner", "inner/pairtree.hashstash.raw", "inner/pairtree.hashstash.raw/data.db"]
+)
+def test_a_stash_that_others_keep_to_themselves_is_not_taken_for_an_empty_one(closed):
+    with tempfile.TemporaryDirectory() as folder:  # others may not look into the one that pytest makes
+        os.chmod(folder, 0o755)
+        HashStash(f"{folder}/theirs", "inner", engine="pairtree", compress="raw")["k"] = 1
+        for top, _, _ in os.walk(f"{folder}/theirs"):
+            os.chmod(top, 0o755)
+        os.chmod(f"{folder}/theirs/{closed}", 0o700)
+        said = as_nobody(lambda: HashStash(f"{folder}/theirs", "inner", engine="pairtree"))
+    assert "PermissionError" in said
+    assert "you may not look into this stash" in said
+    assert f"{folder}/theirs" in said
+
+
+def as_nobody(action):
+    """What is raised by *action* in a child process that modes of files keep out."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            homes = ("HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME")
+            os.environ.update(dict.fromkeys(homes, "/nonexistent"))
+            os.setgroups([])
+            os.setgid(65534)
+            os.setuid(65534)
+            warnings.simplefilter("ignore")
+            action()
+        except BaseException as error:
+            os.write(writer, f"{type(error).__name__}: {error}".encode())
+        finally:
+            os._exit(0)
+    os.close(writer)
+    with open(reader) as said:
+        text = said.read()
+    os.waitpid(child, 0)
+    return text

@@ -1,3 +1,5 @@
+import os
+
 import pytest
 
 from hashstash import HashStash
@@ -104,3 +106,25 @@ def test_an_error_over_a_setting_says_where_it_was_made(name, config, monkeypatc
 def test_compress_may_be_a_truth_value_in_the_file(config):
     config("compress = false")
     assert HashStash("x").compress == "raw"
+
+
+@pytest.mark.parametrize("text", ["a = " + "[" * 100_000, "a = " + "9" * 9000, "# " + "x" * (2 << 20)])
+def test_a_file_that_is_no_list_of_settings_is_named(config, text):
+    config(text)
+    with pytest.raises(StashError, match=r"config\.toml"):
+        load_settings()
+
+
+def test_a_pipe_is_not_waited_for(private_home):
+    folder = private_home / "config" / "hashstash"
+    folder.mkdir(parents=True)
+    os.mkfifo(folder / "config.toml")
+    with pytest.raises(StashError, match="no file of a few settings"):
+        load_settings()
+
+
+@pytest.mark.parametrize("root", ["redis://host/x", "a\0b"])
+def test_a_root_that_is_no_folder_is_refused(monkeypatch, private_home, root):
+    """A URL would be taken for a folder in the current one."""
+    with pytest.raises(StashError, match="no folder"):
+        _ = Settings(root=root).base

@@ -106,6 +106,37 @@ def test_a_folder_that_others_can_write_gets_no_key():
         own_key(trust.state_root())
 
 
+@pytest.mark.parametrize("mode", [0o777, 0o770, 0o702])
+def test_a_key_in_a_folder_that_others_can_write_is_refused(mode):
+    own_key(trust.state_root())
+    os.chmod(trust.state_root(), mode)
+    with pytest.raises(StashError, match=f"chmod 700 {trust.state_root()}"):
+        own_key(trust.state_root())
+    os.chmod(trust.state_root(), 0o755)
+    assert len(own_key(trust.state_root())) == 32
+
+
+def test_a_list_of_trusted_keys_in_a_folder_that_others_can_write_is_refused(monkeypatch):
+    monkeypatch.setenv("HASHSTASH_KEY", KEY.hex())
+    os.makedirs(trust.state_root())
+    path = pathlib.Path(trust.state_root(), "trusted")
+    path.write_text(KEY.hex())
+    path.chmod(0o600)
+    os.chmod(trust.state_root(), 0o777)
+    with pytest.raises(StashError, match="chmod 700"):
+        keyring()
+
+
+def test_where_no_key_can_be_kept_the_error_of_a_write_of_code_says_what_to_set(monkeypatch, tmp_path):
+    (tmp_path / "home").write_text("a file where a folder should be")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "home"))
+    stash = HashStash(tmp_path / "stash", engine="pairtree")
+    stash["data"] = 1
+    with pytest.raises(OSError, match=r"signs what needs code.*home/hashstash.*XDG_STATE_HOME.*HASHSTASH_KEY"):
+        stash["code"] = Trap("x")
+    assert dict(stash) == {"data": 1}
+
+
 def test_a_link_in_the_place_of_the_key_is_not_followed(tmp_path):
     os.makedirs(trust.state_root(), mode=0o700)
     elsewhere = tmp_path / "elsewhere"

@@ -87,3 +87,17 @@ def test_what_needs_a_package_gives_the_pip_line(tmp_path, arguments, extra):
         "except hashstash.errors.MissingDependency as error:\n    print(error)"
     )
     assert f"'{extra}'" in bare(code, tmp_path)
+
+
+def test_the_command_line_opens_a_stash_whose_compressor_is_not_installed(tmp_path):
+    """A folder is named after the codec of whoever made it; its entries say themselves how they were written."""
+    stash = hashstash.HashStash(tmp_path, engine="pairtree", compress="gzip")
+    stash["key"] = 1
+    folder = Path(stash.store.engine.location()).parent
+    folder.rename(folder.with_name("pairtree.hashstash.lz4"))
+    code = "from hashstash.command_line import main; sys.exit(main(sys.argv[1:]))"
+    assert bare(code, "get", tmp_path, "key") == ["1"]
+    assert "'key'" in bare(code, "ls", "--entries", tmp_path)
+    assert "zlib" in bare(code, "info", tmp_path)
+    assert bare(code, "check", tmp_path)[-2:] == ["nothing", "wrong"]
+    assert bare(code, "repair", tmp_path) == ["nothing", "to", "repair"]

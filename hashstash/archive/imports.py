@@ -20,7 +20,7 @@ from hashstash.errors import BadEntry, Conflict, NewerFormat, TamperedEntry
 from hashstash.open import FUNCTIONS, below, open_store
 from hashstash.policies import versions
 from hashstash.trust import Keyring
-from hashstash.writing import BAD, alone, finish_removal, note_expiring, put_rows, remove_blob
+from hashstash.writing import BAD, alone, finish_removal, note_expiring, remove_blob
 
 if TYPE_CHECKING:
     import os
@@ -106,6 +106,10 @@ def _import(archive: Archive, number: int, stash: HashStash, overwrite: str) -> 
     return count
 
 
+_Batch = dict[bytes, tuple[Entry, bytes]]
+"""By address, entries with their rows."""
+
+
 class _Prepared(NamedTuple):
     """An entry as it may be stored here."""
 
@@ -123,7 +127,7 @@ class _Import:
         self._store = store
         self._namespace = namespace
         self._overwrite = overwrite
-        self._batch: dict[bytes, tuple[Entry, bytes]] = {}
+        self._batch: _Batch = {}
         self._batch_bytes = 0
 
     def take(self, archive: Archive, stash: int, part: int) -> int:
@@ -172,17 +176,41 @@ class _Import:
         return len(self._batch) >= _BATCH or self._batch_bytes >= _BATCH_BYTES
 
     def _flush(self) -> int:
-        """Store those of the batch that are wanted."""
+        """Store those of the batch that are wanted, each in the place of the very row that it was held against."""
         batch, self._batch, self._batch_bytes = self._batch, {}, 0
-        present = self._store.engine.get_many(batch)
-        rows = {}
-        for (address, (entry, row)), old in zip(batch.items(), present, strict=True):
+        count = 0
+        for _ in range(_MOST_RETRIES):
+            if not batch:
+                return count
+            batch, stored = self._tried(batch)
+            count += stored
+        raise self._conflict()
+
+    def _tried(self, batch: _Batch) -> tuple[_Batch, int]:
+        """What of *batch* others have overtaken, and how many have been stored."""
+        store, wanted = self._store, []
+        for (address, (entry, row)), old in zip(batch.items(), store.engine.get_many(batch), strict=True):
             if self._is_wanted(old, entry):
-                rows[address] = row
                 self._keep_aside(address, old)
-        if rows:
-            put_rows(self._store, rows)
-        return len(rows)
+                wanted.append((address, old, row))
+        changes = [(address, None if old is None else old[WRITE_ID], row) for address, old, row in wanted]
+        overtaken, size = {}, 0
+        for (address, old, row), is_stored in zip(wanted, store.engine.swap_many(changes), strict=True):
+            if not is_stored:
+                overtaken[address] = batch[address]
+                continue
+            size += len(row)
+            store.seen_bad.discard(address)
+            if old is not None and store.may_have_blobs:
+                remove_blob(store, old)
+        count = len(wanted) - len(overtaken)
+        store.counts.sets += count
+        store.counts.bytes_written += size
+        return overtaken, count
+
+    def _conflict(self) -> Conflict:
+        place = self._store.engine.location()
+        return Conflict(f"{place}: other writers kept changing a key; import the rest once more")
 
     def _is_wanted(self, old: bytes | None, entry: Entry) -> bool:
         if old is None:
@@ -233,9 +261,7 @@ class _Import:
                 if self._put(entry, old, head):
                     break
             else:
-                raise Conflict(
-                    f"{store.engine.location()}: other writers kept changing a key; import the rest once more"
-                )
+                raise self._conflict()
             for policy in store.policies:
                 policy.after_write(store, address)
         store.counts.sets += 1

@@ -18,8 +18,8 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hashstash.errors import BadArchive, Conflict, CorruptEntry, NewerFormat, UnsafeName
-from hashstash.key_codec import META_ADDRESS
+from hashstash.errors import BadArchive, Conflict, NewerFormat, UnsafeName
+from hashstash.key_codec import META_ADDRESS, recorded_hash
 from hashstash.open import FUNCTIONS, MAPS, namespace
 
 if TYPE_CHECKING:
@@ -36,6 +36,8 @@ RECORD = struct.Struct("<QQ")
 PIECE = 1 << 20
 CONTEXT_PREFIX = b"context "
 """What begins the addresses of the rows in the section ``meta`` that say what a function was made of."""
+LARGEST_CONTEXT = 4 << 20
+LONGEST_CONTEXT_ADDRESS = 64
 _LONGEST_NAME = 1000
 _TYPED = ("/", "~", "./", "../", "\\")
 _META_HEAD = 16
@@ -99,17 +101,6 @@ def usable_name(name: str) -> str:
         return checked_name(name)
     except UnsafeName:
         return "stash"
-
-
-def recorded_hash(engine: Engine) -> str | None:
-    """How the stash on *engine* hashes large parts of keys; ``None`` where it has not come to that."""
-    row = engine.section("meta").get(META_ADDRESS)
-    if row is None:
-        return None
-    try:
-        return str(json.loads(row[_META_HEAD:])["buffer_hash"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise CorruptEntry(f"{engine.location()} does not say any more how it hashes large keys") from error
 
 
 def record_hash(engine: Engine, name: str) -> None:

@@ -24,6 +24,8 @@ from hashstash.archive.layout import (
     FORMAT,
     FORMAT_VERSION,
     KINDS,
+    LARGEST_CONTEXT,
+    LONGEST_CONTEXT_ADDRESS,
     MANIFEST,
     PIECE,
     RECORD,
@@ -44,12 +46,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import TracebackType
 
-_LARGEST_DEFLATED = 64 << 20
+_LARGEST_DEFLATED = 16 << 20
+"""Rows of a megabyte and more are stored as they are, and smaller ones are packed four megabytes at a time."""
+_FEW = 64 << 20
 _MOST_RATIO = 200
 _LARGEST_ROW = (4096 << 20) + (64 << 20)
-_LARGEST_CONTEXT = 4 << 20
-_LONGEST_CONTEXT_ADDRESS = 64
 _LARGEST_MANIFEST = 16 << 20
+_SMALL_MANIFEST = 1 << 20
+_LONGEST_REASON = 300
 _LARGEST_DIRECTORY = 32 << 20
 _BLOB_BIT, _LOOSE_BIT = int(Flag.BLOB), int(Flag.LOOSE)  # an ``&`` of flags takes as long as reading a header
 _END = struct.Struct("<4s4H2LH")
@@ -110,10 +114,12 @@ class Archive:
                 locate(error, self._place)
                 raise
             raise BadArchive(f"{self.path} is damaged: {error}") from error
+        # What the module says may hold a name of 64 KB.
         except (BadEntry, zipfile.BadZipFile, zlib.error, struct.error, EOFError, ValueError, LookupError) as error:
-            raise BadArchive(f"{self.path} is damaged: {error}") from error
+            raise BadArchive(f"{self.path} is damaged: {error!s:.{_LONGEST_REASON}}") from error
         except (NotImplementedError, RuntimeError, OverflowError, zipfile.LargeZipFile) as error:
-            raise BadArchive(f"{self.path} is damaged, or no archive of hashstash: {error}") from error
+            reason = f"{error!s:.{_LONGEST_REASON}}"
+            raise BadArchive(f"{self.path} is damaged, or no archive of hashstash: {reason}") from error
 
     def _refuse(self, why: str) -> BadArchive:
         return BadArchive(f"{self.path}: {why}")
@@ -137,13 +143,17 @@ class Archive:
         if sum(member.compress_size for member in members) > size:
             raise self._refuse("its members are larger than the file")
         total = sum(member.file_size for member in members)
-        if total > max(_LARGEST_DEFLATED, _MOST_RATIO * size):
+        if total > max(_FEW, _MOST_RATIO * size):
             raise self._refuse(f"it claims to hold {total:,} bytes in {size:,}, which no archive does")
         return infos
 
     def _checked_manifest(self) -> tuple[PackedStash, ...]:
         info = self._infos.get(MANIFEST)
-        if info is None or info.file_size > _LARGEST_MANIFEST:
+        # Parsed, a text takes fifty times its size. What it tells of takes more room in the file than the text.
+        with self._reading():
+            size = os.fstat(self._file.fileno()).st_size
+        most = min(_LARGEST_MANIFEST, max(_SMALL_MANIFEST, size))
+        if info is None or info.file_size > most:
             raise self._refuse("it is a zip file, but not an archive of hashstash")
         with self._reading(), self._zip.open(info) as member:
             try:
@@ -248,8 +258,8 @@ def _check_entry(record: Record) -> None:
 def _check_context(record: Record) -> None:
     if (
         not record.row.startswith(CONTEXT_PREFIX)
-        or len(record.row) > _LONGEST_CONTEXT_ADDRESS
-        or record.content_size > _LARGEST_CONTEXT
+        or len(record.row) > LONGEST_CONTEXT_ADDRESS
+        or record.content_size > LARGEST_CONTEXT
     ):
         raise CorruptEntry("what stands for the state of a function is none")
 
@@ -294,7 +304,10 @@ class _Reader:
 
 def _open_file(file: str, shown_path: str) -> IO[bytes]:
     """The file for reading, if it is one: a pipe would be waited for, and a device may have no end."""
-    descriptor = os.open(file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    try:
+        descriptor = os.open(file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    except ValueError as error:
+        raise BadArchive(f"{shown_path} cannot be the name of a file: {error}") from error
     with naming(file):
         try:
             mode = os.fstat(descriptor).st_mode

@@ -19,17 +19,19 @@ from hashstash.archive.layout import (
     FORMAT_VERSION,
     HISTORY,
     KINDS,
+    LARGEST_CONTEXT,
+    LONGEST_CONTEXT_ADDRESS,
     MANIFEST,
     PIECE,
     RECORD,
     ROWS,
     checked_name,
     member_name,
-    recorded_hash,
 )
 from hashstash.blobs import BlobMissing, Reference
 from hashstash.entry import Flag, unpack
 from hashstash.errors import BadEntry
+from hashstash.key_codec import recorded_hash
 from hashstash.open import function_stashes, open_store
 from hashstash.paths import create_file, remove_abandoned, shown
 from hashstash.policies import versions
@@ -113,13 +115,15 @@ def _remove_drafts(folder: str, name: str) -> None:
 def _export(writer: _Writer, number: int, name: str, stash: HashStash) -> dict[str, Any]:
     base = stash.config.dbname or ""
     parts = [_export_part(writer, f"{number}/0", "", stash.store)]
-    for position, config in enumerate(function_stashes(stash.config), 1):
+    for config in function_stashes(stash.config):
         store = open_store(config)
         try:
             below = (config.dbname or "").removeprefix(f"{base}/")
-            parts.append(_export_part(writer, f"{number}/{position}", below, store))
+            part = _export_part(writer, f"{number}/{len(parts)}", below, store)
         finally:
             store.engine.close()
+        if any(part["members"].values()):  # what holds nothing only makes the manifest long, which readers limit
+            parts.append(part)
     return {"name": name, "namespace": base, "label": stash.config.label, "parts": parts}
 
 
@@ -140,7 +144,9 @@ def _records(writer: _Writer, store: Store, kind: str) -> Iterator[tuple[bytes, 
     if kind == CONTEXTS:
         section = store.engine.section("meta")
         for address in section.scan(CONTEXT_PREFIX):
-            yield address, section.get(address) or b""
+            context = section.get(address) or b""
+            if len(address) <= LONGEST_CONTEXT_ADDRESS and len(context) <= LARGEST_CONTEXT:
+                yield address, context
         return
     if kind == HISTORY and versions.HISTORY not in store.engine.section_names():
         return

@@ -44,8 +44,8 @@ class Records(NamedTuple):
 def records_of(rows: Rows) -> Records:
     """The records of a stash, newest first; what cannot be read is counted."""
     found: list[Record] = []
-    unreadable = 0
-    for digest in rows.digests():
+    digests, unreadable = rows.looked_over()
+    for digest in digests:
         try:
             one = rows.read_list(digest)
             records = one.records if one is not None else []
@@ -68,7 +68,14 @@ def records_of(rows: Rows) -> Records:
 
 def list_stashes(stashes: Iterable[Rows]) -> Listing:
     """All stashes that hold anything, one row each."""
-    items = [item for item in map(_stash_item, stashes) if item["records"] or item["results"] or item["unreadable"]]
+    found: list[dict[str, Any]] = []
+    damaged: list[str] = []
+    for one in stashes:
+        try:
+            found.append(_stash_item(one))
+        except (BadEntry, OSError):  # a storage that is damaged must not hide the others
+            damaged.append(str(one.stash.dbname))
+    items = [item for item in found if item["records"] or item["results"] or item["unreadable"]]
     columns = ["stash", "records", "size", "run time", "newest"]
     several = len({item["engine"] for item in items}) > 1
     has_results = any(item["results"] for item in items)
@@ -76,7 +83,16 @@ def list_stashes(stashes: Iterable[Rows]) -> Listing:
     rows = [_stash_row(item, with_engine=several, with_results=has_results) for item in items]
     unreadable = sum(item.pop("unreadable") for item in items)
     title = counted(len(rows), "stash") if rows else "no stashes yet: write %%stash NAME on top of a cell"
-    return Listing(title + left_out(unreadable), columns, rows, items=items, fields=_STASH_FIELDS)
+    title += left_out(unreadable) + _damaged(damaged)
+    facts = {"damaged": damaged} if damaged else {}
+    return Listing(title, columns, rows, facts=facts, items=items, fields=_STASH_FIELDS)
+
+
+def _damaged(names: list[str]) -> str:
+    if not names:
+        return ""
+    listed = ", ".join(printable(name) for name in names[:_MOST_SHOWN]) + (", ..." if len(names) > _MOST_SHOWN else "")
+    return f"; cannot be read: {listed}; %stash check tells why"
 
 
 def _stash_item(rows: Rows) -> dict[str, Any]:

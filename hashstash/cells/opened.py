@@ -9,7 +9,6 @@ from hashstash.cells.rows import Rows
 from hashstash.cells.stashes import CellStashes
 from hashstash.cells.surroundings import working_directory
 from hashstash.imports import is_installed
-from hashstash.open import below
 from hashstash.paths import cache_root
 from hashstash.settings import load_settings
 from hashstash.stash import HashStash
@@ -68,8 +67,8 @@ class OpenStashes:
             is_installed("lz4"),
         )
         if known is None or known[0] != (*said, _device(known[1].root_dir)):
-            config = CellStashes(root, engine=engine, serializer=serializer, compress=compress).config
-            known = (*said, _device(config.root_dir)), below(config, name)
+            config = CellStashes(root, engine=engine, serializer=serializer, compress=compress).config_of(name)
+            known = (*said, _device(config.root_dir)), config
         self._meant[chosen] = known
         if len(self._meant) > _MOST_OPEN:
             del self._meant[next(iter(self._meant))]

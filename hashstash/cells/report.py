@@ -5,16 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from hashstash.errors import StashError
+from hashstash.errors import MissingDependency, StashError
 
 if TYPE_CHECKING:
     from hashstash.cells.why import Evidence
 
-NOT_RUN = "it was not run, since --read was given"
-
 
 class NothingStored(StashError, LookupError):
     """The cell was only to be read from its stash, and there is nothing that fits."""
+
+    reason = "it was not run, since --read was given"
+
+
+class PackageMissing(MissingDependency):
+    """What is stored of the cell needs a package that is not here; whether to run it instead is for its author to say."""
+
+    reason = "it was not run, since what is stored of it needs a package that is not installed"
 
 
 @dataclass(slots=True)

@@ -23,7 +23,7 @@ from hashstash.cells.objects import CannotRestore
 from hashstash.cells.record import RESULT, joint_sharing
 from hashstash.cells.replay import parted, replay, showable
 from hashstash.cells.shell import when_cell_is_over
-from hashstash.errors import BadEntry, MissingDependency, StashError, UnsupportedValue
+from hashstash.errors import BadEntry, StashError, UnsupportedValue
 from hashstash.leaving import always_left
 from hashstash.serializers.hashstash.graph import load_roots
 
@@ -68,7 +68,7 @@ class Restorer:
 
     def restore(self) -> Restored:
         """Bring variables, objects, surroundings and outputs back; raises :class:`Unusable` before it changes
-        anything.
+        anything, and MissingDependency where a package is needed that is not installed.
         """
         if not self.record.is_trusted:
             self._check_foreign()
@@ -144,7 +144,7 @@ class Restorer:
             resolve = self.inputs.resolve_any if is_trusted else self.inputs.resolve
             with _uncollected(), surroundings.importing_as_after(outputs.surroundings):
                 values = load_roots(encoded, resolve=resolve, namespace=self.inputs.namespace)
-        except (BadEntry, UnsupportedValue, MissingDependency, LookupError, ValueError) as error:
+        except (BadEntry, UnsupportedValue, LookupError, ValueError) as error:
             raise Unusable(str(error)) from error
         if not is_trusted and not values.keys() <= {*self.record.variables, RESULT}:
             raise Unusable(f"the record changes objects in place, {_NOT_SIGNED}")

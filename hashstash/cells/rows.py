@@ -16,9 +16,11 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from hashstash import listing
 from hashstash.cells.interrupts import HeldBack
 from hashstash.cells.recorded import FOREIGN, FORMAT, Outputs, Record, Row, is_sound
-from hashstash.errors import BadEntry, StashError
+from hashstash.decoding import UnknownCodec
+from hashstash.errors import BadEntry, CorruptEntry, StashError, UntrustedEntry
 from hashstash.registry import SERIALIZERS
 from hashstash.upkeep import trust_all
 
@@ -105,6 +107,17 @@ class Rows:
             del self._read[next(iter(self._read))]
         return list(known.rows)
 
+    def _list_to_extend(self, digest: bytes) -> list[dict[str, Any]]:
+        """The list to which records are added: an empty one, where what lies there is damaged and will be kept aside."""
+        try:
+            return self._list(digest)
+        except UnknownCodec:  # it is whole
+            raise
+        except (CorruptEntry, UntrustedEntry):  # we write lists as data: one that needs code is nobody's
+            store = self.stash.store
+            store.seen_bad.add(store.keys.address(("code", digest)))
+            return []
+
     def has_news(self, digest: bytes) -> bool:
         """Whether the list of a cell's records was written since :meth:`of_code` read it."""
         entry = self.stash.store.find(("code", digest))
@@ -152,9 +165,11 @@ class Rows:
     def _enter(self, digest: bytes, record: Record) -> list[str]:
         """Add a record to the cell's list; return the ids of those which gave way to it."""
         with self.stash.lock(("code", digest)):
-            rows = self._list(digest)
+            rows = self._list_to_extend(digest)
             new = record.to_data()
-            kept = [row for row in rows if row.get("facts") != new["facts"]][1 - _MOST_RECORDS :]
+            # What a newer version has stored is left to those who can read it.
+            kept = [row for row in rows if row.get("facts") != new["facts"] or row["format"] != FORMAT]
+            kept = kept[1 - _MOST_RECORDS :]
             self._put_list(digest, [*kept, new])
         return [row["id"] for row in rows if row not in kept]
 
@@ -193,8 +208,14 @@ class Rows:
 
     def digests(self) -> Iterator[bytes]:
         """The digests of the codes of all cells that have records."""
-        keys = [key for key in self.stash if isinstance(key, tuple) and len(key) == 2 and key[0] == "code"]
-        return (key[1] for key in keys)
+        return iter(self.looked_over()[0])
+
+    def looked_over(self) -> tuple[list[bytes], int]:
+        """The same, and how many rows are so damaged that nobody can tell what they are."""
+        store, count = self.stash.store, len(self.stash)
+        keys = list(listing.each(store, store.key_of, warns=False))
+        found = [key[1] for key in keys if isinstance(key, tuple) and len(key) == 2 and key[0] == "code"]
+        return found, max(0, count - len(keys))
 
     def lists(self) -> Iterator[RecordList]:
         """The list of records of each cell; those that cannot be read are left out."""
@@ -229,7 +250,7 @@ class Rows:
     def join(self, found: RecordList) -> None:
         """Add the records of a list that was read elsewhere; those that this stash has, or has with the same facts, stay."""
         with self.stash.lock(("code", found.digest)):
-            rows = self._list(found.digest)
+            rows = self._list_to_extend(found.digest)
             ids, facts = {row["id"] for row in rows}, [row.get("facts") for row in rows]
             others = [row for row in found.rows if row["id"] not in ids]
             new = [row for row in others if row.get("facts") not in facts and type(row.get("created_at")) is float]

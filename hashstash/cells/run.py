@@ -17,11 +17,12 @@ from hashstash.cells.inputs import Inputs
 from hashstash.cells.listening import Listening
 from hashstash.cells.not_stored import NotStored
 from hashstash.cells.record import Run
-from hashstash.cells.report import NothingStored, Report
+from hashstash.cells.report import NothingStored, PackageMissing, Report
 from hashstash.cells.restore import Restorer, Unusable
 from hashstash.cells.turns import Turn, turn_for, until_ours
 from hashstash.cells.why import NEW_CODE, Evidence
-from hashstash.errors import BadEntry, StashError
+from hashstash.decoding import UnknownCodec
+from hashstash.errors import BadEntry, MissingDependency, NewerFormat, StashError
 from hashstash.wording import duration, size_text
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _UNUSED = "the stash could not be used: "
+_STAYS = "what a newer hashstash has stored of this cell stays, and this run is not stored"
 _MOST_COMPARED = 3
 """A miss is explained by the nearest of so many of the newest records."""
 
@@ -64,6 +66,8 @@ class CellRun:
         self._before: Before | None = None
         self._turn: Turn | None = None
         self._listening: Listening | None = None
+        self._stays = False
+        """Whether what is stored is left to those who can read it, and nothing is stored in its place."""
 
     def waits(self) -> Iterator[float]:
         """Look the cell up, and unless it is settled by that, get the right to run it: gives seconds to pause meanwhile."""
@@ -120,7 +124,9 @@ class CellRun:
         try:
             self._rows, self._inputs = self._open_rows(), Inputs(self.shell, check=self.budget.checker)
             self.budget.start()
-            record = None if self.options.force else self._find(started)
+            record = None if self.options.force else self._found(started)
+        except PackageMissing:
+            raise
         except OutOfTime as error:
             self.report.reason = str(error)
             self._inputs = record = None
@@ -132,11 +138,18 @@ class CellRun:
             self.report.why.append("--force was given")
         if record is None and self.options.read_only:
             raise NothingStored(
-                f"nothing stored fits this cell: {'; '.join(self.report.why)}; run it without --read first"
+                f"nothing stored fits this cell: {'; '.join(self.report.why or self.report.warnings)};"
+                " run it without --read first"
             )
         if record is None and self.options.dry_run:
             self.report.outcome = "would run"
         return record is not None
+
+    def _found(self, started: float) -> Record | None:
+        try:
+            return self._find(started)
+        except MissingDependency as error:
+            raise PackageMissing(f"what is stored of this cell cannot be read: {error}") from error
 
     def _find(self, started: float) -> Record | None:
         """The first record that holds, already restored unless this is a dry run."""
@@ -169,9 +182,16 @@ class CellRun:
         assert self._rows is not None
         try:
             return self._rows.rows_of_code(self.cell.digest)
+        except (NewerFormat, UnknownCodec) as error:
+            self._leave(error.__cause__ or error)
         except BadEntry as error:
-            self._warn(str(error))
-            return []
+            what = "what is stored of this cell cannot be read, so that it runs and is stored anew"
+            self._warn(f"{what}: {error.__cause__ or error}")
+        return []
+
+    def _leave(self, error: BaseException) -> None:
+        self._stays = True
+        self._warn(f"{error}; {_STAYS}")
 
     def _differences(self, record: Record) -> Iterator[str]:
         assert self._inputs is not None
@@ -191,7 +211,10 @@ class CellRun:
             try:
                 restored = Restorer(self._rows, self.cell, record, self._inputs, self.options).restore()
             except Unusable as error:
-                self._warn(str(error))
+                if isinstance(error.__cause__, NewerFormat):
+                    self._leave(error)
+                else:
+                    self._warn(str(error))
                 return False
             self.value, report.hidden_displays = restored.value, restored.hidden_displays
             if restored.warning:
@@ -279,6 +302,8 @@ class CellRun:
         if self.report.run_seconds < self.options.min_seconds:
             self.report.reason = f"it took less than {duration(self.options.min_seconds)}"
             return
+        if self._stays:
+            return
         if self.options.shows_value and self.value is not None:
             heard.recorder.mark_value()
         try:
@@ -292,6 +317,8 @@ class CellRun:
             self._rows.add(self.cell.digest, made.record, made.outputs, made.variables)
         except NotStored as error:
             self.report.reason = str(error)
+        except NewerFormat as error:  # nobody has looked before
+            self._leave(error)
         except Exception as error:
             logger.debug("storing failed", exc_info=True)
             told = _told(error)

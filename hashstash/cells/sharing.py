@@ -18,12 +18,11 @@ def import_stash(file: str | os.PathLike[str], rows: Rows, name: str) -> None:
     """Add what *file* holds under *name*. What is there stays; nothing is trusted by this.
 
     A key that both have keeps its entry here. For the list of a cell's records that would hide the new ones, so that cells which
-    both have stored are unpacked once more, into a temporary folder, and their lists are joined.
+    both have stored are unpacked once more, into a temporary folder, and their lists are joined. A damaged list gives way.
     """
-    known = set(rows.digests())
     entries = sum(one.entries for one in archive.contents(file) if one.name == name)
     stored = archive.import_stash(file, rows.stash, name=name)
-    if not known or stored == entries:
+    if stored == entries:
         return
     folder = tempfile.mkdtemp(prefix="hashstash-")
     try:
@@ -31,8 +30,7 @@ def import_stash(file: str | os.PathLike[str], rows: Rows, name: str) -> None:
         aside = HashStash(folder, dbname=rows.stash.dbname, engine="pairtree")
         archive.import_stash(file, aside, name=name)
         for found in Rows(aside).lists():
-            if found.digest in known:
-                rows.join(found)
+            rows.join(found)  # which changes nothing where the list came in as it was
         aside.close()
     finally:
         shutil.rmtree(folder, ignore_errors=True)

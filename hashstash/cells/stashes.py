@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import difflib
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hashstash import archive
@@ -21,10 +22,13 @@ from hashstash.cells import described, looking, sharing, trusting
 from hashstash.cells.rows import Rows
 from hashstash.cells.variables import value_in
 from hashstash.errors import StashError
+from hashstash.integrity import Problem, Repairs, Report
+from hashstash.integrity.report import STORAGE
 from hashstash.inventory import stashes_below
-from hashstash.open import FUNCTIONS, MAPS, below, configure, function_stashes, namespace
-from hashstash.paths import original_name, safe_parts
+from hashstash.open import FUNCTIONS, MAPS, below, configure, default_engine, function_stashes, is_namespace, namespace
+from hashstash.paths import original_name, safe_parts, shown
 from hashstash.registry import ENGINES
+from hashstash.settings import load_settings
 from hashstash.stash import HashStash
 
 if TYPE_CHECKING:
@@ -34,6 +38,7 @@ if TYPE_CHECKING:
     from hashstash.cells.inputs import Inputs
     from hashstash.cells.recorded import Record
     from hashstash.cells.trusting import Untrusted
+    from hashstash.integrity import Aside
     from hashstash.open import Config
     from hashstash.tabular import Listing
 
@@ -100,6 +105,7 @@ class CellStashes:
             engine_options={},
         )
         self._only_engine = only_engine
+        self._has_choice = not (engine or load_settings().engine or "://" in (root or ""))
 
     # ---- which there are -----------------------------------------------------------------------------------------
 
@@ -115,7 +121,9 @@ class CellStashes:
         else:
             below_root = stashes_below(self.config.root_dir)
             found = {
-                (one.name, one.config.engine) for one in below_root if one.name and self._counts(one.config.engine)
+                (one.name, one.config.engine)
+                for one in below_root
+                if one.name and is_namespace(one.name) and self._counts(one.config.engine)
             }
         return [below(self.config, name, engine=engine) for name, engine in sorted(found)]
 
@@ -138,7 +146,12 @@ class CellStashes:
 
     def open(self, name: str) -> Rows:
         """The records of the stash *name*, which is made if it is not there yet."""
-        return Rows(HashStash.from_config(below(self.config, name)))
+        return Rows(HashStash.from_config(self.config_of(name)))
+
+    def config_of(self, name: str) -> Config:
+        """How the stash *name* is opened, or made: where no engine was named, it stays with the one that it was made with."""
+        config = below(self.config, name)
+        return replace(config, engine=default_engine(config.root_dir, config.dbname)) if self._has_choice else config
 
     def known(self, name: str) -> Rows:
         """The records of a stash that there is, whichever engine keeps it; NoSuchStash if there is none of that name."""
@@ -238,9 +251,31 @@ class CellStashes:
         results = [HashStash.from_config(config) for config in function_stashes(rows.stash.config)]
         if older is not None:
             return Counts(rows.remove(older_than=older), sum(stash.prune(older_than=older) for stash in results))
-        removed = Counts(len(looking.records_of(rows).records), sum(map(len, results)))
+        found = looking.records_of(rows)
+        removed = Counts(len(found.records) + found.unreadable, sum(map(len, results)))
         rows.stash.clear()
         return removed
+
+    # ---- health --------------------------------------------------------------------------------------------------
+
+    def check(self, name: str | None = None) -> Report:
+        """What is wrong with what one stash holds, or with what all do. Nothing is changed."""
+        if name is not None:
+            return self.known(name).stash.check()
+        found = [_checked(HashStash.from_config(config)) for config in self.configs()]
+        return sum(found, Report(shown(self.config.root_dir), 0))
+
+    def repair(self, name: str) -> Repairs:
+        """Write the storage of a stash anew if it is damaged, and move rows aside that cannot be read."""
+        return self.known(name).stash.repair()
+
+    def kept_aside(self, name: str) -> Aside:
+        """What was damaged in a stash, and was replaced or moved aside."""
+        return self.known(name).stash.kept_aside()
+
+    def remove_aside(self, name: str) -> int:
+        """Delete that for good; return how many things that were."""
+        return self.known(name).stash.remove_aside()
 
     # ---- trusting ------------------------------------------------------------------------------------------------
 
@@ -284,6 +319,19 @@ class CellStashes:
             return self.known(name)
         except NoSuchStash:
             return self.open(name)
+
+
+def _checked(stash: HashStash) -> Report:
+    """The health of one of several stashes, whose name begins each sentence."""
+    try:
+        report = stash.check()
+    except (StashError, OSError) as error:
+        report = Report(stash.path, 0, (Problem(str(error), STORAGE, stash.path),))
+    named = (
+        problem if problem.is_of_server else replace(problem, what=f"stash {stash.dbname}: {problem.what}")
+        for problem in report
+    )
+    return replace(report, problems=tuple(named))
 
 
 def _chosen(name: str, records: Sequence[Record], which: str | int) -> Record:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import socket
 import time
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from hashstash.cells.interrupts import HeldBack
 from hashstash.cells.notice import Notice
 from hashstash.errors import StashError
+from hashstash.small_json import read_object
 from hashstash.wording import duration
 
 if TYPE_CHECKING:
@@ -83,19 +85,19 @@ class Turn:
     @property
     def may_be_waited_for(self) -> bool:
         """Whether its holder surely does not wait for this process."""
-        return not _held and self._holder().get("process") not in set(_ancestors())
+        return not _held and self._holder().get("process") not in list(_ancestors())
 
     def since(self) -> float | None:
         """When its holder began, in seconds since the epoch; ``None`` where it does not say so."""
         began = self._holder().get("began")
-        return began if isinstance(began, float) else None
+        return began if isinstance(began, float) and math.isfinite(began) else None
 
     def _holder(self) -> dict[str, Any]:
         try:
-            note = json.loads(self._lock.note() or b"{}")
+            note = read_object(self._lock.note() or b"{}")
         except ValueError:
             return {}
-        return note if isinstance(note, dict) and note.get("machine") == socket.gethostname() else {}
+        return note if note.get("machine") == socket.gethostname() else {}
 
     def _leave_note(self) -> None:
         """For those who wait."""

@@ -53,6 +53,8 @@ def _carry_out(arguments: Namespace) -> int:
 
 
 def _run(arguments: Namespace) -> int:
+    from hashstash.command_line.closed import owner_of
+
     try:
         return int(arguments.run(arguments))
     except BrokenPipeError:
@@ -63,7 +65,9 @@ def _run(arguments: Namespace) -> int:
         return _say(error, getattr(error, "exit_code", FAILED))
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        return _say(f"{where}{error.strerror or error}", FAILED)
+        owner = owner_of(error.filename) if where and isinstance(error, PermissionError) else ""
+        whose = f"; it belongs to {owner}" if owner else ""
+        return _say(f"{where}{error.strerror or error}{whose}", FAILED)
     except ValueError as error:  # a size, a duration or a time that is none
         return _say(error, MISUSED)
 

@@ -1,4 +1,4 @@
-"""``rm``, ``prune``, ``repair`` and ``trust``. Each says with ``--dry-run`` what it would do."""
+"""``rm``, ``prune``, ``repair``, ``aside`` and ``trust``. Each says with ``--dry-run`` what it would do."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from hashstash import trust as trusting
 from hashstash.command_line.described import entry_data, info_without_code
 from hashstash.command_line.keys import address_of
 from hashstash.command_line.looking import COMMANDS as LOOKING
-from hashstash.command_line.output import CommandFailed, Misused, confirm, entries, say, say_json, say_table
-from hashstash.command_line.places import changing, holds_cells, looking_at, stores_of, the_stash
+from hashstash.command_line.output import CommandFailed, Misused, complain, confirm, entries, say, say_json, say_table
+from hashstash.command_line.places import changing, holds_cells, looking_at, named, stores_of, the_stash
 from hashstash.entries import prune
 from hashstash.entry import unpack
-from hashstash.errors import BadEntry, TamperedEntry
+from hashstash.errors import BadEntry, CorruptEntry, TamperedEntry
+from hashstash.integrity import Repairs, kept_aside, rebuild
+from hashstash.integrity.storage import rows_of
 from hashstash.paths import shown
 from hashstash.store import Store
 from hashstash.upkeep import content_digest, trust_all, untrusted
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Callable, Iterator
 
+    from hashstash.open import Config
     from hashstash.stash import HashStash
 
 _MOST_LISTED = 50
@@ -50,13 +53,34 @@ def _rm(arguments: Namespace) -> int:
 def _rm_all(arguments: Namespace) -> int:
     config = the_stash(arguments, most=0)
     with looking_at(config) as stash, stores_of(stash) as stores:
-        count = sum(store.count() for _, store in stores)
         where = shown(stash.path)
+        try:
+            count = _count(stores)
+            question = f"remove all {entries(count)} of {where}"
+        except CorruptEntry as error:
+            if arguments.dry_run:
+                raise
+            question = f"{error}: remove all of it, whatever it holds"
     if not arguments.dry_run:
-        confirm(f"remove all {entries(count)} of {where}", yes=arguments.yes)
-        with changing(config) as stash:
-            stash.clear()
+        confirm(question, yes=arguments.yes)
+        try:
+            count = _clear(config)
+        except CorruptEntry:  # a storage that cannot be read cannot be emptied
+            _say_rebuilt(_rebuild(config))
+            count = _clear(config)
     return _say_removed(arguments, count)
+
+
+def _count(stores: list[tuple[str, Store]]) -> int:
+    return sum(store.count() for _, store in stores)
+
+
+def _clear(config: Config) -> int:
+    """Remove everything, and return how many entries that was."""
+    with changing(config) as stash, stores_of(stash) as stores:
+        count = _count(stores)
+        stash.clear()
+    return count
 
 
 def _rm_keys(arguments: Namespace) -> int:
@@ -113,15 +137,16 @@ def _rehearsed(store: Store) -> Store:
 def _repair(arguments: Namespace) -> int:
     if arguments.dry_run:
         return LOOKING["check"](arguments)
-    config = the_stash(arguments)
-    with changing(config) as stash:
+    rebuilt = _rebuild(the_stash(arguments, most=0))  # before the rows are asked what of the path is the namespace
+    with changing(the_stash(arguments)) as stash:
         tampered = sum(_tampered(stash))
         if tampered and not arguments.tampered:
+            _say_rebuilt(rebuilt)
             raise CommandFailed(
                 f"{counted(tampered, 'signed row')} in {shown(stash.path)} would be moved aside, being changed, or signed for"
                 " another place: if the stash was opened with dbname=..., say --dbname; else --tampered moves them"
             )
-        done = stash.repair()
+        done = rebuilt + stash.repair()
     if arguments.json:
         say_json(
             {
@@ -129,6 +154,8 @@ def _repair(arguments: Namespace) -> int:
                 "restored": done.restored,
                 "swept": done.swept,
                 "left": [str(problem) for problem in done.left],
+                "unmoved": done.unmoved,
+                "rebuilt": list(done.rebuilt),
             }
         )
     else:
@@ -136,17 +163,52 @@ def _repair(arguments: Namespace) -> int:
     return int(bool(done.left))
 
 
+def _rebuild(config: Config) -> Repairs:
+    """Write anew what is damaged as a whole."""
+    with changing(config) as stash, stores_of(stash) as stores:
+        return Repairs(rebuilt=tuple(place for _, store in stores for place in rebuild(store)))
+
+
+def _say_rebuilt(done: Repairs) -> None:
+    for place in done.rebuilt:
+        complain(f"note: {place} was damaged and has been written anew; the damaged files lie in {place}/damaged")
+
+
 def _tampered(stash: HashStash) -> Iterator[bool]:
     """For each row, whether it has the signature of a known key, which does not fit."""
     with stores_of(stash) as stores:
         for _, store in stores:
-            for address, row in store.engine.rows():
+            for address, row in rows_of("", store.engine, []):
                 with contextlib.suppress(BadEntry):
                     entry = unpack(row, address)
                     try:
                         trusting.keyring().verifies(entry, store.namespace)
                     except TamperedEntry:
                         yield True
+
+
+# ---- aside ---------------------------------------------------------------------------------------------------------------
+
+
+def _aside(arguments: Namespace) -> int:
+    config = the_stash(arguments)
+    with looking_at(config) as stash, stores_of(stash) as stores:
+        kept = kept_aside(store for _, store in stores)
+        where = shown(stash.path)
+    is_removing = arguments.remove and not arguments.dry_run and len(kept) > 0
+    removed = 0
+    if not arguments.json:
+        say(repr(kept))
+    if is_removing:
+        what = f"delete {counted(len(kept), 'thing')} kept aside in {where}, {size_text(kept.size)}, for good"
+        confirm(what, yes=arguments.yes)
+        with changing(config) as stash:
+            removed = stash.remove_aside()
+    if arguments.json:
+        say_json({"dry_run": arguments.dry_run, "aside": [dict(item) for item in kept.items], "removed": removed})
+    elif is_removing:
+        say(f"deleted {counted(removed, 'thing')}")
+    return 0
 
 
 # ---- trust ---------------------------------------------------------------------------------------------------------------
@@ -183,7 +245,7 @@ def _trust_cells(arguments: Namespace, stash: HashStash) -> int:
     from hashstash.cells.rows import Rows
     from hashstash.cells.trusting import trust, untrusted_in
 
-    listed = untrusted_in(arguments.place, Rows(stash))
+    listed = untrusted_in(named(arguments.place), Rows(stash))
     if not arguments.json:
         say(repr(listed))
     signed = 0
@@ -224,4 +286,10 @@ def _say_untrusted(listed: list[dict[str, Any]]) -> None:
         say(f"and {len(listed) - _MOST_LISTED:,} more")
 
 
-COMMANDS: dict[str, Callable[[Namespace], int]] = {"rm": _rm, "prune": _prune, "repair": _repair, "trust": _trust}
+COMMANDS: dict[str, Callable[[Namespace], int]] = {
+    "rm": _rm,
+    "prune": _prune,
+    "repair": _repair,
+    "aside": _aside,
+    "trust": _trust,
+}

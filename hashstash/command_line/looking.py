@@ -20,7 +20,15 @@ from hashstash.command_line.described import (
 )
 from hashstash.command_line.keys import address_of
 from hashstash.command_line.output import CommandFailed, Misused, say, say_json, say_json_with, say_table
-from hashstash.command_line.places import every_stash, is_url, looking_at, settled_namespace, stores_of, the_stash
+from hashstash.command_line.places import (
+    every_stash,
+    is_url,
+    looking_at,
+    named,
+    settled_namespace,
+    stores_of,
+    the_stash,
+)
 from hashstash.entry import unpack
 from hashstash.errors import BadEntry, MissingDependency, StashError, TamperedEntry, UntrustedEntry
 from hashstash.paths import shown
@@ -100,7 +108,7 @@ def _info(arguments: Namespace) -> int:
             data = entry_data(info_without_code(stash.store, _entry(stash.store, arguments.key, arguments)))
         else:
             with stores_of(stash) as stores:
-                data = _stash_info(stash, arguments.place, stores)
+                data = _stash_info(stash, named(arguments.place), stores)
         if arguments.json:
             say_json(data)
         else:
@@ -189,7 +197,7 @@ def _refuse_code(store: Store, entry: Entry, arguments: Namespace) -> None:
         signer = f"signed by {entry.signer.hex()}" if entry.signer else "not signed"
         raise CommandFailed(
             f"{arguments.key} needs code to be decoded and is {signer}, which is nobody whom you trust;"
-            f" if you trust whoever wrote it: hashstash trust {arguments.place}"
+            f" if you trust whoever wrote it: hashstash trust {named(arguments.place)}"
         )
     if entry.is_code and not arguments.code:
         raise CommandFailed(
@@ -287,7 +295,7 @@ def _say_report(one: dict[str, Any]) -> None:
     if one["unlisted"]:
         say(f"- and {one['unlisted']:,} more")
     if one["aside"]:
-        say(f"({counted(one['aside'], 'bad row')} kept aside earlier)")
+        say(f"({counted(one['aside'], 'bad row')} kept aside earlier, which `hashstash aside` lists)")
 
 
 COMMANDS = {"ls": _ls, "info": _info, "get": _get, "check": _check}

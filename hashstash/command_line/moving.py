@@ -11,7 +11,7 @@ from hashstash.archive import export_stashes, import_stash
 from hashstash.archive.layout import HISTORY
 from hashstash.archive.reader import Archive
 from hashstash.command_line.output import CommandFailed, Misused, entries, say, say_json, say_table
-from hashstash.command_line.places import every_stash, holds_cells, is_url, looking_at, settled_namespace, target
+from hashstash.command_line.places import every_stash, holds_cells, is_url, looking_at, named, settled_namespace, target
 from hashstash.paths import is_there, resolve_root, shown
 from hashstash.settings import load_settings
 from hashstash.wording import counted, size_text
@@ -66,7 +66,7 @@ def _base_name(place: str | None, dbname: str | None) -> str:
     if place is None:
         return ""
     if is_url(place):
-        base = place.partition("?")[0].rstrip("/").rpartition("/")[2]
+        base = named(place).partition("?")[0].rstrip("/").rpartition("/")[2]
     else:
         top = load_settings().base
         root = resolve_root(place, top)

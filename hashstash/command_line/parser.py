@@ -5,7 +5,10 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from hashstash.credentials import without_secrets
+from hashstash.wording import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -36,6 +39,13 @@ class _Help(argparse.RawDescriptionHelpFormatter):
         super().__init__(prog, max_help_position=30)
 
 
+class _Parser(argparse.ArgumentParser):
+    """What it does not understand may be the name of a stranger's file, where a shell has put that for a ``*``."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(printable(without_secrets(message)))
+
+
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The line as a namespace, whose ``run`` carries it out; SystemExit, after a word to the user, if it makes no sense."""
     words = list(sys.argv[1:] if argv is None else argv)
@@ -47,7 +57,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 def make_parser() -> tuple[argparse.ArgumentParser, Mapping[str, argparse.ArgumentParser]]:
     """The parser of everything, and those of the commands by their names."""
-    parser = argparse.ArgumentParser(prog="hashstash", description=_ABOUT, epilog=_MORE, formatter_class=_Help)
+    parser = _Parser(prog="hashstash", description=_ABOUT, epilog=_MORE, formatter_class=_Help)
     parser.add_argument("--version", action="version", version=f"hashstash {_version()}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_looking(commands)
@@ -155,13 +165,27 @@ def _add_changing(commands: Any) -> None:
         "changing",
         "repair",
         "move damaged entries aside, so that they do not raise any more",
-        "In append mode the newest sound version takes the place of a damaged one. Nothing is deleted but files\n"
-        "that nothing has pointed at for an hour.",
+        "In append mode the newest sound version takes the place of a damaged one. A database that is damaged as a\n"
+        "whole is written anew, with what can be read. Nothing is deleted but files that nothing has pointed at for\n"
+        "an hour; `hashstash aside` shows what was moved.",
     )
     _place(repair)
     repair.add_argument("--tampered", action="store_true", help="also what has your signature and was changed or moved")
     repair.add_argument("--dry-run", action="store_true", help="say what is wrong, and do nothing")
     _json(repair)
+
+    aside = _command(
+        commands,
+        "changing",
+        "aside",
+        "list what was damaged and is kept aside, or delete it",
+        "Rows that could not be read are kept when they are overwritten or repaired, at most 100 of them and 64 MB,\n"
+        "and so are the files of a database that was written anew.",
+    )
+    _place(aside)
+    aside.add_argument("--remove", action="store_true", help="delete all of it, for good")
+    _careful(aside)
+    _json(aside)
 
     trust = _command(
         commands,

@@ -11,11 +11,23 @@ from typing import TYPE_CHECKING, Any
 
 from hashstash import trust as trusting
 from hashstash.codec import key_is_code
-from hashstash.command_line.output import CommandFailed, Misused
+from hashstash.command_line.closed import closed_at, why_closed
+from hashstash.command_line.output import CommandFailed, Misused, complain
+from hashstash.credentials import parse_url
 from hashstash.entry import Flag, unpack
 from hashstash.errors import BadEntry, TamperedEntry
 from hashstash.inventory import Found, stashes_below, stashes_in
-from hashstash.open import FUNCTIONS, MAPS, Config, below, configure, function_stashes, namespace, open_store
+from hashstash.open import (
+    FUNCTIONS,
+    MAPS,
+    Config,
+    below,
+    configure,
+    function_stashes,
+    is_namespace,
+    namespace,
+    open_store,
+)
 from hashstash.paths import original_name, resolve_root, safe_parts, shown
 from hashstash.policies.versions import HISTORY
 from hashstash.registry import ENGINES
@@ -43,6 +55,11 @@ def is_url(place: str) -> bool:
     return "://" in place
 
 
+def named(place: str) -> str:
+    """A place as it may be shown: a URL without its password."""
+    return parse_url(place).bare() if is_url(place) else place
+
+
 def every_stash(arguments: Namespace) -> list[Found]:
     """The stashes at the place that the line names and below it; all of the user's if it names none."""
     if arguments.place and is_url(arguments.place):
@@ -56,10 +73,17 @@ def every_stash(arguments: Namespace) -> list[Found]:
         if not os.path.isdir(top):
             if not arguments.place:
                 return []
-            raise CommandFailed(f"there is no folder {shown(top)}; `hashstash ls` lists your stashes")
-    found = [one for one in stashes_below(top, dbname=arguments.dbname) if _fits(one.config, arguments)]
+            why = why_closed(*closed_at(top))
+            raise CommandFailed(why or f"there is no folder {shown(top)}; `hashstash ls` lists your stashes")
+    closed: list[str] = []
+    below_top = stashes_below(top, dbname=arguments.dbname, closed=closed)
+    found = [one for one in below_top if _fits(one.config, arguments)]
     if arguments.place and not found:
-        raise CommandFailed(f"there is no stash in {shown(top)} or below it; `hashstash ls` lists your stashes")
+        raise CommandFailed(
+            why_closed(*closed) or f"there is no stash in {shown(top)} or below it; `hashstash ls` lists your stashes"
+        )
+    if closed:
+        complain(f"note: {why_closed(*closed)}")
     return found
 
 
@@ -109,12 +133,14 @@ def _engines(configs: list[Config]) -> str:
 
 
 def _nothing_at(folder: str, arguments: Namespace) -> str:
+    if closed := closed_at(folder):
+        return why_closed(*closed)
     what = f"there is no {arguments.engine + ' ' if arguments.engine else ''}stash at {shown(folder)}"
     if not os.path.isdir(folder):
         return f"{what}; `hashstash ls` lists those that there are"
-    names = [one.name for one in stashes_below(folder) if one.name and _fits(one.config, arguments)]
+    names = [one.name for one in stashes_below(folder, closed=closed) if one.name and _fits(one.config, arguments)]
     if not names:
-        return f"{what}; `hashstash ls` lists those that there are"
+        return f"{what}; {why_closed(*closed) or '`hashstash ls` lists those that there are'}"
     more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
     return f"{what} itself, but below it: {', '.join(names[:_MOST_NAMED])}{more}"
 
@@ -201,7 +227,10 @@ def opened(config: Config, *, keeps_versions: bool = False) -> HashStash:
 
 
 def _has_versions(engine: Engine) -> bool:
-    return HISTORY in engine.section_names() and next(iter(engine.section(HISTORY).scan()), None) is not None
+    try:
+        return HISTORY in engine.section_names() and next(iter(engine.section(HISTORY).scan()), None) is not None
+    except BadEntry:
+        return True  # there was something in what is damaged
 
 
 @contextlib.contextmanager
@@ -261,21 +290,26 @@ def _splits(config: Config) -> list[Config]:
     for _ in range(_MOST_SPLITS):
         splits.append(replace(config, root_dir=root, dbname="/".join(names) or None))
         root, last = os.path.split(root)
-        if not last or safe_parts(original_name(last)) != [last]:
+        if not last or not is_namespace(original_name(last)) or safe_parts(original_name(last)) != [last]:
             break
         names.insert(0, original_name(last))
     return splits
 
 
+def _heads(engine: Engine) -> Iterator[tuple[bytes, bytes]]:
+    """The beginnings of all rows that the storage can give: that it is damaged is for the command to say, or to mend."""
+    with contextlib.suppress(BadEntry):
+        yield from engine.heads(_HEAD)
+
+
 def _fitting(store: Store, splits: list[Config], suffix: str, most: int | None) -> Iterator[int]:
     """For each row that a known key has signed, which of *splits* that was for."""
     looked_at = 0
-    for address, head in islice(store.engine.heads(_HEAD), most):
+    for address, head in islice(_heads(store.engine), most):
         if len(head) <= _FLAGS or not head[_FLAGS] & Flag.SIGNED or looked_at >= _MOST_SIGNED:
             continue
-        row = store.engine.get(address)
         with contextlib.suppress(BadEntry):
-            entry = unpack(row or b"", address)
+            entry = unpack(store.engine.get(address) or b"", address)
             looked_at += 1
             for number, split in enumerate(splits):
                 with contextlib.suppress(TamperedEntry):

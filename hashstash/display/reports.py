@@ -45,7 +45,11 @@ def card_of_report(report: Report) -> Card:
     """How many rows were looked at, and what is wrong with them."""
     found = counted(len(report), "problem") if len(report) else "nothing wrong"
     facts = [f"{counted(report.rows, 'row')} looked at", found]
-    facts += [f"{counted(report.aside, 'bad row')} kept aside earlier"] if report.aside else []
+    facts += (
+        [f"{counted(report.aside, 'bad row')} kept aside earlier (stash.kept_aside() lists them)"]
+        if report.aside
+        else []
+    )
     problems = _grid_of_problems(report.problems, report.unlisted)
     sections = [Section("Problems", problems, f"{len(report):,}", is_open=True)] if report.problems else ()
     return Card("Check", shown(report.location), facts, sections=sections)
@@ -60,7 +64,8 @@ def card_of_repairs(repairs: Repairs) -> Card:
     parts = [("Moved aside", repairs.moved), ("Left as it is", repairs.left)]
     return Card(
         "Repair",
-        facts=facts or ["nothing to repair"],
+        facts=facts or ["nothing was repaired" if repairs.left else "nothing to repair"],
+        notes=repairs.notes,
         sections=[
             Section(title, _grid_of_problems(problems), f"{len(problems):,}", is_open=title != "Moved aside")
             for title, problems in parts

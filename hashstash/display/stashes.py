@@ -117,7 +117,7 @@ def _notes(store: Store, config: Config, found: Survey) -> Iterator[str]:
         yield "Its folder is not there: nothing has been stored yet, or somebody has removed it."
     seen = found.seen
     if seen is not None:
-        foreign = sum(map(store.is_foreign_key, seen.entries))
+        foreign = sum(store.is_foreign(entry) or store.is_foreign_key(entry) for entry in seen.entries)
         if foreign:
             some, are = _some(seen, foreign)
             yield f"{some} stored by somebody you do not trust {are} not decoded; stash.trust() changes that."

@@ -14,12 +14,17 @@ from typing import TYPE_CHECKING
 
 from hashstash.checksum import crc32
 from hashstash.engines._salvage import NEXT_STEP
+from hashstash.entry import row_size
 from hashstash.errors import CorruptEntry
-from hashstash.paths import create_file
+from hashstash.hollow import is_hollow_file, solid_part
+from hashstash.paths import create_file, open_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+DATA, INDEX = ".dat", ".dir"
+NEW = ".new"
+"""What the names of files end with that are to replace the others, the data first."""
 _BLOCK = 512
 _LINE = re.compile(rb"'((?:[0-9a-f]{2})*)', \((\d{1,18}), (\d{1,18})\)\n")
 _BEGUN = re.compile(rb"(?:'[0-9a-f', ()]*)?")
@@ -34,29 +39,58 @@ _CHUNK = 1 << 20
 class DumbFile:
     """The rows in ``<path>.dat`` with the index ``<path>.dir``; the caller sees to it that nobody writes meanwhile."""
 
+    _data = _index = -1  # also of one whose making was interrupted before its first step
+
     def __init__(self, path: str, *, write: bool) -> None:
         self.is_for_writing = write
-        self._data_path, self._index_path = path + ".dat", path + ".dir"
+        self._data_path, self._index_path = path + DATA, path + INDEX
         self._rows: dict[bytes, tuple[int, int]] = {}
         self._offset = 0
         self._checksum = 0
         self._stale = 0
         self._is_torn = False
         self._lines: list[bytes] = []
-        self._data = self._index = -1
-        self._finish_compacting(write=write)
+        self._end = 0
+        if write:
+            settle(path)
+        elif _has_new_data(path):
+            self._index_path += NEW
         try:
-            self._index = _open(self._index_path, write=write)
-            self._data = _open(self._data_path, write=write)
-            self._end = os.fstat(self._data).st_size
-            self.refresh()
+            self._open_both()
         except BaseException:
             self.close()
             raise
 
+    def __del__(self) -> None:
+        self.close()  # where an interrupt came before anybody had it
+
+    def _open_both(self) -> None:
+        """A file that is missing is an empty one where its maker was stopped between the two, and damage where there are rows."""
+        flags = os.O_RDWR if self.is_for_writing else os.O_RDONLY
+        with suppress(FileNotFoundError):
+            self._index = open_file(self._index_path, flags)
+        with suppress(FileNotFoundError):
+            self._data = open_file(self._data_path, flags)
+        self.refresh()
+        if self._data < 0 and self._rows:
+            raise CorruptEntry(f"{self._data_path} with {len(self._rows)} rows is gone; {NEXT_STEP}")
+        if self._index < 0 and self._end:
+            raise CorruptEntry(f"{self._index_path} is gone, and its rows with it; {NEXT_STEP}")
+        if self.is_for_writing:
+            if self._index < 0:
+                self._index = _new(self._index_path)
+            if self._data < 0:
+                self._data = _new(self._data_path)
+
     def refresh(self) -> None:
         """Read what others have appended to the index since."""
-        size = os.fstat(self._index).st_size
+        self._end = os.fstat(self._data).st_size if self._data >= 0 else 0
+        if self._index < 0:
+            return
+        status = os.fstat(self._index)
+        if is_hollow_file(status):
+            raise CorruptEntry(f"{self._index_path} is nearly all a hole; {NEXT_STEP}")
+        size = status.st_size
         content = os.pread(self._index, size - self._offset, self._offset) if size > self._offset else b""
         whole = content[: content.rfind(b"\n") + 1]  # the rest is a line of a writer that was killed
         if not _BEGUN.fullmatch(content[len(whole) :]):
@@ -72,7 +106,6 @@ class DumbFile:
         self._offset += len(whole)
         self._checksum = crc32(whole, self._checksum)
         self._is_torn = len(content) > len(whole)
-        self._end = os.fstat(self._data).st_size
 
     def seal(self) -> int:
         """How the index looks: its size and its checksum."""
@@ -86,7 +119,9 @@ class DumbFile:
         return size < self._offset and crc32(os.pread(self._index, size, 0)) == checksum
 
     def is_current(self) -> bool:
-        """Whether nobody has replaced the files since they were opened."""
+        """Whether nobody has replaced the files since they were opened, or made what was missing."""
+        if self._index < 0 or self._data < 0:
+            return False
         try:
             return os.path.samestat(os.stat(self._index_path), os.fstat(self._index))
         except FileNotFoundError:
@@ -125,7 +160,7 @@ class DumbFile:
 
     def put(self, address: bytes, blob: bytes) -> None:
         """Append *blob*; readers see it after :meth:`save`."""
-        start = max(_BLOCK, -(-self._end // _BLOCK) * _BLOCK)
+        start = max(_BLOCK, _next_block(self._end))
         _write(self._data, blob, start)
         self._end = start + len(blob)
         self._note(address, (start, len(blob)))
@@ -166,8 +201,8 @@ class DumbFile:
             os.close(descriptor)
             raise
         old, self._index = self._index, descriptor
-        self._offset, self._stale, self._checksum = len(lines), 0, crc32(lines)
         os.close(old)
+        self._offset, self._stale, self._checksum = len(lines), 0, crc32(lines)
 
     def clear(self) -> None:
         """Remove all rows and give their room back."""
@@ -184,19 +219,19 @@ class DumbFile:
         """
         data = index = -1
         try:
-            data = _new(self._data_path + ".new")
+            data = _new(self._data_path + NEW)
             places, end = self._copy_data(data)
             lines = b"".join(_line(address, place) for address, place in places.items())
-            index = _new(self._index_path + ".new")
+            index = _new(self._index_path + NEW)
             _write(index, lines, 0)
-            os.replace(self._data_path + ".new", self._data_path)
-            os.replace(self._index_path + ".new", self._index_path)
+            os.replace(self._data_path + NEW, self._data_path)
+            os.replace(self._index_path + NEW, self._index_path)
+            self.close()
         except BaseException:
             for descriptor in (data, index):
                 if descriptor >= 0:
                     os.close(descriptor)
             raise  # the next one to open the files for writing removes what was made, or goes on
-        self.close()
         self._data, self._index, self._rows = data, index, places
         self._offset, self._end, self._stale, self._checksum = len(lines), end, 0, crc32(lines)
 
@@ -205,26 +240,14 @@ class DumbFile:
         places, end = {}, 0
         for address in self._rows:
             blob = self.get(address) or b""
-            start = max(_BLOCK, -(-end // _BLOCK) * _BLOCK)
+            start = max(_BLOCK, _next_block(end))
             _write(target, blob, start)
             places[address], end = (start, len(blob)), start + len(blob)
         return places, end
 
-    def _finish_compacting(self, *, write: bool) -> None:
-        new_data, new_index = self._data_path + ".new", self._index_path + ".new"
-        if not os.path.exists(new_data) and os.path.exists(new_index):
-            if write:
-                os.replace(new_index, self._index_path)
-            else:
-                self._index_path = new_index
-        elif write:
-            for path in (new_data, new_index):
-                with suppress(FileNotFoundError):
-                    os.unlink(path)
-
     def size_bytes(self) -> int:
         """The bytes of both files."""
-        return os.fstat(self._data).st_size + os.fstat(self._index).st_size
+        return sum(os.fstat(descriptor).st_size for descriptor in (self._data, self._index) if descriptor >= 0)
 
     def sync(self) -> None:
         """Write what the system holds to the disk."""
@@ -233,28 +256,50 @@ class DumbFile:
 
     def close(self) -> None:
         """Close both files."""
-        # Forgotten before they are closed: after an interrupt, a second close could meet somebody else's file.
-        data, index, self._data, self._index = self._data, self._index, -1, -1
-        for descriptor in (data, index):
-            if descriptor >= 0:
-                os.close(descriptor)
+        # Each is forgotten before it is closed, with no place for an interrupt in between: a second close could meet somebody
+        # else's file, and what was left out is closed by it.
+        try:
+            data, self._data = self._data, -1
+            if data >= 0:
+                os.close(data)
+        finally:
+            index, self._index = self._index, -1
+            if index >= 0:
+                os.close(index)
+
+
+def _has_new_data(path: str) -> bool:
+    """Whether the data were replaced, and their new index not yet."""
+    return not os.path.exists(path + DATA + NEW) and os.path.exists(path + INDEX + NEW)
+
+
+def settle(path: str) -> None:
+    """Finish what somebody has left who was killed while he replaced the files, or remove it; the caller is alone with them."""
+    if _has_new_data(path):
+        os.replace(path + INDEX + NEW, path + INDEX)
+        return
+    # The index before the data: alone, it would be taken for the one of data that are in their place already.
+    for ending in (INDEX + NEW, DATA + NEW, INDEX + ".tmp"):
+        with suppress(FileNotFoundError):
+            os.unlink(path + ending)
 
 
 def salvaged(path: str, place_of: Callable[[bytes], bytes | None]) -> Iterator[tuple[bytes | None, bytes]]:
     """The rows of files of which the index is damaged: by its sound lines, and in the data that none of them speaks of."""
-    index, data = _content(path + ".dir"), _content(path + ".dat")
+    index, data = _content(path + INDEX), _content(path + DATA)
     known: set[bytes] = set()
     rows: dict[bytes, tuple[int, bytes]] = {}
     gone: dict[bytes, int] = {}
     unsound: dict[bytes, bytes] = {}
     spoken_of: list[tuple[int, int]] = []
+    last = 0
     for line in index.splitlines(keepends=True):
         found = _LINE.fullmatch(line)
         if found is None or (int(found[2]), int(found[3])) == _GONE:
             # A damaged line has replaced the row or removed it: a newer one may be found below.
             address = _nearest(line, known)
             if rows.pop(address, None) or found is not None:
-                gone[address] = max((start for start, _ in spoken_of), default=0)
+                gone[address] = last
             continue
         start, size = int(found[2]), int(found[3])
         blob = data[start : start + size]
@@ -266,6 +311,7 @@ def salvaged(path: str, place_of: Callable[[bytes], bytes | None]) -> Iterator[t
         rows[place] = start, blob
         gone.pop(place, None)
         spoken_of.append((start, size))
+        last = max(last, start)
     for start, blob in _unspoken_of(data, sorted(spoken_of), place_of):
         place = place_of(blob) or b""
         # It is only ever appended: what lies further behind is newer.
@@ -277,6 +323,9 @@ def salvaged(path: str, place_of: Callable[[bytes], bytes | None]) -> Iterator[t
 
 def _nearest(line: bytes, known: set[bytes]) -> bytes:
     """The address of *known* that a line is about which may be damaged; else nothing."""
+    found = _LINE.fullmatch(line)
+    if found is not None and (exact := bytes.fromhex(found[1].decode())) in known:
+        return exact
     for address in known:
         name = address.hex().encode()
         if sum(one != other for one, other in zip(name, line[1 : 1 + len(name)], strict=False)) <= _MOST_WRONG:
@@ -288,30 +337,27 @@ def _unspoken_of(
     data: bytes, places: list[tuple[int, int]], place_of: Callable[[bytes], bytes | None]
 ) -> Iterator[tuple[int, bytes]]:
     """Sound rows, and where they begin, at the beginnings of blocks that lie outside of all *places*."""
-    bounds = [*places, (len(data), 0)]
     at = _BLOCK
-    for start, size in bounds:
-        for begin in range(at, min(start, len(data)), _BLOCK):
-            piece = data[begin : min(start, len(data))]
-            for end in _ends(piece):
-                if place_of(piece[:end]) is not None:
-                    yield begin, piece[:end]
-                    break
-        at = max(at, -(-(start + size) // _BLOCK) * _BLOCK)
+    for start, size in [*places, (len(data), 0)]:
+        bound = min(start, len(data))
+        while at < bound:
+            end = at + row_size(data[at : at + _BLOCK])  # by its header, which its checksum covers as well
+            blob = data[at:end] if at < end <= bound else b""
+            if blob and place_of(blob) is not None:
+                yield at, blob
+            else:
+                end = at + 1
+            at = _next_block(end)
+        at = max(at, _next_block(start + size))
 
 
-def _ends(piece: bytes) -> list[int]:
-    """Where a row may end that begins with *piece*: at the last byte before the rest of a block, or a few zeros later."""
-    found: list[int] = []
-    for block in range(_BLOCK, len(piece) + _BLOCK, _BLOCK):
-        end = len(piece[:block].rstrip(b"\0"))
-        found += range(end, min(end + 5, len(piece) + 1))
-    return found
+def _next_block(end: int) -> int:
+    return -(-end // _BLOCK) * _BLOCK
 
 
 def _content(path: str) -> bytes:
-    with suppress(OSError), open(path, "rb") as file:
-        return file.read()
+    with suppress(OSError):
+        return solid_part(path)
     return b""
 
 
@@ -319,18 +365,11 @@ def _line(address: bytes, place: tuple[int, int]) -> bytes:
     return b"'%s', (%d, %d)\n" % (address.hex().encode(), *place)
 
 
-def _open(path: str, *, write: bool) -> int:
-    if write:
-        with suppress(FileExistsError):
-            os.close(create_file(path))
-    return os.open(path, (os.O_RDWR if write else os.O_RDONLY) | getattr(os, "O_NOFOLLOW", 0))
-
-
 def _new(path: str) -> int:
     with suppress(FileNotFoundError):
         os.unlink(path)
     os.close(create_file(path))
-    return os.open(path, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))
+    return open_file(path, os.O_RDWR)
 
 
 def _write(descriptor: int, content: bytes, start: int) -> None:

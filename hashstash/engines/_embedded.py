@@ -10,6 +10,7 @@ import contextlib
 import os
 import threading
 from abc import abstractmethod
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from weakref import WeakSet
 
@@ -98,6 +99,11 @@ class EmbeddedEngine(FolderEngine):
             if handle is not None:
                 self._release(handle)
 
+    def _abandon(self) -> None:
+        """Neither use nor close what a thread of the parent has open, of which this process is a fork."""
+        _abandoned.append(self._handle)
+        self._handle = None
+
     def clear(self) -> None:
         self._clear_rows()
         self.clear_sections()
@@ -139,30 +145,38 @@ def let_go_in(folder: str, *, patience: float = _LONGEST_WAIT) -> bool:
     real = os.path.realpath(folder)
     is_done = True
     for engine in _all_engines():
-        if engine._handle is None or os.path.realpath(engine._folder) != real:  # noqa: SLF001
-            continue
-        if not engine._turn.acquire(timeout=patience):  # noqa: SLF001
-            is_done = False
-            continue
-        try:
-            engine._let_go()  # noqa: SLF001
-        finally:
-            engine._turn.release()  # noqa: SLF001
+        if engine._handle is not None and os.path.realpath(engine._folder) == real:  # noqa: SLF001
+            is_done &= _is_let_go(engine, patience)
     return is_done
+
+
+def _is_let_go(engine: EmbeddedEngine, patience: float) -> bool:
+    """Whether the engine has closed what it has open; if not, a thread was inside of it for so many seconds."""
+    taken: list[bool] = []
+    try:
+        # The answer is kept in the same step: no interrupt comes between the two, after which the turn would never end.
+        taken += map(engine._turn.acquire, (True,), (patience,))  # noqa: SLF001
+        if taken[0]:
+            engine._let_go()  # noqa: SLF001
+        return taken[0]
+    finally:
+        if True in taken:
+            engine._turn.release()  # noqa: SLF001
 
 
 def _close_before_fork() -> None:
     for engine in _all_engines():
-        is_ours = engine._turn.acquire(timeout=_LONGEST_WAIT)  # noqa: SLF001
-        _held.append((engine, is_ours))
-        if is_ours:
+        # In one step, as in _is_let_go.
+        _held.extend(zip((engine,), map(engine._turn.acquire, (True,), (_LONGEST_WAIT,)), strict=False))  # noqa: SLF001
+        if _held[-1][1]:
             with contextlib.suppress(Exception):  # a fork must not fail over a full disk
                 engine._let_go()  # noqa: SLF001
 
 
 def _go_on_in_parent() -> None:
     while _held:
-        engine, is_ours = _held.pop()
+        engine, is_ours = _held[-1]
+        del _held[-1]  # a call of pop would be a place for an interrupt
         if is_ours:
             engine._turn.release()  # noqa: SLF001
 
@@ -171,20 +185,18 @@ def _go_on_in_child() -> None:
     while _held:
         engine, is_ours = _held.pop()
         if not is_ours:  # a thread that does not exist here is inside: its handle must be neither used nor closed
-            _abandoned.append(engine._handle)  # noqa: SLF001
-            engine._handle = None  # noqa: SLF001
+            engine._abandon()  # noqa: SLF001
         engine._turn = threading.RLock()  # noqa: SLF001
 
 
 def _close_at_exit() -> None:
     for engine in _all_engines():
-        if engine._turn.acquire(timeout=_LONGEST_WAIT):  # noqa: SLF001
-            try:
-                engine._let_go()  # noqa: SLF001
-            finally:
-                engine._turn.release()  # noqa: SLF001
+        _is_let_go(engine, _LONGEST_WAIT)
 
 
 if hasattr(os, "register_at_fork"):
+    with contextlib.suppress(ImportError):  # a Python without SQLite has no engines on it
+        # What registers later prepares earlier: a fork must have all turns before it lets nobody open connections any more.
+        import_module("hashstash.engines._sqlite_connections")
     os.register_at_fork(before=_close_before_fork, after_in_parent=_go_on_in_parent, after_in_child=_go_on_in_child)
 atexit.register(_close_at_exit)

@@ -3,7 +3,8 @@
 Readers share the lock, a writer has it alone, and the system frees it when its holder dies. Two numbers lie in the file: one
 that every write raises, odd while the writer is at work, and how many rows there are. Whoever has the lock and finds the
 first one odd knows that a writer was killed, and counts again. Behind them may stand a seal, which says how the storage
-looked after a change, and after which one: what differs from it was written by nobody who had the lock.
+looked after a change, and after which one: what differs from it was written by nobody who had the lock. While rows are written
+anew, since the storage is damaged, it stands behind an odd number: whoever finds it so knows that this has not come to its end.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import contextlib
 import os
 import struct
 
-from hashstash.paths import create_file, make_folder
+from hashstash.paths import create_file, make_folder, open_file
 
 try:
     import fcntl
@@ -38,6 +39,8 @@ class Guard:
         """How the storage looked after the last change, as whoever made it put that into a number; ``None`` if nobody did."""
         self.is_known = False
         """Whether ``rows`` is the number of rows: nobody was killed while he wrote."""
+        self.is_half_mended = False
+        """Whether somebody was killed, or failed, while he wrote the rows of a damaged storage anew."""
         self._descriptor = -1
         self._inode = 0
         self._is_writable = False
@@ -58,6 +61,7 @@ class Guard:
         self.change, self.rows = _HEAD.unpack(head) if len(head) == _HEAD.size else (_somewhere(), 0)
         self.is_known = len(head) == _HEAD.size and not self.change % 2
         change, seal = _SEAL.unpack(rest) if len(rest) == _SEAL.size else (0, 0)
+        self.is_half_mended = change == self.change and bool(change % 2)
         self.seal = seal if self.is_known and change == self.change else None
         return True
 
@@ -79,10 +83,10 @@ class Guard:
             except OSError:
                 self.close()  # which frees it, too
 
-    def begin(self) -> None:
-        """Say that from now on things change."""
+    def begin(self, *, mends: bool = False) -> None:
+        """Say that from now on things change, and that there is damage until :meth:`finish`, if it *mends* what is there."""
         self.change += 1 + self.change % 2  # odd, and another one than a writer's that was killed
-        self._note(_HEAD.pack(self.change, self.rows))
+        self._note(_HEAD.pack(self.change, self.rows) + (_SEAL.pack(self.change, 0) if mends else b""))
 
     def finish(self, rows: int, seal: int | None = None) -> None:
         """Say that the change is complete, that there are *rows* rows now, and how the storage looks."""
@@ -99,13 +103,14 @@ class Guard:
         """Close the file, which frees the lock."""
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
-            os.close(descriptor)
+            os.close(descriptor)  # no interrupt comes between the two
 
     def _open(self, *, make: bool) -> bool:
-        flags = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
         while True:
+            # Before it is open: after an interrupt, it must not be taken for the one that was open last.
+            self._inode, self._is_writable = 0, make
             try:
-                self._descriptor = os.open(self.path, flags | (os.O_RDWR if make else os.O_RDONLY))
+                self._descriptor = open_file(self.path, os.O_RDWR if make else os.O_RDONLY)
                 break
             except FileNotFoundError:
                 if not make:
@@ -114,7 +119,6 @@ class Guard:
                 make_folder(os.path.dirname(self.path))
                 os.close(create_file(self.path))
         self._inode = os.fstat(self._descriptor).st_ino
-        self._is_writable = make
         return True
 
     def _is_current(self) -> bool:

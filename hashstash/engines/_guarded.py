@@ -10,7 +10,7 @@ import os
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from hashstash.engine import WRITE_ID, Capability, WriteId
+from hashstash.engine import WRITE_ID, Capability, Change, WriteId
 from hashstash.engines._embedded import EmbeddedEngine
 from hashstash.engines._guard import REACHES_PROCESSES, Guard
 from hashstash.engines._salvage import NEXT_STEP, gathered, replace_files
@@ -95,8 +95,14 @@ class GuardedEngine(EmbeddedEngine):
 
     def _let_go(self) -> None:
         with self._turn:
-            super()._let_go()
-            self._guard.close()
+            try:
+                super()._let_go()
+            finally:
+                self._guard.close()
+
+    def _abandon(self) -> None:
+        super()._abandon()
+        self._guard.close()  # the parent keeps the lock that it holds through the same open file, which is not given back here
 
     def __del__(self) -> None:
         super().__del__()
@@ -113,23 +119,22 @@ class GuardedEngine(EmbeddedEngine):
                     result = read(handle)
                     if not self._has_file(handle) or self._guard.is_still(self._seen):
                         return result  # else somebody may have emptied the file under the read
-            is_done = False
-            try:
-                is_guarded = self._guard.enter(alone=False)
-                seen = self._guard.change if is_guarded else self._stamp()
-                if seen is not None and (self._handle is None or seen != self._seen):
-                    self._handle = self._load(self._handle, write=False)
-                    self._seen = seen
-                    if is_guarded:
-                        self._hold_what_was_read()
-                found = None if seen is None or self._handle is None else read(self._handle)
-                is_done = True
-                return found
-            except Exception as error:
-                self._explain(error)
-                raise
-            finally:
-                self._end_turn(is_done=is_done)
+            return self._guarded(lambda: self._read_now(read))
+
+    def _read_now(self, read: Callable[[Any], Result]) -> Result | None:
+        is_guarded = self._guard.enter(alone=False)
+        self._refuse_half_mended()
+        seen = self._guard.change if is_guarded else self._stamp()
+        if seen is not None and (self._handle is None or seen != self._seen):
+            self._handle = self._load(self._handle, write=False)
+            self._seen = seen
+            if is_guarded:
+                self._hold_what_was_read()
+        return None if seen is None or self._handle is None else read(self._handle)
+
+    def _refuse_half_mended(self) -> None:
+        if self._guard.is_half_mended:
+            raise CorruptEntry(f"{self._folder} is damaged: writing its rows anew has not come to its end; {NEXT_STEP}")
 
     def _hold_what_was_read(self) -> None:
         """Raise CorruptEntry if there is nothing where there were rows, or something else than what was written."""
@@ -147,27 +152,45 @@ class GuardedEngine(EmbeddedEngine):
         with self._turn:
             if not self._guard.for_writing() and self.is_read_only():
                 self._refuse()
-            is_done = False
+            return self._guarded(lambda: self._write_now(write, added), needed)
+
+    def _write_now(self, write: Callable[[Any], Result], added: int | None) -> Result:
+        self._guard.enter(alone=True)
+        self._refuse_half_mended()
+        was_killed = bool(self._guard.change % 2)
+        if self._handle is None or self._guard.change != self._seen or not self._is_for_writing(self._handle):
+            self._handle = self._load(self._handle, write=True)
+            self._hold_against(self._handle, self._guard)
+        self._make_reserve()
+        before = self._count_rows(self._handle) if was_killed else self._guard.rows
+        self._guard.begin()
+        result = write(self._handle)
+        self._save(self._handle)
+        difference: Any = result if added is None else added
+        self._guard.finish(max(0, before + difference), self._seal_of(self._handle))
+        self._seen = self._guard.change
+        return result
+
+    def _guarded(self, work: Callable[[], Result], needed: int | None = None) -> Result:
+        """What *work* gives, which takes the lock by :meth:`Guard.enter`; the lock is free afterwards, whatever happens.
+
+        The first step of a function is a place for an interrupt, and so the one that ends the turn may do nothing: then it is
+        called again. All that it does may be done twice.
+        """
+        is_done = is_over = False
+        try:
             try:
-                self._guard.enter(alone=True)
-                was_killed = bool(self._guard.change % 2)
-                if self._handle is None or self._guard.change != self._seen or not self._is_for_writing(self._handle):
-                    self._handle = self._load(self._handle, write=True)
-                    self._hold_against(self._handle, self._guard)
-                self._make_reserve()
-                before = self._count_rows(self._handle) if was_killed else self._guard.rows
-                self._guard.begin()
-                result = write(self._handle)
-                self._save(self._handle)
-                difference: Any = result if added is None else added
-                self._guard.finish(max(0, before + difference), self._seal_of(self._handle))
-                self._seen = self._guard.change
+                result = work()
                 is_done = True
                 return result
             except Exception as error:
                 self._explain(error, needed)
                 raise
             finally:
+                self._end_turn(is_done=is_done)
+                is_over = True
+        finally:
+            if not is_over:
                 self._end_turn(is_done=is_done)
 
     def _end_turn(self, *, is_done: bool) -> None:
@@ -193,7 +216,11 @@ class GuardedEngine(EmbeddedEngine):
         """Take nothing that is in memory for what is stored."""
         handle, self._handle = self._handle, None
         if handle is not None:
-            self._release(handle)
+            try:
+                self._release(handle)
+            except BaseException:  # an interrupt, perhaps before its first step; what is closed already stays so
+                self._release(handle)
+                raise
 
     def _explain(self, error: Exception, needed: int | None = None) -> None:
         better = self._meaning(error, needed)
@@ -236,23 +263,37 @@ class GuardedEngine(EmbeddedEngine):
         self._remove(handle, address)
         return -1
 
+    def delete_if(self, address: bytes, expected: WriteId) -> bool:
+        def delete(handle: Any) -> int:
+            return self._delete(handle, address) if _etag(self._fetch(handle, address)) == expected else 0
+
+        if _etag(self.get(address)) != expected:
+            return False  # without writing anything
+        return bool(self._removing(lambda: self._write(delete)))
+
     def swap(self, address: bytes, expected: WriteId | None, blob: bytes) -> bool:
         if _etag(self.get(address)) != expected:
             return False  # without writing anything
-        done = False
+        return self.swap_many([(address, expected, blob)])[0]
+
+    def swap_many(self, changes: Iterable[Change]) -> list[bool]:
+        given = list(changes)
+        stored: list[bool] = []
 
         def write(handle: Any) -> int:
-            nonlocal done
-            done = False  # of an attempt of which nothing was kept
-            current = self._fetch(handle, address)
-            if _etag(current) != expected:
-                return 0
-            self._store(handle, address, bytes(blob))
-            done = True
-            return int(current is None)
+            stored.clear()  # of an attempt of which nothing was kept
+            added = 0
+            for address, expected, blob in given:
+                current = self._fetch(handle, address)
+                stored.append(_etag(current) == expected)
+                if stored[-1]:
+                    self._store(handle, address, bytes(blob))
+                    added += current is None
+            return added
 
-        self._write(write, needed=len(blob))
-        return done
+        if given:
+            self._write(write, needed=sum(len(blob) for _, _, blob in given))
+        return stored
 
     def get_many(self, addresses: Iterable[bytes]) -> Iterator[bytes | None]:
         wanted = list(addresses)
@@ -313,22 +354,44 @@ class GuardedEngine(EmbeddedEngine):
     def rebuild(self, place_of: Callable[[bytes], bytes | None]) -> bool:
         with self._turn:
             self._forget()
-            try:
-                self._guard.for_writing()
-                self._guard.enter(alone=True)
-                names = self._files_of_rows()
-                if not names and not self._guard.rows:
-                    return False
-                rows = gathered(self._salvaged(place_of), place_of)
-                self._guard.begin()
-                replace_files(self._folder, names, rows, self._make_section)
-                self._guard.finish(len(rows))
-            except Exception as error:
-                self._explain(error)
-                raise
-            finally:
-                self._guard.leave()
+            return self._guarded(lambda: self._rebuild_now(place_of))
+
+    def _rebuild_now(self, place_of: Callable[[bytes], bytes | None]) -> bool:
+        self._guard.for_writing()
+        self._guard.enter(alone=True)
+        names = self._files_of_rows()
+        if not names and not self._guard.rows and not self._guard.is_half_mended:
+            return False
+        rows = gathered(self._salvaged(place_of), place_of)
+        guard = self._guard
+        before = guard.change, guard.rows, guard.seal, guard.is_known, guard.is_half_mended
+        file = self._first_of(names)
+        try:
+            guard.begin(mends=True)
+            self._replace_files(names, rows)
+            guard.finish(len(rows))
+        except BaseException:
+            if guard.change != before[0]:
+                guard.begin(mends=True)  # again: nobody knows how far it has come
+                if self._first_of(names) != file:
+                    guard.finish(len(rows))
+                elif before[3]:
+                    guard.finish(before[1], before[2])
+                elif not before[4]:
+                    guard.begin()
+            raise
         return True
+
+    def _first_of(self, names: list[str]) -> tuple[int, int] | None:
+        """Which file it is that is replaced first."""
+        try:
+            status = os.lstat(os.path.join(self._folder, names[0]))
+        except (FileNotFoundError, IndexError):
+            return None
+        return status.st_dev, status.st_ino
+
+    def _replace_files(self, names: list[str], rows: dict[bytes, bytes]) -> None:
+        replace_files(self._folder, names, rows, self._make_section)
 
     def _clear_rows(self) -> None:
         if self._read(lambda _: True):

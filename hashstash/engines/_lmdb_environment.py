@@ -16,10 +16,13 @@ import lmdb
 
 from hashstash.engines._lmdb_check import MOST_LEAVES, check_metas, check_pages
 from hashstash.engines._lmdb_pages import Damaged, Pages
+from hashstash.engines._lmdb_replacing import DATA, LOCKS, NEW, finish, in_turn, is_left, replace
 from hashstash.engines._lmdb_seal import is_sealed, seal
 from hashstash.engines._lmdb_unborn import begin_anew
+from hashstash.engines._reserve import make_reserve
 from hashstash.engines._salvage import NEXT_STEP
 from hashstash.errors import CorruptEntry, StashFull
+from hashstash.leaving import always_left
 from hashstash.paths import PRIVATE_FILE, create_file, make_folder
 from hashstash.refusals import NO_ROOM, explain, no_room, why_not
 
@@ -29,9 +32,9 @@ if TYPE_CHECKING:
 FIRST_MAP_SIZE = 1 << 30
 QUIET = 0.001
 """Seconds between two looks at whether a transaction still runs."""
-DATA = "data.mdb"
-_LOCKS = "lock.mdb"
-FILES = (DATA, _LOCKS, "data.seal")
+SEAL = "data.seal"
+FILES = (DATA, LOCKS, SEAL, NEW)
+RESERVE_SIZE = 128 * 1024
 _LARGEST_MAP_SIZE = 1 << 44
 _MOST_READERS = 1024
 _LONGEST_WAIT = 30.0
@@ -54,7 +57,6 @@ class Environment:
         self.folder = folder
         self.durable = durable
         self.users = 0
-        self.read_only = False
         self.running: set[object] = set()
         self.begin: Callable[..., Any] | None = None
         self.paused: Callable[..., Any] | None = None
@@ -63,8 +65,14 @@ class Environment:
         self._env: Any = None
         self.rows: Any = None
         self._is_closed = False
-        self._open(map_size)
-        self.identity = file_in(folder)
+        self.identity: tuple[int, int] | None = None
+        self.read_only = os.path.isdir(folder) and not os.access(folder, os.W_OK)
+        if not self.read_only:
+            make_folder(folder)
+        finish(folder)
+        in_turn(folder, lambda: self._open(map_size))
+        if not self.read_only:
+            make_reserve(folder, RESERVE_SIZE)
 
     def _open(self, map_size: int) -> None:
         # No transaction is kept for the next read: where a forked child closes what its parent has open, the library ends those
@@ -76,16 +84,16 @@ class Environment:
                 raise CorruptEntry(f"{os.path.join(self.folder, name)} is a folder and no file; move it aside")
         path = os.path.join(self.folder, DATA)
         is_unborn = check_metas(path)
-        self.read_only = os.path.isdir(self.folder) and not os.access(self.folder, os.W_OK)
         try:
             if self.read_only:
                 self._env = _open_steadily(self.folder, readonly=True, lock=False, **options)
             else:
-                make_folder(self.folder)
-                locks = os.path.join(self.folder, _LOCKS)
+                locks = os.path.join(self.folder, LOCKS)
                 _allot_locks(locks)
                 if is_unborn:
                     begin_anew(path, locks)
+                with contextlib.suppress(FileExistsError):
+                    os.close(create_file(path))  # else the umask might take the owner's own rights
                 self._env = _open_steadily(
                     self.folder, map_size=map_size, sync=self.durable, metasync=self.durable, **options
                 )
@@ -104,6 +112,7 @@ class Environment:
         except BaseException:
             self._env.close()
             raise
+        self.identity = file_in(self.folder)
         self.begin = self._env.begin
 
     def _check_pages(self) -> None:
@@ -141,7 +150,7 @@ class Environment:
             raise CorruptEntry(f"{path} is cut off: it should have {needed} bytes; move it aside")
         _lengthen(path, needed)
 
-    @contextlib.contextmanager
+    @always_left
     def alone(self) -> Iterator[Any]:
         """The environment with no transaction of this process running."""
         with self.gate:
@@ -158,16 +167,30 @@ class Environment:
         """Double the map, unless another thread has done so since it was full at *full_at* bytes."""
         with self.alone() as env:
             # What a killed process had kept of the room is free once it is noticed.
-            if env.info()["map_size"] > full_at or env.reader_check():
+            if self._is_closed or env.info()["map_size"] > full_at or env.reader_check():
                 return
             if full_at >= _LARGEST_MAP_SIZE:
                 raise StashFull(28, f"{self.folder} has reached the largest map size")
             env.set_mapsize(2 * full_at)
 
-    def adopt_size(self) -> None:
-        """Take over the size that another process has grown the map to."""
+    def adopt_size(self) -> bool:
+        """Take over the size that another process has grown the map to; ``False`` if it has put another file in place instead."""
         with self.alone() as env:
+            if self._is_closed:
+                return True
+            if not self.is_in_place() or is_left(os.path.join(self.folder, DATA)):
+                return False
             env.set_mapsize(0)
+            return True
+
+    def replace(self, transaction: Any, *, keeps_rows: bool) -> bool:
+        """Put a file with the rows of the write transaction, or none, in place of this one, which nobody can use then.
+
+        ``False`` if it would not be smaller.
+        """
+        if not self.is_in_place():
+            return False
+        return replace(self.folder, transaction, map_size=self.map_size(), keeps_rows=keeps_rows)
 
     def is_in_place(self) -> bool:
         """Whether the file that is open is still the one that lies there; else its folder was removed."""

@@ -26,6 +26,8 @@ LONGEST_KEY = 511
 SIZES = frozenset(1 << power for power in range(9, 17))
 DEFAULT_SIZE = 4096
 META_SIZE = _HEAD + _META.size
+LAST_AT = struct.calcsize("<16xII8xQ IHHQQQQQ IHHQQQQQ")
+"""Where in a meta page the number of the last page stands, as eight bytes."""
 
 
 class Tree(NamedTuple):

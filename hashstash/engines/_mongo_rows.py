@@ -121,9 +121,9 @@ class Rows:
                 if attempt == _TRIES - 1 or any(each.get("code") != _DUPLICATE for each in failed):
                     raise
 
-    def remove(self, name: str) -> Any:
-        """Remove the document at an address; the id and the file of what was there."""
-        return self._documents.find_one_and_delete({"_id": name}, projection={"f": 1})
+    def remove(self, filters: dict[str, str]) -> Any:
+        """Remove the document of *filters*; the id and the file of what was there."""
+        return self._documents.find_one_and_delete(filters, projection={"f": 1})
 
     def remove_all(self) -> None:
         """Remove every document, and no file."""

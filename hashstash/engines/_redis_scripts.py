@@ -34,8 +34,19 @@ for i = 3, #KEYS do
 end
 if expiring == 1 then redis.call('PERSIST', KEYS[1]) redis.call('PERSIST', KEYS[2]) end
 return 2 - before""")
-_SWAPPED = """
-local current = redis.call('GETRANGE', KEYS[3], 8, 15)
+# What is no text is no row: it is of no writer, and has the write id of an empty row.
+_ID_OF = """
+local function id_of(key)
+  local found = redis.pcall('GETRANGE', key, 8, 15)
+  if type(found) ~= 'table' then return found end
+  if string.find(found.err, 'WRONGTYPE') then return '' end
+  error(found.err)
+end
+"""
+_SWAPPED = (
+    _ID_OF
+    + """
+local current = id_of(KEYS[3])
 local exists = redis.call('EXISTS', KEYS[3])
 if ARGV[4] == '1' and exists == 1 and redis.call('GET', KEYS[3]) == ARGV[1] then return 1 end
 if exists ~= tonumber(ARGV[5]) or (exists == 1 and current ~= ARGV[3]) then return 0 end
@@ -48,11 +59,48 @@ if redis.call('EXISTS', KEYS[2]) == 1 then
   redis.call('PERSIST', KEYS[2])
 end
 """
+)
 SWAP = Script(_SWAPPED + "return 2 - before")
+# ARGV[1] says that it may have run before; then there are four for each row. The last answer is whether there was any row.
+SWAP_MANY = Script(
+    _ID_OF
+    + """
+local before = redis.call('EXISTS', KEYS[1])
+local expiring = redis.call('EXISTS', KEYS[2])
+local answers = {}
+for i = 3, #KEYS do
+  local blob, name, expected, there = ARGV[4 * i - 10], ARGV[4 * i - 9], ARGV[4 * i - 8], tonumber(ARGV[4 * i - 7])
+  local exists = redis.call('EXISTS', KEYS[i])
+  if ARGV[1] == '1' and exists == 1 and redis.call('GET', KEYS[i]) == blob then
+    answers[i - 2] = 1
+  elseif exists ~= there or (exists == 1 and id_of(KEYS[i]) ~= expected) then
+    answers[i - 2] = 0
+  else
+    redis.call('SET', KEYS[i], blob)
+    redis.call('ZADD', KEYS[1], 0, name)
+    if expiring == 1 then
+      redis.call('ZREM', KEYS[2], name)
+      redis.call('PERSIST', KEYS[1])
+      redis.call('PERSIST', KEYS[2])
+    end
+    answers[i - 2] = 1
+  end
+end
+answers[#answers + 1] = before
+return answers"""
+)
 DELETE = Script("""
 redis.call('ZREM', KEYS[1], ARGV[1])
 redis.call('ZREM', KEYS[2], ARGV[1])
 return redis.call('DEL', KEYS[3])""")
+DELETE_IF = Script(
+    _ID_OF
+    + """
+if redis.call('EXISTS', KEYS[3]) == 0 or id_of(KEYS[3]) ~= ARGV[2] then return 0 end
+redis.call('ZREM', KEYS[1], ARGV[1])
+redis.call('ZREM', KEYS[2], ARGV[1])
+return redis.call('DEL', KEYS[3])"""
+)
 # What is in capitals is told by the script that begins with this.
 _FORGET_OVER = """
 local time = redis.call('TIME')
@@ -74,9 +122,10 @@ end
 """
 # ARGV[3] is a moment by the clock of who asks, for whom it is ARGV[5] now.
 EXPIRE = Script(
-    """
+    _ID_OF
+    + """
 local BASE, ADDRESS, MOST = ARGV[1], ARGV[2], 10
-if ARGV[4] ~= '' and redis.call('GETRANGE', KEYS[3], 8, 15) ~= ARGV[4] then return 0 end
+if ARGV[4] ~= '' and id_of(KEYS[3]) ~= ARGV[4] then return 0 end
 """
     + _FORGET_OVER
     + "local moment = ARGV[3] - ARGV[5] + now"

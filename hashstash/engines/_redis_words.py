@@ -7,7 +7,7 @@ from redis.exceptions import RedisClusterException, RedisError
 
 from hashstash import credentials
 from hashstash.engines._remote import Dropped, PasswordNeeded
-from hashstash.errors import ReadOnlyStash, ServerUnavailable, StashFull
+from hashstash.errors import CorruptEntry, ReadOnlyStash, ServerUnavailable, StashFull
 
 _WRONG = "wrong user name or password; give the right one in the URL, or as password="
 _UNWANTED = "the server has no password; leave it out of the URL"
@@ -37,12 +37,19 @@ _BY_SIGN = {
 }
 
 
+class OtherKind(CorruptEntry):
+    """Where a row was, somebody has put a list, a hash or the like, which nobody can read as one."""
+
+
 def explained(error: Exception, url: str, timeout: float, *, writing: bool) -> Exception:
     """What an error of the client for *url*, that waits *timeout* seconds for an answer, means for the user."""
     text = str(error)
     if isinstance(error, redis.TimeoutError):
+        # A server without TLS takes the beginning of a handshake for a command that is still being written.
+        plain = "does it speak TLS there, or does the URL begin with redis:// instead of rediss://? If it does, "
+        first = plain if url.startswith("rediss") else ""
         return ServerUnavailable(
-            f"{url}: no answer within {timeout:g} s; is the server overloaded, or paused? (timeout= sets this)"
+            f"{url}: no answer within {timeout:g} s; {first}is the server overloaded, or paused? (timeout= sets this)"
         )
     if not isinstance(error, (RedisError, RedisClusterException, OSError)):
         return error
@@ -50,6 +57,10 @@ def explained(error: Exception, url: str, timeout: float, *, writing: bool) -> E
         return StashFull(28, f"{url}: the server has reached its maxmemory; clear a stash, or raise maxmemory")
     if isinstance(error, redis.ReadOnlyError) or "READONLY" in text:
         return ReadOnlyStash(f"{url} is a read-only replica; open the stash at the primary server to change it")
+    if is_of_other_kind(error):
+        return OtherKind(
+            f"{url}: in the place of a row is something else, which is none of a stash; overwrite or delete it"
+        )
     if isinstance(error, redis.exceptions.MovedError):
         return ServerUnavailable(f"{url}: the server is a cluster; write redis+cluster:// instead of redis://")
     advice = _advice(text, writing=writing)
@@ -73,6 +84,11 @@ def _advice(text: str, *, writing: bool) -> str:
         needed = "+@write +@read +@scripting" if writing else "+@read +@connection"
         return f"this user may not do that; allow it ~hashstash:* and {needed} (ACL SETUSER)"
     return ""
+
+
+def is_of_other_kind(answer: object) -> bool:
+    """Whether the server says that something is no text, and so no row."""
+    return isinstance(answer, RedisError) and "WRONGTYPE" in str(answer)
 
 
 def _is_forbidden(text: str) -> bool:

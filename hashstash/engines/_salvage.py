@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import shutil
 from typing import TYPE_CHECKING
 
@@ -13,9 +15,13 @@ if TYPE_CHECKING:
 
     from hashstash.engine import Engine
 
-NEXT_STEP = "close it everywhere and call repair(), which saves what can be read, or move it aside"
+NEXT_STEP = (
+    "close it everywhere and call stash.repair() (in a shell: hashstash repair, in a notebook: %stash repair), which saves what"
+    " can be read"
+)
 ASIDE = "damaged"
 """The folder, in that of an engine, which keeps files that were replaced."""
+_DRAFT = re.compile(r"draft\.(\d+)\.[0-9a-f]{8}")
 
 
 def gathered(
@@ -34,8 +40,25 @@ def gathered(
     return {**unsound, **elsewhere, **rows}
 
 
-def replace_files(folder: str, names: Sequence[str], rows: dict[bytes, bytes], make: Callable[[str], Engine]) -> None:
-    """Put *rows* into files that the engine which *make* gives has written, in place of those called *names* in *folder*."""
+def replace_files(
+    folder: str,
+    names: Sequence[str],
+    rows: dict[bytes, bytes],
+    make: Callable[[str], Engine],
+    *,
+    new: Sequence[str] | None = None,
+    ending: str = "",
+) -> None:
+    """Put *rows* into files that the engine which *make* gives has written, in place of those called *names* in *folder*.
+
+    *new*: those that are taken from what was written, the first of *names* where nothing else is said. The first of them is
+    what makes the difference: it is replaced in one step, before which the storage is the old one and after which it is the new
+    one, and the others of *names*, which belong to the old one, are removed before that step.
+
+    *ending*: where several belong together, those of *new* first come beside the old ones under names that end so, and whoever
+    opens the storage knows what to make of them; else nothing.
+    """
+    remove_drafts(folder)
     draft = os.path.join(folder, f"draft.{os.getpid()}.{os.urandom(4).hex()}")
     try:
         make_folder(draft)
@@ -45,22 +68,106 @@ def replace_files(folder: str, names: Sequence[str], rows: dict[bytes, bytes], m
             engine.sync()
         finally:
             engine.close()
-        _move(folder, _new_aside(folder), names)
-        _move(draft, folder, names)
+        if names:
+            new = names[:1] if new is None else new
+            if rows:
+                os.stat(
+                    os.path.join(draft, new[0])
+                )  # else somebody has removed it, and nothing would replace the old one
+            _exchange(folder, draft, names, new, ending)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
 
 
-def _new_aside(folder: str) -> str:
+def remove_drafts(folder: str) -> None:
+    """Remove what processes have left in *folder* that were killed while they were writing its rows anew."""
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            found = _DRAFT.fullmatch(entry.name)
+            if found is not None and entry.is_dir(follow_symlinks=False) and not _is_alive(int(found[1])):
+                shutil.rmtree(entry.path, ignore_errors=True)
+
+
+def _is_alive(pid: int) -> bool:
+    if os.name != "posix":
+        return True  # there, asking by a signal would end it
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        pass  # somebody else's
+    return True
+
+
+def _exchange(folder: str, draft: str, names: Sequence[str], new: Sequence[str], ending: str) -> None:
+    """Keep the files of *folder* aside and move those of *draft* there; if that fails before it makes a difference, undo it.
+
+    The old files are linked, not moved, so that at no moment the storage looks as if there had never been one.
+    """
+    main = new[0]
+    waits = os.path.join(draft, main) if os.path.lexists(os.path.join(draft, main)) else ""
+    old = [name for name in names if os.path.lexists(os.path.join(folder, name))]
+    kept, aside = os.path.join(draft, ASIDE), _next_aside(folder)
+    try:
+        make_folder(kept)
+        for name in old:
+            _keep(os.path.join(folder, name), os.path.join(kept, name))
+        os.rename(kept, aside)
+        for name in old:
+            path = os.path.join(folder, name)
+            if os.path.isdir(path) and not os.path.islink(path):
+                os.rename(path, os.path.join(aside, name))
+            elif name not in new:
+                os.unlink(path)
+        _put_in_place(folder, draft, new, ending)
+    except BaseException:
+        beside = os.path.join(folder, main + ending)
+        if os.path.lexists(waits or os.path.join(folder, main)) or (ending and os.path.lexists(beside)):
+            _undo(folder, kept if os.path.isdir(kept) else aside, old)
+            for name in reversed(new if ending else ()):  # the first says what the others are worth, and so goes last
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(os.path.join(folder, name + ending))
+        raise
+
+
+def _put_in_place(folder: str, draft: str, names: Sequence[str], ending: str) -> None:
+    made = [name for name in names if os.path.lexists(os.path.join(draft, name))]
+    if ending:
+        for name in made:
+            os.replace(os.path.join(draft, name), os.path.join(folder, name + ending))
+    for name in made:
+        os.replace(
+            os.path.join(folder, name + ending) if ending else os.path.join(draft, name), os.path.join(folder, name)
+        )
+    for name in names:
+        if name not in made:  # there is nothing to be in it
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(os.path.join(folder, name))
+
+
+def _next_aside(folder: str) -> str:
     number = 1
-    while os.path.exists(path := os.path.join(folder, ASIDE, str(number))):
+    while os.path.lexists(path := os.path.join(folder, ASIDE, str(number))):
         number += 1
-    make_folder(path)
+    make_folder(os.path.dirname(path))
     return path
 
 
-def _move(source: str, target: str, names: Sequence[str]) -> None:
-    for name in names:
-        path = os.path.join(source, name)
-        if os.path.lexists(path):
-            os.rename(path, os.path.join(target, name))
+def _keep(path: str, target: str) -> None:
+    """Have the file at *path* also at *target*; not a folder, which is moved when its place is needed."""
+    if os.path.islink(path):
+        os.symlink(os.readlink(path), target)
+    elif not os.path.isdir(path):
+        try:
+            os.link(path, target)
+        except (OSError, AttributeError):  # not in this file system
+            shutil.copy2(path, target)
+
+
+def _undo(folder: str, kept: str, names: Sequence[str]) -> None:
+    for name in reversed(names):
+        path, source = os.path.join(folder, name), os.path.join(kept, name)
+        if not os.path.lexists(path) and os.path.lexists(source):
+            os.rename(source, path)
+    shutil.rmtree(kept, ignore_errors=True)

@@ -9,7 +9,7 @@ from abc import abstractmethod
 from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from hashstash.engine import WRITE_ID, Capability, WriteId
+from hashstash.engine import WRITE_ID, Capability, Change, WriteId
 from hashstash.engines._embedded import let_go_in
 from hashstash.engines._salvage import NEXT_STEP, gathered, replace_files
 from hashstash.engines._sqlite_answers import as_bytes, locked
@@ -99,15 +99,33 @@ class SqliteFileEngine(SqliteHandleEngine):
                 raise locked(self._path, PATIENCE)
             time.sleep(NAP)
 
-    def swap(self, address: bytes, expected: WriteId | None, blob: bytes) -> bool:
-        def write(handle: Any) -> bool:
-            found = self._select(f"SELECT substr(value, 1, {WRITE_ID.stop})", address)
-            if (as_bytes(found[0])[WRITE_ID] if found else None) != expected:
-                return False
-            self._store(handle, address, bytes(blob))
-            return True
+    def delete_if(self, address: bytes, expected: WriteId) -> bool:
+        def remove(handle: Any) -> bool:
+            return self._write_id(address) == expected and self._remove(handle, address)
 
-        return self._transaction(write, needed=len(blob))
+        if self._read(lambda _: self._write_id(address)) != expected:
+            return False  # without writing anything
+        return self._removing(lambda: self._transaction(remove), self._keep_the_log)
+
+    def _write_id(self, address: bytes) -> WriteId | None:
+        found = self._select(f"SELECT substr(value, 1, {WRITE_ID.stop})", address)
+        return as_bytes(found[0])[WRITE_ID] if found else None
+
+    def swap(self, address: bytes, expected: WriteId | None, blob: bytes) -> bool:
+        return self.swap_many([(address, expected, blob)])[0]
+
+    def swap_many(self, changes: Iterable[Change]) -> list[bool]:
+        given = list(changes)
+
+        def write(handle: Any) -> list[bool]:
+            stored = []
+            for address, expected, blob in given:
+                stored.append(self._write_id(address) == expected)
+                if stored[-1]:
+                    self._store(handle, address, bytes(blob))
+            return stored
+
+        return self._transaction(write, needed=sum(len(blob) for _, _, blob in given)) if given else []
 
     def _select(self, start: str, address: bytes) -> Any:
         return self._connection.execute(self._sql(start, "key = ?"), (self._to_key(address),)).fetchone()

@@ -9,16 +9,21 @@ import contextlib
 import os
 import sqlite3
 
+from hashstash.engines import _reserve
 from hashstash.engines._sqlite_answers import explained
 from hashstash.engines._sqlite_connections import Connection, connect, is_mine, refuse_replaced, stamp_of, transaction
 from hashstash.engines._sqlite_pages import check_header
-from hashstash.engines._sqlite_statements import LOG_PAGES, SCHEMA, make_tables
+from hashstash.engines._sqlite_statements import LOG_PAGES, SCHEMA, checkpoint, make_tables
 from hashstash.errors import CorruptEntry, StashFull
 from hashstash.paths import create_file, is_shared_mount, is_there, make_folder
-from hashstash.refusals import read_only
+from hashstash.refusals import free_bytes, read_only
 
 RESERVE_SIZE = 256 * 1024
-_RESERVE_STEP = 32 * 1024
+_FEW_LOG_PAGES = 48
+"""What is put by is enough to bring so many pages from the log into the database."""
+_LITTLE_ROOM = 64 << 20
+_BLOCK = 512
+_FIRST_PAGE = 4096
 _MAPPED = 256 << 20
 
 
@@ -40,7 +45,7 @@ def open_rows(file: str, *, durable: bool) -> Connection:
             raw.close()
             # Even reading needs room, for the index of the log: what was put by for deleting is enough for that.
             is_full = isinstance(explained(error, file, 0), StashFull)
-            if not (is_full and shrink_reserve(file, RESERVE_SIZE // 2)):
+            if not (is_full and shrink_reserve(file, RESERVE_SIZE // 4)):
                 raise
         except BaseException:
             raw.close()
@@ -76,7 +81,7 @@ def _prepare(raw: sqlite3.Connection, file: str, *, durable: bool) -> None:
     journal = "delete" if is_shared_mount(os.path.dirname(file)) else "wal"
     raw.execute(f"PRAGMA journal_mode = {journal}")
     raw.execute(f"PRAGMA synchronous = {'FULL' if durable or journal != 'wal' else 'NORMAL'}")
-    raw.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
+    raw.execute(f"PRAGMA wal_autocheckpoint = {_log_pages(file)}")
     if journal == "wal" and is_mine(file):
         raw.execute(f"PRAGMA mmap_size = {_MAPPED}")
     if not _check_schema(raw, file):
@@ -94,38 +99,56 @@ def _check_schema(raw: sqlite3.Connection, file: str) -> bool:
 
 def reserve_of(file: str) -> str:
     """The path of the room put by."""
-    return os.path.join(os.path.dirname(file), "reserve")
+    return _reserve.reserve_in(os.path.dirname(file))
 
 
 def is_new(file: str) -> bool:
     """Whether nothing was ever written: the file is made before there is room for anything in it, and the reserve last."""
     try:
-        return os.stat(file).st_size == 0 and not os.path.exists(reserve_of(file))
+        # Where there was no room for tables, the first page may be there, in which there are none.
+        is_unborn = os.stat(file).st_size <= _FIRST_PAGE and not os.path.exists(reserve_of(file))
+        return is_unborn and not _size_of(f"{file}-wal")
     except (FileNotFoundError, NotADirectoryError):
         return True
 
 
 def make_reserve(file: str) -> None:
     """Put some room by, so that rows can be deleted when the disk is full."""
-    path = reserve_of(file)
-    with contextlib.suppress(OSError):  # there is none, or another process has just done so
-        if os.path.exists(path):
-            if os.path.getsize(path) == RESERVE_SIZE:
-                return
-            os.unlink(path)
-        descriptor = create_file(path)
-        try:
-            os.write(descriptor, bytes(RESERVE_SIZE))
-        finally:
-            os.close(descriptor)
+    _reserve.make_reserve(os.path.dirname(file), RESERVE_SIZE)
 
 
 def shrink_reserve(file: str, keep: int) -> bool:
     """Give up a part of what was put by, down to *keep* bytes; whether there was anything to give up."""
-    path = reserve_of(file)
+    return _reserve.shrink_reserve(os.path.dirname(file), keep=keep)
+
+
+def _log_pages(file: str) -> int:
+    """How many pages the log may have: on a disk that is nearly full, what it holds must find room beside it."""
+    free = free_bytes(os.path.dirname(file))
+    return LOG_PAGES if free is None or free > _LITTLE_ROOM else _FEW_LOG_PAGES
+
+
+def empty_log(raw: sqlite3.Connection, *, file: str) -> bool:
+    """Bring what the log holds into the database, if that finds room in what was put by; whether that has emptied it."""
+    pages, size = raw.execute("SELECT * FROM pragma_page_count(), pragma_page_size()").fetchone()
+    missing, log = pages * size - _allotted(file), _size_of(f"{file}-wal")
+    if not log or missing > _size_of(reserve_of(file)) + (free_bytes(os.path.dirname(file)) or 0):
+        return False
+    _reserve.shrink_reserve(os.path.dirname(file), step=RESERVE_SIZE)
+    try:
+        # The room of the log is for what the database takes, else for the log itself, which begins anew in it.
+        return checkpoint(raw, log_pages=_FEW_LOG_PAGES, cuts=missing > 0 or log > 2 * RESERVE_SIZE)
+    finally:
+        make_reserve(file)
+
+
+def _size_of(path: str) -> int:
     with contextlib.suppress(FileNotFoundError):
-        size = os.path.getsize(path)
-        if size > keep:
-            os.truncate(path, max(keep, size - _RESERVE_STEP))
-            return True
-    return False
+        return os.path.getsize(path)
+    return 0
+
+
+def _allotted(path: str) -> int:
+    """How many bytes of the file are on the disk, where it may have holes."""
+    status = os.stat(path)
+    return status.st_blocks * _BLOCK if hasattr(status, "st_blocks") else status.st_size

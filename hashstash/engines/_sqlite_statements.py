@@ -15,6 +15,8 @@ from hashstash.engines._sqlite_connections import transaction
 if TYPE_CHECKING:
     import sqlite3
 
+    from hashstash.engine import Change
+
 BATCH = 1000
 BATCH_BYTES = 8 << 20
 LOG_PAGES = 4000  # 16 MB: what a checkpoint syncs is shared by more writes, and one block of the log's index covers it
@@ -31,7 +33,10 @@ SCHEMA = (
 GET = "SELECT blob FROM rows WHERE address = ?"
 PUT = "INSERT INTO rows (address, blob) VALUES (?, ?) ON CONFLICT (address) DO UPDATE SET blob = excluded.blob"
 PUT_IF_ABSENT = "INSERT INTO rows (address, blob) VALUES (?, ?) ON CONFLICT (address) DO NOTHING"
-SWAP = f"UPDATE rows SET blob = ?1 WHERE address = ?2 AND coalesce(substr(blob, {WRITE_ID.start + 1}, 8), x'') = ?3"  # noqa: S608
+_IS_EXPECTED = f"address = ?1 AND coalesce(substr(blob, {WRITE_ID.start + 1}, 8), x'') = ?2"
+SWAP = f"UPDATE rows SET blob = ?3 WHERE {_IS_EXPECTED}"  # noqa: S608
+DELETE_IF = f"DELETE FROM rows WHERE {_IS_EXPECTED}"  # noqa: S608
+HAS_EXPECTED = f"SELECT 1 FROM rows WHERE {_IS_EXPECTED}"  # noqa: S608
 
 
 def make_tables(raw: sqlite3.Connection) -> None:
@@ -41,6 +46,18 @@ def make_tables(raw: sqlite3.Connection) -> None:
             raw.execute(statement)
         raw.execute("INSERT INTO counter VALUES (0)")
         raw.execute(f"PRAGMA application_id = {_APPLICATION}")
+
+
+def swap(raw: sqlite3.Connection, address: bytes, expected: bytes | None, blob: bytes) -> bool:
+    """Store *blob* if the row is the *expected* one; whether it was."""
+    if expected is None:
+        return raw.execute(PUT_IF_ABSENT, (address, blob)).rowcount > 0
+    return raw.execute(SWAP, (address, expected, blob)).rowcount > 0
+
+
+def swap_each(raw: sqlite3.Connection, *, changes: list[Change]) -> list[bool]:
+    """:func:`swap` for each of *changes*."""
+    return [swap(raw, *change) for change in changes]
 
 
 def get_batch(raw: sqlite3.Connection, *, addresses: list[bytes]) -> list[bytes | None]:
@@ -91,19 +108,28 @@ def vacuum_if_empty(raw: sqlite3.Connection) -> None:
         raw.execute("VACUUM")
 
 
-def checkpoint(raw: sqlite3.Connection, *, log_pages: int = LOG_PAGES) -> bool:
+def checkpoint(raw: sqlite3.Connection, *, log_pages: int = LOG_PAGES, cuts: bool = True) -> bool:
     """Bring what the log holds into the database, and make the log empty; whether nobody was in the way of that.
 
-    From then on it is done again whenever the log has *log_pages*.
+    From then on it is done again whenever the log has *log_pages*. *cuts*: the room of the log is given back.
     """
-    is_busy, _, _ = raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    is_busy, _, _ = raw.execute(f"PRAGMA wal_checkpoint({'TRUNCATE' if cuts else 'RESTART'})").fetchone()
     raw.execute(f"PRAGMA wal_autocheckpoint = {log_pages}")
     return not is_busy
 
 
+def count(raw: sqlite3.Connection) -> int:
+    """How many rows there are: by the counter, or by looking at them where that holds no such number."""
+    row = raw.execute("SELECT rows FROM counter").fetchone()
+    if row is not None and type(row[0]) is int and row[0] >= 0:
+        return row[0]
+    return int(raw.execute("SELECT count(*) FROM rows").fetchone()[0])
+
+
 def count_anew(raw: sqlite3.Connection) -> None:
     """Count the rows, whatever was counted."""
-    raw.execute("UPDATE counter SET rows = (SELECT count(*) FROM rows)")
+    raw.execute("DELETE FROM counter")
+    raw.execute("INSERT INTO counter SELECT count(*) FROM rows")
 
 
 def problems_in(raw: sqlite3.Connection) -> list[str]:
@@ -112,5 +138,5 @@ def problems_in(raw: sqlite3.Connection) -> list[str]:
     if not found:
         counted, real = raw.execute("SELECT (SELECT rows FROM counter), (SELECT count(*) FROM rows)").fetchone()
         if counted != real:
-            found.append(f"the database counts {counted} rows and has {real}; compact() counts them anew")
+            found.append(f"the database counts {counted!r:.40} rows and has {real}; compact() counts them anew")
     return found

@@ -157,6 +157,7 @@ class DiskcacheEngine(SqliteFileEngine):
     """Rows in ``cache.db`` of *folder*, under their addresses as they are."""
 
     name = "diskcache"
+    needs_local_disk = True
     title = "DiskCache"
     _file = DBNAME
     _table = "Cache"

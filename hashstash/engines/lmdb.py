@@ -8,12 +8,11 @@ from __future__ import annotations
 import contextlib
 import os
 from functools import partial
-from itertools import islice, repeat
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from hashstash.engine import WRITE_ID, Capability, FolderEngine, WriteId
-from hashstash.errors import CorruptEntry, MissingDependency
+from hashstash.engine import WRITE_ID, Capability, Change, FolderEngine, WriteId
+from hashstash.errors import CorruptEntry, MissingDependency, StashFull
 from hashstash.paths import is_there
 
 try:
@@ -23,11 +22,13 @@ except ImportError as error:
 
 # The parts of this engine, which need the package as well.
 from hashstash.engines import _lmdb_shared as shared
-from hashstash.engines._lmdb_check import check_pages
-from hashstash.engines._lmdb_environment import DATA, FILES, FIRST_MAP_SIZE, Environment, refused
+from hashstash.engines._lmdb_environment import FILES, FIRST_MAP_SIZE, RESERVE_SIZE, SEAL, Environment, refused
 from hashstash.engines._lmdb_pages import LONGEST_KEY, Damaged, Pages
+from hashstash.engines._lmdb_replacing import CAN_REPLACE, DATA
 from hashstash.engines._lmdb_salvage import rows_in
+from hashstash.engines._lmdb_transactions import BATCH, batch_of, check_all, drop_rows, swap_each
 from hashstash.engines._options import whole_number
+from hashstash.engines._reserve import make_reserve, shrink_reserve
 from hashstash.engines._salvage import NEXT_STEP, gathered, replace_files
 from hashstash.refusals import read_only
 
@@ -36,8 +37,8 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
-_BATCH = 1000
 _WRITE_BATCH = 50_000
+_SMALL = 256 * 1024
 _NOBODY: set[object] = set()
 """Where those make their note who find no environment open."""
 
@@ -58,6 +59,7 @@ class LmdbEngine(FolderEngine):
     options = ("map_size",)
     settings = ("durable",)
     needs_local_disk = True
+    reads_for_free = True
     _environment: Environment | None = None  # also of an engine that was refused while it was made
 
     def __init__(self, folder: str, *, durable: bool = False, map_size: int = FIRST_MAP_SIZE) -> None:
@@ -133,14 +135,14 @@ class LmdbEngine(FolderEngine):
                 self._wait_for_gate(environment, resized=resized)
 
     def _give_up(self, environment: Environment) -> None:
-        """Close what the library does not use any more since a write of its own failed; what is on the disk is opened anew."""
+        """Close what is of no use: a write of the library's own has failed, or another file is there. It is opened anew."""
         shared.give_up(environment)
         if self._environment is environment:
             self._environment = None
 
     def _wait_for_gate(self, environment: Environment, *, resized: bool) -> None:
-        if resized:
-            environment.adopt_size()
+        if resized and not environment.adopt_size():
+            self._give_up(environment)
         with environment.gate:
             if environment.begin is None and self._environment is environment:
                 self._environment = None  # closed while we waited
@@ -150,6 +152,10 @@ class LmdbEngine(FolderEngine):
 
         *needed*: how many bytes are to be stored, for the error where there is no room.
         """
+        return self._write_to(lambda _, transaction: write(transaction), needed=needed)
+
+    def _write_to(self, write: Callable[[Environment, Any], Result], *, needed: int | None = None) -> Result:
+        """The same, for what asks about the environment too, which may have been opened anew on the way to the transaction."""
         while True:
             environment = self._open()
             if self._may_only_read:
@@ -162,7 +168,7 @@ class LmdbEngine(FolderEngine):
                 begin = environment.begin
                 if begin is not None:
                     with begin(write=True) as transaction:
-                        result = write(transaction)
+                        result = write(environment, transaction)
                     environment.is_dirty = True
                     if shared.syncer is None and not self._durable:
                         shared.start_syncer()
@@ -224,12 +230,21 @@ class LmdbEngine(FolderEngine):
     def delete(self, address: bytes) -> bool:
         if not self.has(address):
             return False
-        return self._write(lambda transaction: bool(transaction.delete(address)))
+        return self._free(lambda: self._write(lambda transaction: bool(transaction.delete(address))))
+
+    def _free(self, make_room: Callable[[], Result]) -> Result:
+        """What makes room, which itself needs a little: on a full disk, of what was put by for this."""
+        while True:
+            try:
+                return make_room()
+            except StashFull:
+                if not shrink_reserve(self._folder):
+                    raise
 
     def get_many(self, addresses: Iterable[bytes]) -> Iterator[bytes | None]:
         wanted = list(addresses)
-        for start in range(0, len(wanted), _BATCH):
-            batch = wanted[start : start + _BATCH]
+        for start in range(0, len(wanted), BATCH):
+            batch = wanted[start : start + BATCH]
             found = self._read(lambda transaction, batch=batch: [transaction.get(address) for address in batch])  # type: ignore[misc]
             yield from [None] * len(batch) if found is None else found
 
@@ -244,27 +259,64 @@ class LmdbEngine(FolderEngine):
         """Rows in batches, so that no transaction stays open while the caller works."""
         start, after = prefix, False
         while True:
-            batch = self._read(partial(_batch, start=start, after=after, prefix=prefix, values=values))
+            batch = self._read(partial(batch_of, start=start, after=after, prefix=prefix, values=values))
             if not batch:
                 return
             yield from batch
             start, after = batch[-1][0], True
 
     def swap(self, address: bytes, expected: WriteId | None, blob: bytes) -> bool:
-        def write(transaction: Any) -> bool:
-            current = transaction.get(address)
-            if (None if current is None else current[WRITE_ID]) != expected:
-                return False
-            transaction.put(address, blob)
-            return True
+        (is_stored,) = self._write(partial(swap_each, changes=[(address, expected, blob)]), needed=len(blob))
+        return is_stored
 
-        return self._write(write, needed=len(blob))
+    def swap_many(self, changes: Iterable[Change]) -> list[bool]:
+        given = list(changes)
+        stored: list[bool] = []
+        for start in range(0, len(given), _WRITE_BATCH):
+            batch = given[start : start + _WRITE_BATCH]
+            needed = sum(len(blob) for _, _, blob in batch)
+            stored += self._write(partial(swap_each, changes=batch), needed=needed)
+        return stored
+
+    def delete_if(self, address: bytes, expected: WriteId) -> bool:
+        def is_expected(transaction: Any) -> bool:
+            current = transaction.get(address)
+            return current is not None and current[WRITE_ID] == expected
+
+        if not self._read(is_expected):
+            return False  # without writing anything
+
+        def delete(transaction: Any) -> bool:
+            return is_expected(transaction) and bool(transaction.delete(address))
+
+        return self._free(lambda: self._write(delete))
 
     def clear(self) -> None:
         if self._existing() is not None:
-            # Asked for within the transaction: the environment may have been opened anew on the way to it.
-            self._write(lambda transaction: transaction.drop(self._open().rows, delete=False))
+            if not (self._is_large() and self._free(lambda: self._replace(keeps_rows=False))):
+                self._free(lambda: self._write_to(drop_rows))
+            make_reserve(self._folder, RESERVE_SIZE)
         self.clear_sections()
+
+    def compact(self) -> None:
+        """Write the rows into a file no larger than they need; who wants to store something waits until it is in place."""
+        if self._existing() is not None and self._is_large():
+            self._replace(keeps_rows=True)
+
+    def _is_large(self) -> bool:
+        """Whether another file may be smaller by so much that it is worth having all processes open it."""
+        return CAN_REPLACE and os.path.getsize(os.path.join(self._folder, DATA)) > _SMALL
+
+    def _replace(self, *, keeps_rows: bool) -> bool:
+        """Put a smaller file in place of this one, whether there can be one."""
+
+        def write(environment: Environment, transaction: Any) -> Environment | None:
+            return environment if environment.replace(transaction, keeps_rows=keeps_rows) else None
+
+        left = self._write_to(write)
+        if left is not None:
+            self._give_up(left)
+        return left is not None
 
     def count(self) -> int:
         return int(self._statistics().get("entries", 0))
@@ -277,10 +329,13 @@ class LmdbEngine(FolderEngine):
     def check(self) -> list[str]:
         path = os.path.join(self._folder, DATA)
         try:
-            self._read(lambda transaction: _check_all(path, transaction))
+            self._read(lambda transaction: check_all(path, transaction))
         except CorruptEntry as error:
             return [str(error)]
         except Damaged as error:
+            environment = self._environment
+            if environment is not None and not environment.is_in_place():
+                return self.check()  # the pages were those of another file than the transaction's
             return [f"{path} is damaged: {error}; {NEXT_STEP}"]
         return []
 
@@ -295,7 +350,7 @@ class LmdbEngine(FolderEngine):
             with contextlib.suppress(ValueError, OSError), Pages(path) as pages:  # of an empty file, or none
                 found = gathered(rows_in(pages), place_of).items()
                 rows = {address: blob for address, blob in found if 0 < len(address) <= LONGEST_KEY}
-            replace_files(self._folder, FILES, rows, self._make_section)
+            replace_files(self._folder, FILES, rows, self._make_section, new=(DATA, SEAL))
         return True
 
     def _statistics(self) -> dict[str, int]:
@@ -317,25 +372,6 @@ class LmdbEngine(FolderEngine):
     def __del__(self) -> None:
         if self._environment is not None:
             self._environment.users -= 1  # the environment stays open: closing it here could wait for ever
-
-
-def _check_all(path: str, transaction: Any) -> None:
-    with Pages(path) as pages:
-        check_pages(pages, transaction.id())
-
-
-def _batch(transaction: Any, *, start: bytes, after: bool, prefix: bytes, values: bool) -> list[tuple[bytes, bytes]]:
-    with transaction.cursor() as cursor:
-        found = cursor.set_range(start) if start else cursor.first()
-        if found and after and cursor.key() == start:
-            found = cursor.next()
-        if not found:
-            return []
-        rest = cursor.iternext(True, True) if values else zip(cursor.iternext(True, False), repeat(b""))
-        rows = list(islice(rest, _BATCH))
-    if prefix and rows and not rows[-1][0].startswith(prefix):
-        rows = [row for row in rows if row[0].startswith(prefix)]
-    return rows
 
 
 PLUGIN = LmdbEngine

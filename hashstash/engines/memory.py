@@ -16,7 +16,7 @@ import tempfile
 import threading
 from typing import TYPE_CHECKING, Any
 
-from hashstash.engine import WRITE_ID, Capability, Engine, FolderEngine, SectionTable, WriteId
+from hashstash.engine import WRITE_ID, Capability, Change, Engine, FolderEngine, SectionTable, WriteId
 from hashstash.imports import is_installed
 from hashstash.locks import KeyLock
 from hashstash.paths import create_file, make_folder
@@ -30,7 +30,8 @@ _CURRENT = "current"
 _KINDS = ("lmdb", "pairtree")
 
 _stores: dict[str, dict[bytes, bytes]] = {}
-_swap_lock = threading.Lock()
+_swap_lock = threading.RLock()
+"""Held for each change of a row; reentrant, for finalizers that change one."""
 
 
 class MemoryEngine(Engine):
@@ -41,6 +42,7 @@ class MemoryEngine(Engine):
     capabilities = Capability.SWAP
     options = ("shared",)
     keeps_files = False
+    reads_for_free = True
 
     def __new__(cls, folder: str, *, shared: bool = False) -> Engine:  # type: ignore[misc]
         return SharedMemoryEngine(shared_folder(folder)) if shared else super().__new__(cls)
@@ -54,10 +56,12 @@ class MemoryEngine(Engine):
         return self._rows.get(address)
 
     def put(self, address: bytes, blob: bytes) -> None:
-        self._rows[address] = bytes(blob)
+        with _swap_lock:
+            self._rows[address] = bytes(blob)
 
     def delete(self, address: bytes) -> bool:
-        return self._rows.pop(address, None) is not None
+        with _swap_lock:
+            return self._rows.pop(address, None) is not None
 
     def scan(self, prefix: bytes = b"") -> Iterator[bytes]:
         return iter([address for address in list(self._rows) if address.startswith(prefix)])
@@ -96,8 +100,17 @@ class MemoryEngine(Engine):
             self._rows[address] = bytes(blob)
             return True
 
+    def delete_if(self, address: bytes, expected: WriteId) -> bool:
+        with _swap_lock:
+            current = self._rows.get(address)
+            if current is None or current[WRITE_ID] != expected:
+                return False
+            del self._rows[address]
+            return True
+
     def clear(self) -> None:
-        self._rows.clear()
+        with _swap_lock:
+            self._rows.clear()
         for name in self.section_names():
             _stores[f"{self._folder}@{name}"].clear()  # whichever object has made it
 
@@ -226,6 +239,13 @@ class SharedMemoryEngine(FolderEngine):
     def swap(self, address: bytes, expected: WriteId | None, blob: bytes) -> bool:
         return self._writable().swap(address, expected, blob)
 
+    def swap_many(self, changes: Iterable[Change]) -> list[bool]:
+        return self._writable().swap_many(changes)
+
+    def delete_if(self, address: bytes, expected: WriteId) -> bool:
+        rows = self._current()
+        return rows is not None and rows.delete_if(address, expected)
+
     def clear(self) -> None:
         if os.path.isdir(self._folder):
             with self._changing():
@@ -318,7 +338,7 @@ def _check_private(base: str) -> None:
 
 def _renew_lock() -> None:
     global _swap_lock
-    _swap_lock = threading.Lock()  # a thread that does not exist in the child may have held it
+    _swap_lock = threading.RLock()  # a thread that does not exist in the child may have held it
 
 
 if hasattr(os, "register_at_fork"):

@@ -219,15 +219,21 @@ class MongoEngine(RemoteEngine):
         self._ask(lambda client: self._rows(client).remove_file(file), writing=True)
 
     def delete(self, address: bytes) -> bool:
+        return self._remove({"_id": address.hex()}, "whether there was a row is not known; now there is none")
+
+    def delete_if(self, address: bytes, expected: WriteId) -> bool:
+        return self._remove(_filters(address, expected), "whether the row was there is not known; now it is not")
+
+    def _remove(self, filters: dict[str, str], nobody_knows: str) -> bool:
         def remove(client: Any) -> Any:
-            return self._rows(client).remove(address.hex())
+            return self._rows(client).remove(filters)
 
         try:
             old = self._ask_once(remove, writing=True)
         except Dropped as error:
             old = self._ask_again(remove, writing=True)
             if old is None:
-                raise self._nobody_knows("whether there was a row is not known; now there is none") from error.__cause__
+                raise self._nobody_knows(nobody_knows) from error.__cause__
         if old is not None and old.get("f") is not None:
             self._remove_file(old["f"])
         return old is not None

@@ -3,6 +3,9 @@
 A row is written to a temporary file in the same folder tree and renamed onto its name, so that readers see the old row or
 the new one. Renaming onto an existing name is slower on ext4 than onto a new one; the fixed name is what keeps a key from
 ever being missing while it is replaced.
+
+Whoever replaces or removes a row locks its file, so that no swap undoes what was written since it looked. A new row needs no
+lock: it gets its name as a second one, which fails where there is a row, and loses the first one then.
 """
 
 from __future__ import annotations
@@ -13,22 +16,25 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from hashstash.engine import Capability, FolderEngine
+from hashstash.engine import WRITE_ID, Capability, FolderEngine, WriteId
+from hashstash.engines._row_lock import alone_with
 from hashstash.engines._salvage import ASIDE
+from hashstash.hollow import is_hollow_file
+from hashstash.locks import KeyLock
 from hashstash.paths import create_file, make_folder
 from hashstash.processes import is_gone, mark
 from hashstash.refusals import explain, locate, refuse_if_read_only
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 _ABANDONED = 3600.0
 _SETTLED = 2.0
-_LARGE = 64 << 20
-_HOLLOW = 200
 # A link would show any file of this user's as a row, and opening a pipe would wait for ever.
 _READ = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 _NOT_A_FILE = (errno.ELOOP, errno.ENXIO, errno.EISDIR, errno.ENODEV)
+_NO_LINKS = (errno.EPERM, errno.EACCES, errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP)
+"""What file systems say that know no second names; renaming says it too, where something else is the matter."""
 
 
 class PairtreeEngine(FolderEngine):
@@ -45,6 +51,7 @@ class PairtreeEngine(FolderEngine):
         self._drafts = os.path.join(folder, "tmp")
         self._prefix = folder + os.sep
         self._counts: dict[str, tuple[int, int]] = {}
+        self._replaces = False
         self._remove_abandoned()
 
     def get(self, address: bytes) -> bytes | None:
@@ -56,7 +63,7 @@ class PairtreeEngine(FolderEngine):
         try:
             status = os.fstat(descriptor)
             size = status.st_size
-            if size > _LARGE and _is_hollow(status):
+            if is_hollow_file(status):
                 return b""
             blob = os.read(descriptor, size + 1)
             if len(blob) < size:
@@ -71,12 +78,21 @@ class PairtreeEngine(FolderEngine):
             os.close(descriptor)
 
     def put(self, address: bytes, blob: bytes) -> None:
+        self._publish(address, blob, self._put)
+
+    def _publish(self, address: bytes, blob: bytes, publish: Callable[[str, str, str], bool]) -> bool:
+        """Write a draft and let *publish* make it the row, given the names of the draft, the folder and the row."""
         name = address.hex()
         folder = f"{self._prefix}{name[:2]}"
         draft = os.path.join(self._drafts, f"{mark()}.{os.urandom(8).hex()}")
         try:
             self._write(draft, blob)
-            self._publish(draft, folder, f"{folder}/{name}")
+            if not publish(draft, folder, f"{folder}/{name}"):
+                _discard(draft)
+                return False
+            if self._durable:
+                _sync_folder(folder)
+            return True
         except OSError as error:
             _discard(draft)
             explain(error, draft, self._folder, len(blob))
@@ -100,26 +116,96 @@ class PairtreeEngine(FolderEngine):
         finally:
             os.close(descriptor)
 
-    def _publish(self, draft: str, folder: str, path: str) -> None:
-        try:
-            os.replace(draft, path)
-        except FileNotFoundError:
-            make_folder(folder)
-            os.replace(draft, path)
-        except IsADirectoryError:
-            self._set_aside(path)
-            os.replace(draft, path)
-        if self._durable:
-            _sync_folder(folder)
+    def _put(self, draft: str, folder: str, path: str) -> bool:
+        # Whoever replaces one row will replace the next one, more often than not.
+        while not (self._replaces and self._replace(draft, path)):
+            self._replaces = not self._add(draft, folder, path)
+            if not self._replaces:
+                break
+        return True
 
-    def delete(self, address: bytes) -> bool:
-        name = address.hex()
+    def _add(self, draft: str, folder: str, path: str) -> bool:
+        """Make the draft a new row; ``False`` if there is one."""
         try:
-            os.unlink(f"{self._prefix}{name[:2]}/{name}")
-        except FileNotFoundError:
+            try:
+                os.link(draft, path)
+            except FileNotFoundError:
+                make_folder(folder)
+                os.link(draft, path)
+        except FileExistsError:
             return False
         except OSError as error:
-            path = f"{self._prefix}{name[:2]}/{name}"
+            if error.errno not in _NO_LINKS:
+                raise
+            return self._add_alone(draft, folder, path)
+        _discard(draft)
+        return True
+
+    def _add_alone(self, draft: str, folder: str, path: str) -> bool:
+        """:meth:`_add` where a file has one name only: no two writers at a time."""
+        make_folder(folder)
+        lock = KeyLock(self.lock_folder(), f"add:{os.path.basename(path)}")
+        lock.may_fail = (OSError,)
+        with lock:
+            if os.path.lexists(path):
+                return False
+            os.replace(draft, path)
+        return True
+
+    def _replace(self, draft: str, path: str) -> bool:
+        """Make the draft the row in the place of the one that is there; ``False`` if there is none."""
+        try:
+            alone_with(path, lambda: _moved(draft, path))
+        except FileNotFoundError:
+            return False
+        except IsADirectoryError:
+            self._set_aside(path)
+            return False
+        return True
+
+    def swap(self, address: bytes, expected: WriteId | None, blob: bytes) -> bool:
+        if expected is None:
+            return not self.has(address) and self._publish(address, blob, self._add)
+        if not self._carries(address, expected):
+            return False  # without writing anything
+
+        def replace(draft: str, _folder: str, path: str) -> bool:
+            return self._alone(path, lambda: self._carries(address, expected) and _moved(draft, path))
+
+        return self._publish(address, blob, replace)
+
+    def _carries(self, address: bytes, expected: WriteId) -> bool:
+        current = self.get(address)
+        return current is not None and current[WRITE_ID] == expected
+
+    @staticmethod
+    def _alone(path: str, work: Callable[[], bool]) -> bool:
+        """What *work* says, done while nobody changes the row; ``False`` if there is none."""
+        try:
+            return alone_with(path, work, is_needed=True)
+        except FileNotFoundError:
+            return False
+
+    def delete(self, address: bytes) -> bool:
+        path = self._path(address)
+        try:
+            return alone_with(path, lambda: self._unlink(path))
+        except FileNotFoundError:
+            return False
+
+    def delete_if(self, address: bytes, expected: WriteId) -> bool:
+        path = self._path(address)
+
+        return self._alone(path, lambda: self._carries(address, expected) and self._unlink(path))
+
+    def _path(self, address: bytes) -> str:
+        name = address.hex()
+        return f"{self._prefix}{name[:2]}/{name}"
+
+    def _unlink(self, path: str) -> bool:
+        try:
+            os.unlink(path)
+        except OSError as error:
             if not os.path.isdir(path):  # for which one system raises this error, and another that
                 refuse_if_read_only(error, self._folder)
                 raise
@@ -234,11 +320,6 @@ def _no_row(error: OSError) -> bytes | None:
     raise error
 
 
-def _is_hollow(status: os.stat_result) -> bool:
-    """Whether a file of many bytes has hardly any on the disk: a hole that takes memory only when it is read, as a bomb does."""
-    return getattr(status, "st_blocks", status.st_size) * 512 * _HOLLOW < status.st_size
-
-
 def _is_row(name: str) -> bool:
     return not len(name) % 2 and all(char in "0123456789abcdef" for char in name)
 
@@ -248,6 +329,11 @@ def _read_rest(descriptor: int, blob: bytes) -> bytes:
     while chunk := os.read(descriptor, 1 << 20):
         chunks.append(chunk)
     return b"".join(chunks)
+
+
+def _moved(draft: str, path: str) -> bool:
+    os.replace(draft, path)
+    return True
 
 
 def _discard(path: str) -> None:

@@ -11,13 +11,14 @@ import contextlib
 import os
 import re
 from base64 import b64decode, b64encode
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from hashstash.checksum import crc32
 from hashstash.engines._guarded import GuardedEngine
 from hashstash.engines._salvage import NEXT_STEP
 from hashstash.errors import CorruptEntry, MissingDependency
-from hashstash.paths import create_file
+from hashstash.hollow import is_hollow_file, solid_part
+from hashstash.paths import create_file, is_there
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,6 +32,8 @@ except ImportError as error:
         "the pickledb engine needs the package 'pickledb': pip install 'hashstash[pickledb]'"
     ) from error
 
+
+Result = TypeVar("Result")
 
 _PAIR = re.compile(rb'"([^"]{0,300})"\s*:\s*"([^"]*)"')
 
@@ -46,9 +49,28 @@ class PickledbEngine(GuardedEngine):
         super().__init__(folder, durable=durable)
         self._path = os.path.join(folder, "rows.json")
         self._draft = self._path + ".tmp"
+        self._has_tidied = False
 
     def _make_section(self, folder: str) -> PickledbEngine:
         return PickledbEngine(folder, durable=self._durable)
+
+    def _write(self, write: Callable[[Any], Result], *, added: int | None = None, needed: int | None = None) -> Result:
+        result = super()._write(write, added=added, needed=needed)
+        if not self._has_tidied:
+            self._has_tidied = True
+            with contextlib.suppress(OSError, CorruptEntry):  # what was to be written is there all the same
+                self._tidy_sections()
+        return result
+
+    def _tidy_sections(self) -> None:
+        """Remove what others have left beside them: some are written once, and then by nobody for years."""
+        for name in self.section_names():
+            self.section(name).compact()
+
+    def compact(self) -> None:
+        """Remove the draft of a writer that was killed, or could not do so itself."""
+        if is_there(self._draft):
+            self._write(lambda _: None, added=0)
 
     def _stamp(self) -> object:
         try:
@@ -60,6 +82,8 @@ class PickledbEngine(GuardedEngine):
     def _load(self, handle: Any, *, write: bool) -> Any:
         try:
             with open(self._path, "rb") as file:
+                if is_hollow_file(os.fstat(file.fileno())):
+                    raise CorruptEntry(f"{self._path} is nearly all a hole; {NEXT_STEP}")
                 content = file.read()
         except FileNotFoundError:
             content = b""
@@ -90,7 +114,7 @@ class PickledbEngine(GuardedEngine):
             self._write_draft(content)
             os.replace(self._draft, self._path)
         except BaseException:
-            with contextlib.suppress(OSError):  # it was not even begun, or whoever writes next removes it
+            with contextlib.suppress(OSError):  # it was not even begun, or whoever writes next, or compacts, removes it
                 os.unlink(self._draft)
             raise
 
@@ -163,8 +187,7 @@ class PickledbEngine(GuardedEngine):
 
     def _salvaged(self, place_of: Callable[[bytes], bytes | None]) -> Iterator[tuple[bytes | None, bytes]]:
         try:
-            with open(self._path, "rb") as file:
-                content = file.read()
+            content = solid_part(self._path)
         except (FileNotFoundError, IsADirectoryError):
             return
         for found in _PAIR.finditer(content):

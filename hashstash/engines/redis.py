@@ -26,12 +26,12 @@ except ImportError as error:
 from hashstash.engines import _redis_scripts as scripts
 from hashstash.engines._redis_client import connect, first, settled_url, split_path
 from hashstash.engines._redis_losses import losses
-from hashstash.engines._redis_words import explained
+from hashstash.engines._redis_words import OtherKind, explained, is_of_other_kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from hashstash.engine import WriteId
+    from hashstash.engine import Change, WriteId
 
 _PREFIX = "hashstash:"
 _PLACES = _PREFIX + "places"
@@ -106,14 +106,20 @@ class RedisEngine(RemoteEngine):
 
     def get(self, address: bytes) -> bytes | None:
         key = self._base + address.hex()
-        return self._ask(lambda client: client.get(key))  # type: ignore[no-any-return]
+        try:
+            return self._ask(lambda client: client.get(key))  # type: ignore[no-any-return]
+        except OtherKind:
+            return b""  # a damaged row, for whoever reads it
 
     def has(self, address: bytes) -> bool:
         return bool(self._ask(lambda client: client.exists(self._base + address.hex())))
 
     def peek(self, address: bytes, size: int) -> bytes | None:
         key = self._base + address.hex()
-        return self._ask(lambda client: client.getrange(key, 0, max(size, 1) - 1)) or self.get(address)
+        try:
+            return self._ask(lambda client: client.getrange(key, 0, max(size, 1) - 1)) or self.get(address)
+        except OtherKind:
+            return b""
 
     def put(self, address: bytes, blob: bytes) -> None:
         self._put_rows([(address, blob)])
@@ -181,6 +187,41 @@ class RedisEngine(RemoteEngine):
             self._list()
         return bool(answer)
 
+    def swap_many(self, changes: Iterable[Change]) -> list[bool]:
+        stored: list[bool] = []
+        batch: list[Change] = []
+        size = 0
+        for change in changes:
+            batch.append(change)
+            size += len(change[2])
+            if len(batch) >= _BATCH or size >= _BATCH_BYTES:
+                stored += self._swap_batch(batch)
+                batch, size = [], 0
+        return stored + self._swap_batch(batch) if batch else stored
+
+    def _swap_batch(self, batch: list[Change]) -> list[bool]:
+        if not self._is_listed:
+            self._list()
+        keys = [self._index, self._expiring]
+        values: list[bytes | str | int] = []
+        for address, expected, blob in batch:
+            name = address.hex()
+            keys.append(self._base + name)
+            values += [self._fitting(blob), name, expected or b"", int(expected is not None)]
+        size = sum(len(blob) for _, _, blob in batch)
+        try:
+            answers = self._ask_once(
+                lambda client: scripts.SWAP_MANY.run(client, keys, 0, *values), writing=True, size=size
+            )
+        except Dropped:  # what was stored before it dropped, and is there still, counts
+            answers = self._ask_again(
+                lambda client: scripts.SWAP_MANY.run(client, keys, 1, *values), writing=True, size=size
+            )
+        *stored, was_there = map(bool, answers)
+        if not was_there and self._section_name != LEASES:
+            self._list()
+        return stored
+
     def delete(self, address: bytes) -> bool:
         name = address.hex()
         keys = [self._index, self._expiring, self._base + name]
@@ -190,6 +231,18 @@ class RedisEngine(RemoteEngine):
             if self._ask_again(lambda client: scripts.DELETE.run(client, keys, name), writing=True):
                 return True
             raise self._nobody_knows("whether there was a row is not known; now there is none") from error.__cause__
+
+    def delete_if(self, address: bytes, expected: WriteId) -> bool:
+        name = address.hex()
+        keys = [self._index, self._expiring, self._base + name]
+        try:
+            return bool(
+                self._ask_once(lambda client: scripts.DELETE_IF.run(client, keys, name, expected), writing=True)
+            )
+        except Dropped as error:
+            if self._ask_again(lambda client: scripts.DELETE_IF.run(client, keys, name, expected), writing=True):
+                return True
+            raise self._nobody_knows("whether the row was there is not known; now it is not") from error.__cause__
 
     def get_many(self, addresses: Iterable[bytes]) -> Iterator[bytes | None]:
         wanted = iter(addresses)
@@ -227,11 +280,17 @@ class RedisEngine(RemoteEngine):
         return [name for name, is_there in zip(names, there, strict=True) if is_there]
 
     def _of_each(self, names: list[str], command: Callable[[Any, str], Any]) -> list[Any]:
+        """What *command* gives for each row; 0 for what is no row, but of another kind."""
+
         def ask(client: Any) -> Any:
             pipe = client.pipeline(transaction=False)
             for name in names:
                 command(pipe, self._base + name)
-            return pipe.execute()
+            found = [0 if is_of_other_kind(answer) else answer for answer in pipe.execute(raise_on_error=False)]
+            failed = next((answer for answer in found if isinstance(answer, Exception)), None)
+            if failed is not None:
+                raise failed
+            return found
 
         return self._ask(ask) if names else []
 
@@ -239,7 +298,8 @@ class RedisEngine(RemoteEngine):
         for names in self._pages():
             for group in in_groups(names, self._of_each(names, lambda pipe, key: pipe.strlen(key)), _BATCH_BYTES):
                 addresses = [bytes.fromhex(name) for name in group]
-                for address, blob in zip(addresses, self.get_many(addresses), strict=True):
+                for address, found in zip(addresses, self.get_many(addresses), strict=True):
+                    blob = self.get(address) if found is None else found  # which says that it is of another kind
                     if blob is not None:
                         yield address, blob
 

@@ -14,9 +14,9 @@ import sqlite3
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from hashstash.engines._dbm_files import GnuFile, SqliteFile
-from hashstash.engines._dumb import DumbFile, salvaged
+from hashstash.engines._dumb import DATA, INDEX, NEW, DumbFile, salvaged, settle
 from hashstash.engines._guarded import GuardedEngine
-from hashstash.engines._salvage import NEXT_STEP
+from hashstash.engines._salvage import NEXT_STEP, replace_files
 from hashstash.engines._sqlite_answers import explained
 from hashstash.engines._sqlite_pages import records_in
 from hashstash.errors import CorruptEntry, MissingDependency, StashFull
@@ -56,12 +56,12 @@ class _File(Protocol):
     def close(self) -> None: ...
 
 
-_BACKENDS: dict[str, tuple[Callable[..., _File], str]] = {
-    "sqlite3": (SqliteFile, ""),
-    "gnu": (GnuFile, ""),
-    "dumb": (DumbFile, ".dir"),
+_BACKENDS: dict[str, tuple[Callable[..., _File], tuple[str, ...]]] = {
+    "sqlite3": (SqliteFile, ("",)),
+    "gnu": (GnuFile, ("",)),
+    "dumb": (DumbFile, (INDEX, DATA)),
 }
-"""The modules of ``dbm`` in the order in which they are preferred, and how the name of the file ends that shows it is there."""
+"""The modules of ``dbm`` in the order in which they are preferred, and how the names of files end that show it is there."""
 
 
 class ShelveEngine(GuardedEngine):
@@ -87,8 +87,8 @@ class ShelveEngine(GuardedEngine):
         return found if found is not None else self._wanted or next(filter(_is_there, _BACKENDS))
 
     def _existing(self) -> str | None:
-        for name, (_, ending) in _BACKENDS.items():
-            if is_there(f"{self._path(name)}{ending}"):
+        for name, (_, endings) in _BACKENDS.items():
+            if any(is_there(f"{self._path(name)}{ending}") for ending in endings):
                 return name
         return None
 
@@ -126,7 +126,7 @@ class ShelveEngine(GuardedEngine):
         if write and backend != "dumb":
             with contextlib.suppress(FileExistsError):
                 os.close(create_file(path))
-        elif not write and not _BACKENDS[backend][1] and not os.path.getsize(path):
+        elif not write and backend != "dumb" and not os.path.getsize(path):
             return None  # its maker was killed before anything was in it
         return _BACKENDS[backend][0](path, write=write)
 
@@ -215,13 +215,22 @@ class ShelveEngine(GuardedEngine):
     def _files_of_rows(self) -> list[str]:
         backend = self._existing() or self.backend()
         path = self._path(backend)
-        endings = (".dat", ".dir") if backend == "dumb" else ("", "-wal", "-shm")
-        return [os.path.basename(path + ending) for ending in endings if os.path.lexists(path + ending)]
+        endings = (DATA, INDEX) if backend == "dumb" else ("", "-wal", "-shm")
+        # All of them where there is any: what is written anew has those, too, that are gone.
+        is_any = any(os.path.lexists(path + ending) for ending in endings)
+        return [os.path.basename(path + ending) for ending in endings] if is_any else []
+
+    def _replace_files(self, names: list[str], rows: dict[bytes, bytes]) -> None:
+        if names and names[0].endswith(DATA):
+            replace_files(self._folder, names, rows, self._make_section, new=names, ending=NEW)
+        else:
+            super()._replace_files(names, rows)
 
     def _salvaged(self, place_of: Callable[[bytes], bytes | None]) -> Iterator[tuple[bytes | None, bytes]]:
         backend = self._existing() or self.backend()
         path = self._path(backend)
         if backend == "dumb":
+            settle(path)
             yield from salvaged(path, place_of)
         elif backend == "sqlite3":
             for record in records_in(path, "Dict"):

@@ -16,7 +16,7 @@ import weakref
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from hashstash.engine import Capability, FolderEngine, WriteId
+from hashstash.engine import Capability, Change, FolderEngine, WriteId
 from hashstash.engines import _sqlite_statements as statements
 from hashstash.engines._options import seconds
 from hashstash.engines._salvage import NEXT_STEP, gathered, replace_files
@@ -43,9 +43,16 @@ from hashstash.engines._sqlite_connections import (
     stamp_of,
     transaction,
 )
-from hashstash.engines._sqlite_opening import RESERVE_SIZE, is_new, make_reserve, open_rows, shrink_reserve
+from hashstash.engines._sqlite_opening import RESERVE_SIZE, empty_log, is_new, make_reserve, open_rows, shrink_reserve
 from hashstash.engines._sqlite_pages import bytes_of, records_in
-from hashstash.engines._sqlite_statements import BATCH, BATCH_BYTES, GET, PUT, PUT_IF_ABSENT, SWAP
+from hashstash.engines._sqlite_statements import (
+    BATCH,
+    BATCH_BYTES,
+    DELETE_IF,
+    GET,
+    HAS_EXPECTED,
+    PUT,
+)
 from hashstash.errors import CorruptEntry, StashFull
 from hashstash.paths import is_there
 from hashstash.refusals import naming, read_only
@@ -155,12 +162,31 @@ class SqliteEngine(FolderEngine):
 
     def _free(self, operation: Callable[[sqlite3.Connection], Result], *, keep: int) -> Result | None:
         """Run what makes room, which itself needs a little: of what was put by for this, all but *keep* bytes is given up."""
+        tries_log = True
         while True:
             try:
                 return self._run(operation, write=True)
             except StashFull:
-                if not self._give_up_reserve(keep):
+                is_emptied = tries_log and self._is_log_emptied()
+                tries_log = False
+                if not (is_emptied or self._give_up_reserve(keep)):
                     raise
+
+    def _store(self, operation: Callable[[sqlite3.Connection], Result], *, needed: int) -> Result | None:
+        """Run what stores *needed* bytes, again with an empty log where there is no room beside a full one."""
+        try:
+            return self._run(operation, write=True, needed=needed)
+        except StashFull:
+            if not self._is_log_emptied():
+                raise
+        return self._run(operation, write=True, needed=needed)
+
+    def _is_log_emptied(self) -> bool:
+        """Whether there is more room now, since what the log holds could be brought into the database."""
+        try:
+            return self._run(partial(empty_log, file=self._file), write=True) or False
+        except OSError:
+            return False  # somebody else has taken the room that it needs
 
     def _give_up_reserve(self, keep: int) -> bool:
         # Else a checkpoint, which needs room for all that is in the log, would take what is given up here.
@@ -205,7 +231,7 @@ class SqliteEngine(FolderEngine):
                     return
         except (AttributeError, sqlite3.Error, UnicodeDecodeError) as error:
             self._close_if_unsure(error)  # not open yet, busy, or the long way says what is wrong
-        self._run(lambda raw: raw.execute(PUT, (address, blob)), write=True, needed=len(blob))
+        self._store(lambda raw: raw.execute(PUT, (address, blob)), needed=len(blob))
 
     def put_many(self, rows: Iterable[tuple[bytes, bytes]]) -> None:
         batch: dict[bytes, bytes] = {}
@@ -222,13 +248,19 @@ class SqliteEngine(FolderEngine):
     def _put_batch(self, batch: dict[bytes, bytes]) -> None:
         rows = sorted(batch.items())
         needed = sum(len(blob) for _, blob in rows)
-        self._run(lambda raw: transaction(raw, lambda raw: raw.executemany(PUT, rows)), write=True, needed=needed)
+        self._store(lambda raw: transaction(raw, lambda raw: raw.executemany(PUT, rows)), needed=needed)
 
     def delete(self, address: bytes) -> bool:
         if not self.has(address):
             return False
         query = "DELETE FROM rows WHERE address = ?"
         return bool(self._free(lambda raw: raw.execute(query, (address,)).rowcount, keep=RESERVE_SIZE // 4))
+
+    def delete_if(self, address: bytes, expected: WriteId) -> bool:
+        row = address, expected
+        if self._run(lambda raw: raw.execute(HAS_EXPECTED, row).fetchone(), write=False) is None:
+            return False  # without writing anything
+        return bool(self._free(lambda raw: raw.execute(DELETE_IF, row).rowcount, keep=RESERVE_SIZE // 4))
 
     def has(self, address: bytes) -> bool:
         query = "SELECT 1 FROM rows WHERE address = ?"
@@ -276,16 +308,18 @@ class SqliteEngine(FolderEngine):
             last = batch[-1][0]
 
     def swap(self, address: bytes, expected: WriteId | None, blob: bytes) -> bool:
-        def swap(raw: sqlite3.Connection) -> int:
-            if expected is None:
-                return raw.execute(PUT_IF_ABSENT, (address, blob)).rowcount
-            return raw.execute(SWAP, (blob, address, expected)).rowcount
+        return bool(self._store(lambda raw: statements.swap(raw, address, expected, blob), needed=len(blob)))
 
-        return bool(self._run(swap, write=True, needed=len(blob)))
+    def swap_many(self, changes: Iterable[Change]) -> list[bool]:
+        given = list(changes)
+        swap_each = partial(statements.swap_each, changes=given)
+        needed = sum(len(blob) for _, _, blob in given)
+        return self._store(lambda raw: transaction(raw, swap_each), needed=needed) or []
 
     def clear(self) -> None:
         if is_there(self._file):
             self._free(lambda raw: transaction(raw, statements.delete_all), keep=0)
+            self._is_log_emptied()
             with contextlib.suppress(OSError):  # the rows are gone; their room may be in use by a reader or a writer
                 self._run(statements.vacuum_if_empty, write=True)
             self._settle()
@@ -293,8 +327,7 @@ class SqliteEngine(FolderEngine):
         self.clear_sections()
 
     def count(self) -> int:
-        row = self._run(lambda raw: raw.execute("SELECT rows FROM counter").fetchone(), write=False)
-        return 0 if row is None else int(row[0])
+        return self._run(statements.count, write=False) or 0
 
     def size_bytes(self) -> int:
         query = (
@@ -307,7 +340,7 @@ class SqliteEngine(FolderEngine):
     def compact(self) -> None:
         """Make the file as small as its rows are, and count them anew."""
         if is_there(self._file):
-            self._run(lambda raw: transaction(raw, statements.count_anew), write=True)
+            self._free(lambda raw: transaction(raw, statements.count_anew), keep=RESERVE_SIZE // 4)
             self._run(lambda raw: raw.execute("VACUUM"), write=True)
             self._settle()
 

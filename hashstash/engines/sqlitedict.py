@@ -69,6 +69,7 @@ class SqlitedictEngine(SqliteFileEngine):
     """Rows in the file ``rows.sqlite`` of *folder*, under their addresses in hexadecimal."""
 
     name = "sqlitedict"
+    needs_local_disk = True
     title = "SqliteDict"
     _file = "rows.sqlite"
     _table = f'"{TABLE}"'

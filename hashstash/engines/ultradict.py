@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from hashstash.engine import Capability
 from hashstash.engines._guarded import GuardedEngine
+from hashstash.engines._ultradict_places import abandoned, forget, note
 from hashstash.errors import CorruptEntry, MissingDependency, StashFull
 from hashstash.paths import create_file
 
@@ -131,13 +132,39 @@ class _Dict(UltraDict):  # type: ignore[misc]
         return True
 
 
-def _unlink_all(name: str) -> None:
+def unlink_all(name: str) -> None:
+    """Give the memory of that name back, as soon as nobody has it attached any more."""
+    forget(name)
     for part in (name, name + "_memory", *_slots(name)):
         _Dict.unlink_by_name(part)
 
 
 def _slots(name: str) -> tuple[str, str]:
     return name + "_a", name + "_b"
+
+
+def _token_file(folder: str) -> str:
+    return os.path.join(folder, "rows.memory")
+
+
+def _token_in(folder: str) -> bytes | None:
+    try:
+        with open(_token_file(folder), "rb") as file:
+            return file.read(64)
+    except FileNotFoundError:
+        return None
+
+
+def _memory_name(folder: str, token: bytes) -> str:
+    """A name that nobody can guess, and that a copy of the folder does not share."""
+    place = os.path.realpath(folder).encode("utf-8", "surrogatepass")
+    return "hs-" + blake2b(place, key=token, digest_size=8).hexdigest()
+
+
+def memory_in(folder: str) -> str | None:
+    """The name of the memory that belongs to *folder*, if that is there."""
+    token = _token_in(folder)
+    return None if token is None else _memory_name(folder, token)
 
 
 class UltradictEngine(GuardedEngine):
@@ -152,7 +179,7 @@ class UltradictEngine(GuardedEngine):
 
     def __init__(self, folder: str) -> None:
         super().__init__(folder)
-        self._path = os.path.join(folder, "rows.memory")
+        self._path = _token_file(folder)
 
     def rebuild(self, place_of: Callable[[bytes], bytes | None]) -> bool:
         return False  # there are no files of rows
@@ -167,16 +194,10 @@ class UltradictEngine(GuardedEngine):
         """Nothing: room on the disk is of no use here, and the memory for changes was allocated with the dict."""
 
     def _token(self) -> bytes | None:
-        try:
-            with open(self._path, "rb") as file:
-                return file.read(64)
-        except FileNotFoundError:
-            return None
+        return _token_in(self._folder)
 
     def _memory_name(self, token: bytes) -> str:
-        """A name that nobody can guess, and that a copy of the folder does not share."""
-        place = os.path.realpath(self._folder).encode("utf-8", "surrogatepass")
-        return "hs-" + blake2b(place, key=token, digest_size=8).hexdigest()
+        return _memory_name(self._folder, token)
 
     def _stamp(self) -> object:
         return self._token()
@@ -193,13 +214,16 @@ class UltradictEngine(GuardedEngine):
             return handle
         if handle is not None:
             self._forget()
-            _unlink_all(handle.name)  # nobody finds it any more: the rows were cleared, or the folder was removed
+            unlink_all(handle.name)  # nobody finds it any more: the rows were cleared, or the folder was removed
         try:
             return self._attach(name, create=False)
         except CannotAttachSharedMemory:
             if not write:
                 return None  # the machine has restarted since
         handle = self._attach(name, create=None)
+        note(name, self._folder)
+        for gone in abandoned(memory_in):
+            unlink_all(gone)
         self._guard.rows = len(handle.data)
         return handle
 
@@ -263,25 +287,25 @@ class UltradictEngine(GuardedEngine):
     def _start_anew(self) -> None:
         """Leave memory that cannot be read, and let go of it as far as that is known by name."""
         with self._turn:
-            try:
-                self._guard.for_writing()
-                self._guard.enter(alone=True)
-                self._forget()
-                self._guard.begin()
-                token = self._token()
-                if token is not None:
-                    name = self._memory_name(token)
-                    _unlink_all(name)
-                self._new_token()
-                self._guard.finish(0)
-            finally:
-                self._guard.leave()
+            self._guarded(self._start_anew_now)
+
+    def _start_anew_now(self) -> None:
+        self._guard.for_writing()
+        self._guard.enter(alone=True)
+        self._forget()
+        self._guard.begin()
+        token = self._token()
+        if token is not None:
+            name = self._memory_name(token)
+            unlink_all(name)
+        self._new_token()
+        self._guard.finish(0)
 
     def _remove_all(self, handle: Any) -> int:
         """Give all of the memory back; whoever has it attached finds the new one by its name."""
         removed = len(handle.data)
         handle.close()
-        _unlink_all(handle.name)
+        unlink_all(handle.name)
         self._new_token()
         self._handle = None
         return -removed

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from typing import Self
 
-    from hashstash.integrity import Repairs, Report
+    from hashstash.integrity import Aside, Repairs, Report
     from hashstash.profiling.pandas import Profile
     from hashstash.stash import HashStash
     from hashstash.store import Store
@@ -63,7 +63,11 @@ class Keeping(Part):
         return upkeep.size_bytes(self.store)
 
     def compact(self) -> Self:
-        """Remove what is over and what nothing points at, give the room back to the system, and return the stash."""
+        """Remove what is over and what nothing points at, give the room back to the system, and return the stash.
+
+        Other processes go on; with some engines they wait to store something. StashFull, and nothing is lost, where there is no
+        room to write what is left a second time.
+        """
         for store in self._stores():
             upkeep.compact(store)
         return self
@@ -81,12 +85,24 @@ class Keeping(Part):
     def repair(self) -> Repairs:
         """Move bad rows aside so that they do not raise any more, and return what was done.
 
-        They are kept, up to 100 of them and 64 MB; beyond that they stay where they are. In append mode the newest sound version
-        takes the place of a bad one. Blob files that nothing has pointed at for an hour are removed.
+        They are kept, up to 100 of them and 64 MB (:meth:`kept_aside`); beyond that they stay where they are. In append mode the
+        newest sound version takes the place of a bad one. Blob files that nothing has pointed at for an hour are removed.
         """
         from hashstash import integrity
 
         return sum((integrity.repair(store) for store in self._stores()), integrity.Repairs())
+
+    def kept_aside(self) -> Aside:
+        """The bad rows that were overwritten or moved aside, and the files of storages that were written anew: a table."""
+        from hashstash import integrity
+
+        return integrity.kept_aside(self._stores())
+
+    def remove_aside(self) -> int:
+        """Delete for good what is kept aside, which makes room for more; return how many rows and folders of files that were."""
+        from hashstash import integrity
+
+        return sum(integrity.remove_aside(store) for store in self._stores())
 
     def _stores(self) -> list[Store]:
         """The store of this stash, and those of the functions whose results are kept in it."""
@@ -94,7 +110,10 @@ class Keeping(Part):
         return [self.store, *below]
 
     def copy_to(self, other: HashStash) -> HashStash:
-        """Store every entry of this stash in *other*, versions included, and return *other*."""
+        """Store every entry of this stash in *other*, versions included, and return *other*.
+
+        What cannot be read here is left out, with a warning that counts it.
+        """
         from hashstash.stash import HashStash
 
         if not isinstance(other, HashStash):
@@ -103,8 +122,11 @@ class Keeping(Part):
         return other
 
     def trust(self) -> int:
-        """Sign all foreign code in this stash with your key, so that it is decoded from now on; return how many entries."""
-        return upkeep.trust_all(self.store)
+        """Sign with your key what is foreign and not decoded without, results of functions included; return how many entries.
+
+        That is all foreign code, and values of more bytes than anybody may claim. From then on they are decoded.
+        """
+        return sum(map(upkeep.trust_all, self._stores()))
 
     def profile(
         self,

@@ -42,7 +42,7 @@ def buffer_hasher(name: str) -> Callable[[], BufferHasher]:
     if name == "xxh3_128":
         hasher: Callable[[], BufferHasher] = (sys.modules.get("xxhash") or _import_xxhash()).xxh3_128
         return hasher
-    raise UnknownPlugin(f"no buffer hash named {name!r}; known: {', '.join(BUFFER_HASHES)}")
+    raise UnknownPlugin(f"no buffer hash named {name!r:.100}; known: {', '.join(BUFFER_HASHES)}")
 
 
 def _import_xxhash() -> Any:

@@ -148,13 +148,13 @@ class Scan:
 
     def _finish(self) -> None:
         """Say what was left out, and that a column was asked for which nothing has."""
-        for count, what in (
-            (self._foreign, "needs code of somebody else: stash.trust() decodes it"),
-            (self._bad, "cannot be read"),
+        for count, why in (
+            (self._foreign, "code of somebody else is needed, which stash.trust() lets be decoded"),
+            (self._bad, "stash.check() says why"),
         ):
             if count:
                 versions = "1 entry or version" if count == 1 else f"{count} entries or versions"
-                self._warn(f"{versions} left out that {what}")
+                self._warn(f"{versions} left out: {why}")
         if self._is_cut:
             self._warn(
                 "some rows hold the same dicts over and over, names without end or millions of empty rows:"

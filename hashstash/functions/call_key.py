@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from hashstash.codec import Buffer, Serializer, unpack_key
 from hashstash.errors import VolatileKey
 from hashstash.fingerprint.functions import is_memoized
+from hashstash.foreign import refuse_placeholder
 from hashstash.functions.kinds import code_state
 from hashstash.functions.listed import listed
 from hashstash.key_codec import EncodedKey, PlainKeyCodec
@@ -238,6 +239,7 @@ def _travelled(binder: CallBinder, live: Live, token: bytes, buffer_hash: str, p
 def _as_call(key: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
     if isinstance(key, tuple) and len(key) == 2 and isinstance(key[0], tuple) and isinstance(key[1], dict):
         return key
+    refuse_placeholder(key)
     raise VolatileKey(
         f"a function's results are found by ((args), {{kwargs}}), not by {key!r}; or use get_func(*args, **kwargs)"
     )

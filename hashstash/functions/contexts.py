@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from hashstash.errors import StashError
+from hashstash.small_json import read_object
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -92,8 +93,15 @@ def _read(section: Engine) -> Iterator[tuple[bytes, Context]]:
 def _parsed(row: bytes) -> Context | None:
     """The context in a row; ``None`` for one that cannot be read, or that is of a later form."""
     try:
-        values: dict[str, Any] = json.loads(row[_HEAD:])
-        return Context(**values)
+        context = Context(**read_object(row[_HEAD:]))
     except (ValueError, TypeError) as error:
         logger.debug("a context cannot be read: %s", error)
         return None
+    texts = context.function, "" if context.version is None else context.version
+    named = context.parts, context.numbers, context.packages
+    is_ours = all(type(text) is str for text in texts) and all(map(_holds_texts, named))
+    return context if is_ours else None
+
+
+def _holds_texts(named: Any) -> bool:
+    return type(named) is dict and all(type(text) is str for text in named.values())

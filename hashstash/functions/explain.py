@@ -19,7 +19,7 @@ from hashstash.functions.contexts import Context, context_of, read_contexts
 from hashstash.functions.differences import Change, brief
 from hashstash.functions.kinds import name_of
 from hashstash.functions.nearest import NearCall, changed_arguments, nearest_call
-from hashstash.wording import ago, duration
+from hashstash.wording import ago, duration, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 _PART_NAMES = {"code of": "code of", "helper": "function", "default": "default of"}
 _MOST_SHOWN = 12
 _LONGEST_CALL = 100
+_LONGEST_LINE = 1000
 
 STORED = "stored"
 ERROR_STORED = "exception stored"
@@ -70,7 +71,9 @@ class Explanation:
         lines = [f"{self.call} {self.in_words()}", *(f"  {change}" for change in self.changes[:_MOST_SHOWN])]
         if len(self.changes) > _MOST_SHOWN:
             lines.append(f"  and {len(self.changes) - _MOST_SHOWN} more")
-        return "\n".join(lines)
+        return printable(
+            "\n".join(line if len(line) <= _LONGEST_LINE else f"{line[:_LONGEST_LINE]}…" for line in lines)
+        )
 
     def _repr_html_(self) -> str:
         from hashstash.display.functions import html_of_explanation

@@ -1,4 +1,4 @@
-"""One computation at a time for each result: among threads, processes, and the tasks of event loops.
+"""One computation at a time for each result, among the tasks of event loops too.
 
 Each result has a lock of its own, so that functions which call each other cannot deadlock unless they recurse for ever.
 """
@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+import time
+from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
-from hashstash.errors import StashError
+from hashstash.locks import LONG_WAIT, Lock
+from hashstash.single_flight import NO_LOCK
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
-    from contextlib import AbstractContextManager
+    from collections.abc import AsyncIterator, Callable
 
     from hashstash.engine import Engine
 
@@ -23,9 +24,6 @@ logger = logging.getLogger(__name__)
 
 _FIRST_PAUSE = 0.001
 _LONGEST_PAUSE = 0.05
-
-_NO_LOCK = (StashError, OSError)
-"""A stash that is read-only or full, no server, too many open files in a deep recursion."""
 
 _Place = tuple[int, str, bytes]
 _running: dict[_Place, tuple[asyncio.Future[Any], ...]] = {}
@@ -36,29 +34,11 @@ What is kept ends with the computation, or with the task if an interrupt left it
 _own: ContextVar[frozenset[_Place]] = ContextVar("hashstash_own_computations", default=frozenset())
 
 
-def alone(engine: Engine, address: bytes) -> AbstractContextManager[object]:
-    """Hold the lock of this result; where none can be had, computing twice is better than not at all."""
-    lock = engine.lock(address.hex())
-    if not hasattr(lock, "may_fail"):
-        return _if_it_can_be_had(lock)
-    lock.may_fail = _NO_LOCK  # itself, and nothing around it: the lock is given back wherever an interrupt comes
-    return lock
-
-
-@contextmanager
-def _if_it_can_be_had(lock: AbstractContextManager[object]) -> Iterator[None]:
-    """*lock*, of an engine that has locks of its own kind."""
-    with ExitStack() as stack:
-        try:
-            stack.enter_context(lock)
-        except _NO_LOCK as error:
-            logger.debug("no lock: %s", error)
-        yield
-
-
 @asynccontextmanager
-async def alone_among_tasks(engine: Engine, address: bytes) -> AsyncIterator[None]:
-    """Like :func:`alone` for a task: whoever waits lets its event loop go on.
+async def alone_among_tasks(
+    engine: Engine, address: bytes, tell: Callable[[str], None] | None = None
+) -> AsyncIterator[None]:
+    """Like :func:`~hashstash.single_flight.alone` for a task: whoever waits lets its event loop go on.
 
     A task that asks for what it is itself computing, in a recursion without end, does not wait for itself.
     """
@@ -68,7 +48,11 @@ async def alone_among_tasks(engine: Engine, address: bytes) -> AsyncIterator[Non
         yield
         return
     while (running := _running.get(place)) is not None and not any(one.done() for one in running):
-        await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+        limit = None if tell is None else LONG_WAIT
+        finished, _ = await asyncio.wait(running, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
+        if tell is not None and not finished:
+            tell("another task of this process")
+            tell = None
     done = asyncio.get_running_loop().create_future()
     task = asyncio.current_task()
     mine = (done,) if task is None else (done, task)
@@ -76,7 +60,7 @@ async def alone_among_tasks(engine: Engine, address: bytes) -> AsyncIterator[Non
     try:
         _running[place] = mine
         token = _own.set(own | {place})
-        lock = await _acquired(engine, address)
+        lock = await _acquired(engine, address, tell)
         yield
     finally:
         try:
@@ -93,16 +77,19 @@ async def alone_among_tasks(engine: Engine, address: bytes) -> AsyncIterator[Non
                 _own.reset(token)
 
 
-async def _acquired(engine: Engine, address: bytes) -> Any:
+async def _acquired(engine: Engine, address: bytes, tell: Callable[[str], None] | None) -> Any:
     """The lock of a result, held by this thread; ``None`` where there is none to be had."""
-    pause = _FIRST_PAUSE
+    pause, began = _FIRST_PAUSE, time.monotonic()
     lock: Any = None
     try:
         lock = engine.lock(address.hex())
         while not lock.acquire(0):
+            if tell is not None and time.monotonic() - began >= LONG_WAIT:
+                tell(lock.holder() if isinstance(lock, Lock) else "another process")
+                tell = None
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
-    except _NO_LOCK as error:
+    except NO_LOCK as error:
         logger.debug("no lock for %s: %s", address.hex(), error)
         return None
     except BaseException:  # as the lock was had, but not yet handed over

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from hashstash import trust as trusting
 from hashstash.decoding import decoder_of, needs_signature, unfilter
 from hashstash.entry import NO_FLAGS, Entry, Flag, new_write_id, unpack
-from hashstash.errors import BadEntry, CorruptEntry
+from hashstash.errors import BadEntry, CorruptEntry, MissingDependency, NewerFormat
 from hashstash.policies.time_to_live import TimeToLive, expiry
 from hashstash.trust import Trust
 
@@ -61,7 +61,7 @@ class KeptErrors:
 
     def keep(self, key: EncodedKey, error: Exception, *, seconds: float, context: bytes) -> None:
         """Store *error* as what the call at *key* raises; raises a StashError or OSError where that cannot be done."""
-        if isinstance(error, _NEVER):
+        if isinstance(error, _NEVER) or self._is_newer(key.address):
             return
         payload = self._codec.encode(error)
         entry = Entry(
@@ -80,6 +80,16 @@ class KeptErrors:
         self._engine.put(key.address, entry.pack())
         if entry.expires_at:
             self._engine.expire(key.address, entry.expires_at, entry.write_id)
+
+    def _is_newer(self, address: bytes) -> bool:
+        """Whether a newer hashstash has stored the exception: it is left to those who can read it."""
+        try:
+            self.find(address)
+        except NewerFormat:
+            return True
+        except (BadEntry, MissingDependency):
+            pass
+        return False
 
     def forget(self, address: bytes) -> bool:
         """Remove the exception at *address*; return whether there was one that was kept still."""

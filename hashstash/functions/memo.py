@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import time
-import warnings
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hashstash.errors import BadEntry, MissingDependency, NewerFormat, StashError, VolatileKey
@@ -12,13 +11,14 @@ from hashstash.fingerprint import LiveFingerprint
 from hashstash.functions.call_key import CallBinder, CallKeyCodec
 from hashstash.functions.contexts import context_of, write_context
 from hashstash.functions.explain import Explanation, explain
-from hashstash.functions.flights import alone, alone_among_tasks
+from hashstash.functions.flights import alone_among_tasks
 from hashstash.functions.kept_errors import Failure, KeptErrors
 from hashstash.functions.kinds import name_of
 from hashstash.functions.travel import ArrivedFingerprint
 from hashstash.key_codec import EncodedKey, StashFacts
 from hashstash.open import FUNCTIONS, below, open_engine
 from hashstash.registry import SERIALIZERS
+from hashstash.single_flight import alone, warn_of_wait, warn_user
 from hashstash.stash import HashStash
 from hashstash.store import MISSING, Store, WriteOptions
 
@@ -113,18 +113,19 @@ class Memo:
 
     def call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The result of the call, from the stash if it is there."""
+        bound = None
         try:
             bound = args if not kwargs and len(args) == self._plain_count else self.keys.binder.bind(args, kwargs)
             address = self.keys.address_of_call(bound)
-        except (VolatileKey, TypeError) as error:
-            return self._call_plainly(args, kwargs, error)
+        except (TypeError, StashError, OSError) as error:
+            return self._call_plainly(args, kwargs, error, is_bound=bound is not None)
         if not self.options.force:
             found = self._look_up(address)
             if found is not MISSING:
                 self._hits += 1
                 return found
         # In one piece from here on: each frame more would take from the depth that a recursive function can reach.
-        with alone(self.store.engine, address):
+        with alone(self.store.engine, address, self._tell_of_wait):
             found = MISSING if self.options.force else self._outcome(address)
             if found is MISSING:
                 call = self._begin(address, args, kwargs)
@@ -141,16 +142,18 @@ class Memo:
 
     async def call_async(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Like :meth:`call` for an async function; who waits for another task or process lets the event loop go on."""
+        bound = None
         try:
-            address = self.keys.address_of_call(self.keys.binder.bind(args, kwargs))
-        except (VolatileKey, TypeError) as error:
-            return await self._call_plainly(args, kwargs, error)
+            bound = self.keys.binder.bind(args, kwargs)
+            address = self.keys.address_of_call(bound)
+        except (TypeError, StashError, OSError) as error:
+            return await self._call_plainly(args, kwargs, error, is_bound=bound is not None)
         if not self.options.force:
             found = self._look_up(address)
             if found is not MISSING:
                 self._hits += 1
                 return found
-        async with alone_among_tasks(self.store.engine, address):
+        async with alone_among_tasks(self.store.engine, address, self._tell_of_wait):
             found = MISSING if self.options.force else self._outcome(address)
             if found is MISSING:
                 call = self._begin(address, args, kwargs)
@@ -168,12 +171,16 @@ class Memo:
         answer = self._fail(found)
         return await answer if inspect.isawaitable(answer) else answer
 
-    def _call_plainly(self, args: tuple[Any, ...], kwargs: dict[str, Any], error: Exception) -> Any:
-        """Run without the stash: the arguments do not fit, which the call itself says best, or cannot be hashed."""
-        if self.keys.binder.accepts(args, kwargs):
-            if not isinstance(error, VolatileKey):
-                raise error  # from a key function
+    def _call_plainly(self, args: tuple[Any, ...], kwargs: dict[str, Any], error: Exception, *, is_bound: bool) -> Any:
+        """Run without the stash: the arguments do not fit, which the call itself says best, or cannot be hashed.
+
+        Or the stash cannot be asked how it hashes large ones, for whatever *error*.
+        """
+        is_ours = isinstance(error, VolatileKey) or (is_bound and isinstance(error, (StashError, OSError)))
+        if is_ours and not isinstance(error, MissingDependency):
             self._warn(f"is not stashed, since {error}")
+        elif not isinstance(error, TypeError) or self.keys.binder.accepts(args, kwargs):
+            raise error  # from a key function, or a package is missing
         return self.function(*args, **kwargs)
 
     def _look_up(self, address: bytes) -> Any:
@@ -183,7 +190,7 @@ class Memo:
         except MissingDependency:
             raise
         except (BadEntry, OSError) as error:
-            self._warn(f"is computed anew: {error}")
+            self._warn(computed_anew(error))
             return MISSING
 
     def _outcome(self, address: bytes) -> Any:
@@ -195,7 +202,7 @@ class Memo:
             except MissingDependency:
                 raise
             except (BadEntry, OSError) as error:
-                self._warn(f"is computed anew: {error}")
+                self._warn(computed_anew(error))
         if found is not MISSING:
             self._hits += 1
         return found
@@ -218,11 +225,13 @@ class Memo:
         try:
             payload = self.store.payload_of(self.store.codec.serializer.dumps(result))
             options = WriteOptions(seconds, self.options.ttl, metadata=call.context)
-            if not self._is_newer(call.address):
-                self.store.write(_key_of(call), payload, options)
-                self.note_context(call.context)
-                if self._errors is not None:
-                    self._errors.forget(call.address)
+            if self._is_newer(call.address):
+                self._warn("returned its result, which was not stored, since that of a newer hashstash stays")
+                return
+            self.store.write(_key_of(call), payload, options)
+            self.note_context(call.context)
+            if self._errors is not None:
+                self._errors.forget(call.address)
         except MissingDependency:
             raise
         except (StashError, OSError) as error:
@@ -260,14 +269,17 @@ class Memo:
             self.store.load_at(address)
         except NewerFormat:
             return True
-        except BadEntry:
+        except (BadEntry, MissingDependency):  # it was to be computed anew, whatever is there
             pass
         return False
 
     def _warn(self, what: str) -> None:
         if not self._has_warned:
             self._has_warned = True
-            warnings.warn(f"{name_of(self.function)} {what}", RuntimeWarning, stacklevel=5)
+            warn_user(f"{name_of(self.function)} {what}")
+
+    def _tell_of_wait(self, holder: str) -> None:
+        warn_of_wait(name_of(self.function), holder)
 
     # ---- for maps ------------------------------------------------------------------------------------------------
 
@@ -304,6 +316,12 @@ class Memo:
     def kept_error(self, address: bytes) -> Failure | None:
         """The exception that would be raised instead of calling the function; ``None`` if none is kept."""
         return None if self._errors is None else self._errors.find(address)
+
+
+def computed_anew(error: Exception, *, of: str = "") -> str:
+    """What is said of a function whose stored result cannot be read; *of*: for which of its calls that holds."""
+    stays = ", and what a newer hashstash has stored stays" if isinstance(error, NewerFormat) else ""
+    return f"is computed anew{of}{stays}: {error}"
 
 
 def _key_of(call: _Call) -> EncodedKey:

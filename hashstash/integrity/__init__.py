@@ -4,8 +4,9 @@ A row is sound if its checksum, its address, its signature and its codec are, an
 decoded. One row, and one piece of a blob file, is in memory at a time.
 """
 
+from hashstash.integrity.aside import Aside, kept_aside, remove_aside
 from hashstash.integrity.checking import check
-from hashstash.integrity.mending import repair
+from hashstash.integrity.mending import rebuild, repair
 from hashstash.integrity.report import Problem, Repairs, Report
 
-__all__ = ["Problem", "Repairs", "Report", "check", "repair"]
+__all__ = ["Aside", "Problem", "Repairs", "Report", "check", "kept_aside", "rebuild", "remove_aside", "repair"]

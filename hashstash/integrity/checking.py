@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 from hashstash.blobs import YOUNGEST_ORPHAN
 from hashstash.integrity.report import MOST_LISTED, ORPHANS, Problem, Report
 from hashstash.integrity.rows import problem_of
-from hashstash.integrity.storage import UNREADABLE, other_sections, rows_of, sections, storage_problems
+from hashstash.integrity.storage import (
+    UNREADABLE,
+    other_sections,
+    problems_of_facts,
+    rows_of,
+    sections,
+    storage_problems,
+)
 from hashstash.paths import shown
 from hashstash.upkeep import orphans
 from hashstash.writing import BAD
@@ -31,6 +38,7 @@ def check(store: Store) -> Report:
                 unlisted += problem is not None
     for section, engine in other_sections(store):
         storage_problems(section, engine, found)
+    found += [problem for problem in problems_of_facts(store) if problem not in found]
     found += _abandoned(store)
     return Report(shown(store.engine.location()), rows, tuple(found), unlisted, _count_aside(store))
 

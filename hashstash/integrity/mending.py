@@ -6,10 +6,18 @@ import contextlib
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
-from hashstash.engine import Capability
+from hashstash.engine import WRITE_ID, Capability
+from hashstash.engines._salvage import remove_drafts
 from hashstash.integrity.report import DAMAGE, STORAGE, Problem, Repairs
 from hashstash.integrity.rows import place_of, problem_of
-from hashstash.integrity.storage import UNREADABLE, other_sections, rows_of, sections, storage_problems
+from hashstash.integrity.storage import (
+    UNREADABLE,
+    other_sections,
+    problems_of_facts,
+    rows_of,
+    sections,
+    storage_problems,
+)
 from hashstash.paths import shown
 from hashstash.policies.versions import HISTORY, address_in
 from hashstash.upkeep import sweep
@@ -25,10 +33,10 @@ if TYPE_CHECKING:
 def repair(store: Store) -> Repairs:
     """Write damaged storages anew, move bad rows aside and bring back older versions, remove blob files without rows."""
     store.engine.ensure_writable()
-    rebuilt = tuple(_rebuild(store))
+    rebuilt = rebuild(store)
     moved: list[Problem] = []
     left: list[Problem] = []
-    restored = 0
+    restored = unmoved = 0
     room = _Aside(store)
     for section, engine in sections(store):
         for address, blob in rows_of(section, engine, left):
@@ -37,6 +45,7 @@ def repair(store: Store) -> Repairs:
                 continue
             if problem.kind != DAMAGE or not room.take(engine, address, blob):
                 left.append(problem)
+                unmoved += problem.kind == DAMAGE and not room.fits(blob)
                 continue
             moved.append(problem)
             restored += not section and _bring_back(store, address)
@@ -44,15 +53,22 @@ def repair(store: Store) -> Repairs:
         storage_problems(section, engine, left)
     if any(problem.kind == STORAGE for problem in left):
         left = [problem for problem in left if problem.kind != STORAGE] + _mend_storage(store)
+    left += [problem for problem in problems_of_facts(store) if problem not in left]
     swept = sweep(store)
-    return Repairs(tuple(moved), restored, swept, tuple(left), rebuilt)
+    return Repairs(tuple(moved), restored, swept, tuple(left), rebuilt, unmoved)
 
 
-def _rebuild(store: Store) -> Iterator[str]:
-    """Write storages anew that cannot give all of their rows; yields where they lie."""
+def rebuild(store: Store) -> tuple[str, ...]:
+    """Write storages anew that cannot give all of their rows; return where they lie."""
+    return tuple(_rebuilt(store))
+
+
+def _rebuilt(store: Store) -> Iterator[str]:
     if Capability.REMOTE in store.engine.capabilities:
         return  # there is nothing that could be written anew, and each row costs its way
     for section, engine in [*sections(store), *other_sections(store)]:
+        if Capability.LOCAL_FILES in engine.capabilities:
+            remove_drafts(engine.location())
         # Looked at twice: what the system failed to do once, for want of memory or of locks, is no damage.
         is_damaged = _has_problems(section, engine) and _has_problems(section, engine)
         if is_damaged and engine.rebuild(lambda blob, section=section: place_of(section, blob)):  # type: ignore[misc]
@@ -74,15 +90,19 @@ class _Aside:
         sizes = [bytes_with_blob(store, row) for _, row in self._section.rows()]
         self._count, self._size = len(sizes), sum(sizes)
 
+    def fits(self, blob: bytes) -> bool:
+        """Whether there is room for one more row."""
+        return self._count < MOST_ASIDE and self._size + bytes_with_blob(self._store, blob) <= MOST_ASIDE_BYTES
+
     def take(self, engine: Engine, address: bytes, blob: bytes) -> bool:
         """Move a row there; ``False``, and nothing is changed, if there is no room or somebody has changed it."""
-        size = bytes_with_blob(self._store, blob)
-        if self._count >= MOST_ASIDE or self._size + size > MOST_ASIDE_BYTES:
+        if not self.fits(blob):
             return False
+        size = bytes_with_blob(self._store, blob)
         self._section.put(address + blake2b(blob, digest_size=8).digest(), blob)
         self._count += 1
         self._size += size
-        return engine.get(address) == blob and engine.delete(address)
+        return engine.get(address) == blob and engine.delete_if(address, blob[WRITE_ID])
 
 
 def _bring_back(store: Store, address: bytes) -> bool:

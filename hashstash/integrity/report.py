@@ -6,12 +6,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import overload
 
+from hashstash.wording import counted, printable
+
 MOST_LISTED = 1000
 """How many problems a report lists; further ones are only counted."""
 DAMAGE = "damage"
 NOT_OURS = "left alone"
 STORAGE = "storage"
 ORPHANS = "orphans"
+NO_ROOM = (
+    "at most 100 rows and 64 MB are kept there. stash.kept_aside() shows what is, stash.remove_aside() empties it (in a shell:"
+    " hashstash aside, in a notebook: %stash aside); or overwrite or delete the entries"
+)
+"""What to do where bad rows must stay where they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +34,15 @@ class Problem:
     section: str = ""
     """Empty for the entries themselves, ``history`` for older versions."""
     address: bytes = b""
+
+    def is_told_by(self, other: Problem) -> bool:
+        """Whether *other* says the same: what is wrong with a server is so for all that it keeps, and names the server."""
+        return self == other or (self.is_of_server and self.what == other.what)
+
+    @property
+    def is_of_server(self) -> bool:
+        """Whether it is a server as a whole with which something is wrong."""
+        return self.kind == STORAGE and "://" in self.what.partition(" ")[0]
 
     def __str__(self) -> str:
         where = f"{self.section} " if self.section else ""
@@ -68,8 +84,8 @@ class Report(Sequence[Problem]):
         if self.unlisted:
             lines.append(f"- and {self.unlisted:,} more")
         if self.aside:
-            lines.append(f"({self.aside} bad row{'s' * (self.aside != 1)} kept aside earlier)")
-        return "\n".join(lines)
+            lines.append(f"({counted(self.aside, 'bad row')} kept aside earlier, which stash.kept_aside() lists)")
+        return printable("\n".join(lines))
 
     def _repr_html_(self) -> str:
         from hashstash.display.reports import html_of_report
@@ -78,7 +94,8 @@ class Report(Sequence[Problem]):
 
     def __add__(self, other: Report) -> Report:
         """Both reports as one."""
-        both = self.problems + other.problems
+        told = {problem.what for problem in self if problem.is_of_server}
+        both = (*self.problems, *(problem for problem in other if problem.what not in told))
         return replace(
             self,
             rows=self.rows + other.rows,
@@ -102,6 +119,13 @@ class Repairs:
     """What is still wrong."""
     rebuilt: tuple[str, ...] = ()
     """Storages that were damaged as a whole and were written anew; what was damaged lies there in the folder ``damaged``."""
+    unmoved: int = 0
+    """Bad rows among those left, for which there is no more room aside."""
+
+    @property
+    def notes(self) -> list[str]:
+        """What to do about rows for which there is no room."""
+        return [f"no room aside for {counted(self.unmoved, 'bad row')}: {NO_ROOM}"] if self.unmoved else []
 
     def __repr__(self) -> str:
         done = [f"moved {len(self.moved)} bad row{'s' * (len(self.moved) != 1)} aside"] if self.moved else []
@@ -110,8 +134,12 @@ class Repairs:
         done += (
             [f"removed {self.swept} blob file{'s' * (self.swept != 1)} that nothing pointed at"] if self.swept else []
         )
-        lines = [", ".join(done) or "nothing to repair", *(f"- {item}" for item in self.moved)]
-        return "\n".join([*lines, *(["left as it is:", *(f"- {item}" for item in self.left)] if self.left else [])])
+        lines = [
+            ", ".join(done) or ("nothing was repaired" if self.left else "nothing to repair"),
+            *(f"- {item}" for item in self.moved),
+        ]
+        left = ["left as it is:", *(f"- {item}" for item in self.left), *self.notes] if self.left else []
+        return printable("\n".join([*lines, *left]))
 
     def _repr_html_(self) -> str:
         from hashstash.display.reports import html_of_repairs
@@ -126,4 +154,5 @@ class Repairs:
             self.swept + other.swept,
             self.left + other.left,
             self.rebuilt + other.rebuilt,
+            self.unmoved + other.unmoved,
         )

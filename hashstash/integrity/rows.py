@@ -82,6 +82,15 @@ def _check_blob(blobs: BlobStore | None, entry: Entry) -> None:
         raise TamperedEntry(f"its blob file {path} is not the one that was signed")
 
 
+def why_aside(store: Store, blob: bytes) -> str:
+    """The key of a row that was put aside, where it can be read, and what is wrong with it."""
+    try:
+        _check_row(store, "", unpack(blob).digest, blob)
+    except (BadEntry, MissingDependency) as error:
+        return f"{_key_in(store, blob)}{error}"
+    return f"{_key_in(store, blob)}the row is whole, but lay at the place of another one"
+
+
 def _key_in(store: Store, blob: bytes) -> str:
     """The key of a row whose key can be read, to begin a sentence with."""
     try:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from hashstash.errors import BadEntry, StashFull
+from hashstash.errors import BadEntry, CorruptEntry, StashFull
 from hashstash.integrity.report import MOST_LISTED, STORAGE, Problem
+from hashstash.key_codec import recorded_hash
 from hashstash.paths import shown
 from hashstash.policies.versions import HISTORY
 
@@ -41,7 +42,7 @@ def rows_of(section: str, engine: Engine, found: list[Problem]) -> Iterator[tupl
         if isinstance(what, (ConnectionError, TimeoutError, StashFull)):
             raise what  # a server that is away, or a full disk, says nothing about what is stored
         problem = Problem(str(what), STORAGE, shown(engine.location()), section, address)
-        if len(found) < MOST_LISTED and problem not in found:
+        if len(found) < MOST_LISTED and not any(problem.is_told_by(other) for other in found):
             found.append(problem)
 
     try:
@@ -63,8 +64,11 @@ def rows_of(section: str, engine: Engine, found: list[Problem]) -> Iterator[tupl
         try:
             for address, blob in zip(batch, engine.get_many(batch), strict=False):
                 done += 1
-                if blob is not None:
-                    yield address, blob
+                row = (
+                    engine.get(address) if blob is None else blob
+                )  # where many are asked for, what is no row may be left out
+                if row is not None:
+                    yield address, row
                 elif _is_listed(engine, address):
                     note("the storage lists the row and does not find it", address)
         except UNREADABLE:
@@ -81,6 +85,17 @@ def rows_of(section: str, engine: Engine, found: list[Problem]) -> Iterator[tupl
 def _is_listed(engine: Engine, address: bytes) -> bool:
     """Whether there is still said to be a row, and none can be had."""
     return any(found == address for found in engine.scan(address)) and engine.get(address) is None
+
+
+def problems_of_facts(store: Store) -> list[Problem]:
+    """Whether the stash does not say any more how its large keys are hashed, and so how they are found."""
+    try:
+        recorded_hash(store.engine)
+    except CorruptEntry as error:
+        return [Problem(str(error), STORAGE, shown(store.engine.location()))]
+    except UNREADABLE:
+        pass  # the section itself cannot be read, which has been reported already
+    return []
 
 
 def storage_problems(section: str, engine: Engine, found: list[Problem]) -> None:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from hashstash.cells import aftermath, automatic
 from hashstash.cells.aftermath import Aftermath
+from hashstash.cells.report import PackageMissing
 from hashstash.cells.why import failure
 from hashstash.errors import StashError
 from hashstash.magics.run_hook import show_interrupt
-from hashstash.magics.typed_cell import pause_for
+from hashstash.magics.typed_cell import fails, pause_for, refusal
 
 if TYPE_CHECKING:
     from hashstash.cells.run import CellRun
@@ -49,6 +50,10 @@ class Attempt:
             return await self._run(native)
         except asyncio.CancelledError as error:
             return show_interrupt(self.cell_run.shell, self.result, error)
+        except PackageMissing as error:
+            self.auto.remember(self.cell_run.report)
+            told = refusal(self.cell_run, error, "a comment `# stash: off` in the cell runs it all the same")
+            return fails(self.cell_run, self.result, told)
         except Exception as error:  # ours: the cell must not suffer from it
             logger.debug("recording a cell failed", exc_info=True)
             self.cell_run.report.warnings.append(f"the cell was not recorded: {type(error).__name__}: {error}")

@@ -60,7 +60,8 @@ class Completer:
         """What may stand in place of *symbol*, which is the word that is being written, or the end of it."""
         words, begun = begun_words(text)
         typed = begun.text
-        found = [word for word in dict.fromkeys(offered(words, begun)) if word.startswith(typed)]
+        # What cannot be printed is no name that somebody types, and might steer the terminal in which it is offered.
+        found = [word for word in dict.fromkeys(offered(words, begun)) if word.startswith(typed) and word.isprintable()]
         kept = len(typed) - len(symbol)
         if kept >= 0 and typed.endswith(symbol):
             return [_written(word, begun.quote)[kept:] for word in found if begun.quote or _is_plain(word, typed)]

@@ -12,14 +12,14 @@ from IPython.core.magic import cell_magic, line_magic, magics_class, needs_local
 
 from hashstash.cells.cell import kind_of
 from hashstash.cells.opened import OpenStashes
-from hashstash.cells.report import NOT_RUN, NothingStored, Report
+from hashstash.cells.report import NothingStored, PackageMissing, Report
 from hashstash.cells.run import CellRun, run_cell, run_cell_async
 from hashstash.cells.why import failure
 from hashstash.errors import MissingDependency, StashError, UnknownPlugin, UnsafeName
 from hashstash.magics import arguments, manage, stash_map_line, status
 from hashstash.magics.auto import Auto
 from hashstash.magics.traits import StashTraits
-from hashstash.magics.typed_cell import TypedCells
+from hashstash.magics.typed_cell import TypedCells, refusal
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -77,9 +77,8 @@ class StashMagics(StashTraits):
         """Within: the cell is restored or runs. Then what happened is kept, and shown unless the cell has failed."""
         try:
             yield
-        except NothingStored as error:
-            run.report.outcome, run.report.reason = "would run", NOT_RUN
-            raise UsageError(str(error)) from None
+        except (NothingStored, PackageMissing) as error:
+            raise refusal(run, error) from None
         except BaseException as error:
             run.report.reason = failure(error)
             raise

@@ -6,6 +6,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from hashstash.cells.why import told
+from hashstash.magics.words import quoted
 from hashstash.wording import ago, duration, printable, size_text
 
 if TYPE_CHECKING:
@@ -61,13 +62,16 @@ def _hit_parts(report: Report) -> list[str]:
         size_text(report.size),
         f"{gain} (restored in {duration(report.restore_seconds)})",
         f"stored {ago(report.created_at)}",
-        *_hidden(report.hidden_displays),
+        *_hidden(report),
     ]
 
 
-def _hidden(count: int) -> list[str]:
-    displays = "1 display" if count == 1 else f"{count} displays"
-    return [f"{displays} left out, since nobody you trust made them"] if count else []
+def _hidden(report: Report) -> list[str]:
+    if not report.hidden_displays:
+        return []
+    count = report.hidden_displays
+    what = "1 display left out, which was" if count == 1 else f"{count} displays left out, which were"
+    return [f"{what} made by nobody you trust (%stash trust {quoted(report.name)} lists what is theirs)"]
 
 
 def _details(report: Report) -> list[str]:

@@ -13,6 +13,7 @@ from traitlets import Enum, TraitError, Unicode, validate
 from traitlets.config import Config
 
 from hashstash.cells.stashes import CellStashes
+from hashstash.credentials import without_secrets
 from hashstash.errors import StashError
 from hashstash.magics import status
 from hashstash.magics.arguments import DEFAULT_NAME
@@ -218,7 +219,7 @@ _FIRST = ("status", "default_name", "root", "engine", "serializer", "compress")
 def _why_no_path(root: str) -> str:
     """Why no folder can have the path that somebody has given; empty if one can."""
     if "://" in root:
-        return f"{root!r} is no folder; for a server set engine, such as redis"
+        return f"{without_secrets(root)!r} is no folder; for a server set engine, such as redis"
     return f"{root!r} is no folder" if "\0" in root else ""
 
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from IPython.core.error import UsageError
 
 from hashstash.cells.cell import parse
-from hashstash.cells.report import NOT_RUN, NothingStored
+from hashstash.cells.report import NothingStored, PackageMissing
 from hashstash.cells.why import failure
 from hashstash.magics import arguments
 from hashstash.magics.run_hook import show_interrupt
@@ -92,13 +92,12 @@ class TypedCell:
         run = self.cell_run
         try:
             failed = await self._run(native)
-        except NothingStored as error:
-            run.report.outcome, run.report.reason = "would run", NOT_RUN
-            return self._fails(UsageError(str(error)))
+        except (NothingStored, PackageMissing) as error:
+            return fails(run, self.result, refusal(run, error))
         except asyncio.CancelledError as error:
             return show_interrupt(run.shell, self.result, error)
         except Exception as error:  # noqa: BLE001 - foreign code runs below: streams, transformers, storage engines
-            return self._fails(error)
+            return fails(run, self.result, error)
         finally:
             try:
                 run.close()
@@ -133,12 +132,21 @@ class TypedCell:
         _show_lines(self.cell_name, source)
         return list(shell.transform_ast(parse(shell, source)).body)
 
-    def _fails(self, error: Exception) -> bool:
-        """Show an error that is not one of the cell's code as the cell's."""
-        self.result.error_in_exec = error
-        shell: Any = self.cell_run.shell
-        shell.showtraceback((type(error), error, error.__traceback__))
-        return True
+
+def refusal(
+    run: CellRun, error: NothingStored | PackageMissing, way_out: str = "%%stash --force runs it all the same"
+) -> UsageError:
+    """What to tell of a cell that is neither restored nor run; *way_out*: how to run it where a package is missing."""
+    run.report.outcome, run.report.reason = "would run", error.reason
+    return UsageError(f"{error}; {way_out}" if isinstance(error, PackageMissing) else str(error))
+
+
+def fails(run: CellRun, result: Any, error: Exception) -> bool:
+    """Show an error that is not one of the cell's code as the cell's; true, since the cell has failed."""
+    result.error_in_exec = error
+    shell: Any = run.shell
+    shell.showtraceback((type(error), error, error.__traceback__))
+    return True
 
 
 async def pause_for(seconds: float, run: CellRun, result: Any) -> None:

@@ -150,6 +150,8 @@ class Computation:
 
     def _found(self) -> list[Outcome]:
         if self.options.force or self.plan.memo.options.force:
+            if self.options.stash_runs:
+                self.plan.spare_newer()
             return []
         if self.options.stash_runs:
             return self.plan.look_up()

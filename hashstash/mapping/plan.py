@@ -6,8 +6,10 @@ import warnings
 import weakref
 from typing import TYPE_CHECKING, Any
 
-from hashstash.errors import NewerFormat, StashError, VolatileKey
+from hashstash.entry import is_newer
+from hashstash.errors import MissingDependency, NewerFormat, StashError, VolatileKey
 from hashstash.functions.kinds import is_async
+from hashstash.functions.memo import computed_anew
 from hashstash.mapping.outcome import Outcome, State
 from hashstash.store import MISSING
 
@@ -65,12 +67,18 @@ class Plan:
         bind, address_in = keys.binder.bind, keys.address_in
 
         def address_of(call: Call) -> bytes | None:
+            bound = None
             try:
-                return address_in(context, bind(*call))
+                bound = bind(*call)
+                return address_in(context, bound)
             except VolatileKey as error:
                 self._warn(f"is not stashed for some items, since {error}")
             except TypeError:
                 pass  # the arguments do not fit the function, which the call itself says best
+            except (StashError, OSError) as error:  # the stash cannot be asked how it hashes large arguments
+                if bound is None or isinstance(error, MissingDependency):
+                    raise
+                self._warn(f"is not stashed for some items, since {error}")
             return None
 
         return address_of
@@ -135,10 +143,19 @@ class Plan:
             return self.memo.store.open_row(address, row) is not None
         except NewerFormat as error:
             outcome.keeps_out = True
-            self._warn(f"is computed anew for some items: {error}")
+            self._warn(computed_anew(error, of=" for some items"))
         except (StashError, OSError) as error:
             self._warn(f"is computed anew for some items: {error}")
         return False
+
+    def spare_newer(self) -> None:
+        """Let what a newer hashstash has stored stay, although all is to be computed anew."""
+        wanted = [(outcome, outcome.address) for outcome in self.pending() if outcome.address is not None]
+        rows = self._rows([address for _, address in wanted])
+        for (outcome, _), row in zip(wanted, rows, strict=True):
+            if row is not None and is_newer(row):
+                outcome.keeps_out = True
+                self._warn("is not stored for some items, since what a newer hashstash has stored stays")
 
     def pending(self) -> list[Outcome]:
         """What is to be computed."""

@@ -66,6 +66,9 @@ class SettledPlan:
         """All that is known came along."""
         return []
 
+    def spare_newer(self) -> None:
+        """Nothing is stored."""
+
     def pending(self) -> list[Outcome]:
         """Nothing can be computed any more."""
         return []

@@ -6,7 +6,9 @@ import warnings
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
+from hashstash.entry import is_newer
 from hashstash.errors import MissingDependency, NewerFormat, StashError
+from hashstash.functions.memo import computed_anew
 from hashstash.mapping.outcome import Outcome, State
 from hashstash.open import MAPS, below
 from hashstash.stash import HashStash
@@ -49,7 +51,7 @@ class WholeMap:
             raise
         except NewerFormat as error:
             self._keeps_out = True
-            self._warn(f"is computed anew: {error}")
+            self._warn(computed_anew(error))
             return []
         except (StashError, OSError) as error:
             self._warn(f"is computed anew: {error}")
@@ -74,7 +76,12 @@ class WholeMap:
             if if_ is not None and not all(map(if_, values)):
                 return
             seconds = sum(outcome.seconds or 0.0 for outcome in outcomes)
-            self._open().put(key, values, ttl=plan.memo.options.ttl, seconds=seconds)
+            stash = self._open()
+            row = stash.store.engine.get(stash.store.keys.address(key))
+            if row is not None and is_newer(row):  # nobody has looked, where all was to be computed anew
+                self._warn("is not stored as a whole, since what a newer hashstash has stored stays")
+                return
+            stash.put(key, values, ttl=plan.memo.options.ttl, seconds=seconds)
         except Exception as error:  # noqa: BLE001 - the user's if_ and the values' own methods run here
             self._warn(f"could not be stored as a whole: {error}")
 

@@ -110,6 +110,7 @@ class SizeLimit(Policy):
     # ---- around a write, under the lock of the stash -------------------------------------------------------------------
 
     def before_write(self, host: PolicyHost, entry: Entry, head: Entry | None) -> None:
+        self._late = None  # of a write that failed: others have written since
         self.uses.publish(host.engine)
         if self.uses.is_full:
             self.uses.merge(host.engine)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 import re
 from typing import TYPE_CHECKING
 
@@ -47,7 +48,7 @@ def parse_duration(duration: float | str | dt.timedelta) -> float:
     elif isinstance(duration, bool) or not isinstance(duration, (int, float)):
         raise TypeError(f"a duration is a number of seconds, a timedelta or text such as '7d', not {duration!r}")
     else:
-        seconds = float(duration)
+        seconds = float(duration) if abs(duration) < 1e10 else math.inf  # an int may be too long for a float
     if not 0 < seconds < 1e10:
-        raise ValueError(f"{duration!r} is no duration; it must be positive and finite")
+        raise ValueError(f"{duration!r:.100} is no duration; it must be positive and finite")
     return seconds

@@ -37,6 +37,9 @@ _SKEW = 300 * 10**9
 """ns by which the clocks of two machines may differ."""
 _MOST_OWN = 512
 """Notes that an object keeps in its own row before it hands them on to the row of all, so that publishing stays cheap."""
+_MOST_ROWS = 64
+"""Rows of objects, most of which may be gone, before one that comes new merges them: a stash that is only read has no other."""
+_MOST_MERGES = 5
 
 
 class Uses:
@@ -48,6 +51,7 @@ class Uses:
         self._others: dict[bytes, int] = {}
         self._seen: WriteId | None = None
         self._row = _BY + os.urandom(8)
+        self._has_row = False
         self._next = 0.0
         _all.add(self)
 
@@ -75,6 +79,10 @@ class Uses:
             section = engine.section(SECTION)
             section.put(self._row, pack(self._own))
             section.put(_CHANGED, pack({}))
+            if not self._has_row:
+                self._has_row = True
+                if sum(1 for _ in section.scan(_BY)) > _MOST_ROWS:
+                    self.merge(engine)
         except Exception as error:  # noqa: BLE001  whatever an engine raises, a read does not fail for this
             logger.debug("%s: uses are not published: %s", engine.location(), error)
         now = time.monotonic()
@@ -103,15 +111,23 @@ class Uses:
         return self._others
 
     def merge(self, engine: Engine, present: Collection[bytes] | None = None) -> None:
-        """Bring the notes of all into one row; only those of entries in *present*, if it is given. Needs the stash's lock."""
+        """Bring the notes of all into one row; only those of entries in *present*, if it is given.
+
+        Nothing is changed where others are at the same all the time.
+        """
         section = engine.section(SECTION)
-        known, rows = self._published(engine)
-        if present is not None:
-            known = {address: moment for address, moment in known.items() if address in present}
-        section.put(_MERGED, pack(known))
+        for _ in range(_MOST_MERGES):
+            known, rows = self._published(engine)
+            if present is not None:
+                known = {address: moment for address, moment in known.items() if address in present}
+            merged = dict(rows).get(_MERGED)
+            if section.swap(_MERGED, None if merged is None else merged[WRITE_ID], pack(known)):
+                break  # else the row has notes by now whose own rows may be gone
+        else:
+            return
         for name, row in rows:
-            if name != _MERGED and section.get(name) == row:
-                section.delete(name)
+            if name != _MERGED:
+                section.delete_if(name, row[WRITE_ID])
         self._own = {}
         self._others = known
         section.put(_CHANGED, pack({}))
@@ -123,7 +139,7 @@ class Uses:
 
     def renew(self) -> None:
         """In a forked child: what the parent has not published is the parent's to publish."""
-        self._new, self._own, self._row = {}, {}, _BY + os.urandom(8)
+        self._new, self._own, self._row, self._has_row = {}, {}, _BY + os.urandom(8), False
 
 
 def pack(notes: Mapping[bytes, int]) -> bytes:

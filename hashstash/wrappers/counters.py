@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from hashstash.engine import Engine, EngineWrapper, WriteId
+from hashstash.engine import Change, Engine, EngineWrapper, WriteId
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -117,6 +117,20 @@ class CountersWrapper(EngineWrapper):
             is_stored = self.inner.swap(address, expected, blob)
             operation.note(blob if is_stored else None)
         return is_stored
+
+    def swap_many(self, changes: Iterable[Change]) -> list[bool]:
+        given = list(changes)
+        with self._counted("swap_many") as operation:
+            are_stored = self.inner.swap_many(given)
+            for (_, _, blob), is_stored in zip(given, are_stored, strict=True):
+                operation.note(blob if is_stored else None)
+        return are_stored
+
+    def delete_if(self, address: bytes, expected: WriteId) -> bool:
+        with self._counted("delete") as operation:
+            was_there = self.inner.delete_if(address, expected)
+            operation.rows += was_there
+        return was_there
 
     def put_many(self, rows: Iterable[tuple[bytes, bytes]]) -> None:
         with self._counted("put_many") as operation:

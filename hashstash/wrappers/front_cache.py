@@ -13,7 +13,7 @@ import weakref
 from collections import OrderedDict
 from typing import TYPE_CHECKING, NamedTuple
 
-from hashstash.engine import WRITE_ID, Capability, Engine, EngineWrapper, WriteId
+from hashstash.engine import WRITE_ID, Capability, Change, Engine, EngineWrapper, WriteId
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -127,6 +127,19 @@ class FrontCacheWrapper(EngineWrapper):
         # Dropped where it fails too: the caller compares with what it has read here, and must not read the same again.
         try:
             return self.inner.swap(address, expected, blob)
+        finally:
+            self._drop((address,))
+
+    def swap_many(self, changes: Iterable[Change]) -> list[bool]:
+        given = list(changes)
+        try:
+            return self.inner.swap_many(given)
+        finally:
+            self._drop(address for address, _, _ in given)
+
+    def delete_if(self, address: bytes, expected: WriteId) -> bool:
+        try:
+            return self.inner.delete_if(address, expected)
         finally:
             self._drop((address,))
 

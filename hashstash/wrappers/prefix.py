@@ -7,7 +7,7 @@ import os
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
-from hashstash.engine import Engine, EngineWrapper, WriteId
+from hashstash.engine import Change, Engine, EngineWrapper, WriteId
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -74,6 +74,12 @@ class PrefixWrapper(EngineWrapper):
 
     def swap(self, address: bytes, expected: WriteId | None, blob: bytes) -> bool:
         return self.inner.swap(self._prefix + address, expected, blob)
+
+    def swap_many(self, changes: Iterable[Change]) -> list[bool]:
+        return self.inner.swap_many((self._prefix + address, expected, blob) for address, expected, blob in changes)
+
+    def delete_if(self, address: bytes, expected: WriteId) -> bool:
+        return self.inner.delete_if(self._prefix + address, expected)
 
     def clear(self) -> None:
         for engine in [self, *(self.section(name) for name in self.section_names())]:

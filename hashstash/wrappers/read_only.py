@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from hashstash.engine import Capability, Engine, EngineWrapper, WriteId
+from hashstash.engine import Capability, Change, Engine, EngineWrapper, WriteId
 from hashstash.errors import ReadOnlyStash
+from hashstash.locks import KeyLock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from contextlib import AbstractContextManager
 
 
 class ReadOnlyWrapper(EngineWrapper):
@@ -38,11 +40,24 @@ class ReadOnlyWrapper(EngineWrapper):
     def swap(self, address: bytes, expected: WriteId | None, blob: bytes) -> bool:
         self._refuse()
 
+    def swap_many(self, changes: Iterable[Change]) -> list[bool]:
+        self._refuse()
+
+    def delete_if(self, address: bytes, expected: WriteId) -> bool:
+        self._refuse()
+
     def clear(self) -> None:
         self._refuse()
 
     def expire(self, address: bytes, moment: int, expected: WriteId | None = None) -> None:
         self._refuse()
+
+    def lock(self, name: str) -> AbstractContextManager[Any]:
+        """A lock among the threads of this process: what others would see of one is a file, or a row."""
+        return KeyLock(None, f"{self.location()}\0{name}")
+
+    def lock_folder(self) -> str | None:
+        return None
 
     def compact(self) -> None:
         self._refuse()

@@ -22,9 +22,9 @@ _BATCH = 1000
 class RetryWrapper(EngineWrapper):
     """Tries up to *attempts* times what fails with one of the *transient* errors, with pauses that double from *pause* seconds.
 
-    Reading, ``put``, ``put_many``, ``clear`` and ``expire`` may be repeated: the row is the same afterwards. ``swap`` and
-    ``delete`` are tried once, since whether a lost answer was a yes cannot be known; so are locks. A scan or a listing is begun
-    again as long as nothing of it was handed out.
+    Reading, ``put``, ``put_many``, ``clear`` and ``expire`` may be repeated: the row is the same afterwards. ``swap``,
+    ``swap_many``, ``delete`` and ``delete_if`` are tried once, since whether a lost answer was a yes cannot be known; so are
+    locks. A scan or a listing is begun again as long as nothing of it was handed out.
     """
 
     name = "retry"

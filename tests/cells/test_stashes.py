@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import time
+from pathlib import Path
 
 import pytest
 
@@ -75,7 +77,7 @@ def test_a_list_that_cannot_be_read_is_counted_and_the_others_are_shown(stashes)
     assert [item["variables"] for item in listing.items] == [["a"]]
     assert "2 cells" in listing.title
     assert "2 cells" in stashes.ls().title
-    assert stashes.clear("t").records == 1
+    assert stashes.clear("t").records == 3  # of what cannot be read, nobody knows how many there were
     assert len(stash) == 0
 
 
@@ -159,3 +161,14 @@ def test_what_lies_elsewhere_in_the_cache_is_no_stash_of_cells(stashes):
     HashStash("mine", engine="pairtree")["a"] = 1
     store(stashes, "t", "a = 1", {"a": 1})
     assert stashes.names() == ["t"]
+
+
+@pytest.mark.parametrize("folder", ["%2E%2E", "%00", "a/%2E"])
+def test_a_folder_that_no_stash_has_made_hides_none(stashes, folder):
+    """As others may put there: no name leads to it."""
+    store(stashes, "t", "a = 1", {"a": 1})
+    there = Path(stashes.open("t").stash.path).parents[1]
+    shutil.copytree(there, there.parent / folder)
+    assert stashes.names() == ["t"]
+    assert [item["stash"] for item in stashes.ls().items] == ["t"]
+    assert stashes.clear_all()["t"].records == 1

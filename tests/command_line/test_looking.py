@@ -3,6 +3,7 @@
 import datetime as dt
 import math
 import os
+import shutil
 import struct
 
 import pytest
@@ -477,3 +478,31 @@ def test_a_key_may_begin_with_a_dash(run, stash):
     assert run("get", "exp/first", "--", "-x").out == "dash\n"
     assert run("get", "--literal", "exp/first", "--", "-1").out == "minus\n"
     assert run("get", "exp/first", "-1", "--literal").out == "minus\n"
+
+
+@pytest.mark.parametrize("engine", ["redis", "mongo", "memory"])
+def test_a_folder_named_like_a_server_is_no_stash(run, tmp_path, engine):
+    """Looking into a folder asks no server, whatever it says of itself."""
+    HashStash(tmp_path / "mine", engine="pairtree", compress="zlib")["a"] = 1
+    shutil.copytree(tmp_path / "mine" / "pairtree.hashstash.zlib", tmp_path / "mine" / f"{engine}.hashstash.zlib")
+    listed = run("ls", tmp_path, "--json").json["stashes"]
+    assert [one["engine"] for one in listed] == ["pairtree"]
+    assert run("get", tmp_path / "mine", "a").out == "1\n"
+
+
+def test_folders_that_no_function_has_made_hide_nothing(run, tmp_path):
+    stash = HashStash(tmp_path / "mine", engine="pairtree")
+    stash.run(len, "abc")
+    results = tmp_path / "mine" / "stashed_result"
+    for name in ("%2E%2E", "%00", "%2Fetc"):
+        shutil.copytree(next(results.iterdir()), results / name)
+    shutil.copytree(tmp_path / "mine", tmp_path / "%00")
+    assert run("check", tmp_path).code == 0
+    assert not stash.check()
+    stash.clear()
+
+
+def test_words_that_are_not_understood_steer_no_terminal(run):
+    ran = run("ls", "a", "\x1b]0;title\x07")
+    assert ran.code == 2
+    assert "\\x1b]0;title\\x07" in ran.err

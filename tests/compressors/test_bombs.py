@@ -30,7 +30,7 @@ _spec.loader.exec_module(bombs)
 READ = """
 import json, resource, sys
 from hashstash import HashStash, decode
-from hashstash.errors import CorruptEntry
+from hashstash.errors import BadEntry
 
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
@@ -46,7 +46,7 @@ for claim in claims:
     for read in (lambda: stash[claim], lambda: stash.get(claim), lambda: decode(frame)):
         try:
             read()
-        except CorruptEntry as error:
+        except BadEntry as error:
             refused.append(str(error))
 print(json.dumps([peak() - before, refused]))
 """

@@ -9,6 +9,7 @@ import pytest
 from hashstash import HashStash
 from hashstash.display import entries as entry_cards
 from hashstash.display.functions import function_of
+from hashstash.integrity import mending
 from hashstash.statistics import Counts
 from hashstash.tabular import Table
 
@@ -192,6 +193,27 @@ def test_problems_and_repairs_are_tables(stash, page_of):
     assert address.hex()[:16] in page.by_tag["samp"]
     assert page_of(stash.repair()).has("1 bad row moved aside")
     assert page_of(stash.repair()).has("nothing to repair")
+
+
+def test_a_repair_without_room_aside_says_what_to_do(stash, page_of, monkeypatch):
+    monkeypatch.setattr(mending, "MOST_ASIDE", 0)
+    stash["k"] = 1
+    stash.store.engine.put(stash.store.keys.address("k"), b"HST" + bytes(200))
+    page = page_of(stash.repair())
+    assert page.has("nothing was repaired")
+    assert page.has("no room aside for 1 bad row")
+    assert page.has("%stash aside")
+
+
+def test_what_is_kept_aside_is_a_table_of_escaped_text(stash, page_of):
+    stash["<b>key</b>"] = os.urandom(100_000)
+    (name,) = stash.store.blobs.names()
+    os.truncate(stash.store.blobs.path(name), 50_000)
+    stash.repair()
+    page = page_of(stash.kept_aside())
+    assert page.has("1 thing kept aside")
+    assert page.has("<b>key</b>")
+    assert "<b>key" not in stash.kept_aside()._repr_html_()
 
 
 def test_a_difference_keeps_its_lines(tmp_path, page_of):

@@ -451,3 +451,18 @@ def test_nobody_waits_for_a_pipe_in_the_place_of_an_archive_or_a_key(tmp_path):
         HashStash("imported", engine="memory").import_from(tmp_path / "archive")
     with pytest.raises(StashError, match="no file with a key"):
         own_key(str(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["pickledb", "shelve"])
+def test_a_file_with_an_endless_hole_is_damage_and_what_stands_before_it_is_saved(tmp_path, name):
+    stash = stash_of(name, tmp_path)
+    stash.update(ROWS)
+    file = os.path.join(stash.path, DATABASES[name])
+    stash.close()
+    os.truncate(file, 1 << 40)
+    stash = stash_of(name, tmp_path)
+    with pytest.raises(CorruptEntry, match="nearly all a hole"):
+        stash["key 1"]
+    assert stash.check()
+    assert stash.repair().rebuilt
+    assert dict(stash) == ROWS

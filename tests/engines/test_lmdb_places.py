@@ -106,13 +106,13 @@ def close_with(folder, *names):
 
 def test_a_draft_of_a_seal_that_could_not_be_removed_is_removed_by_the_next_one(folder):
     close_with(folder, DRAFT)
-    assert sorted(os.listdir(folder)) == ["data.mdb", "data.seal", "lock.mdb"]
+    assert sorted(os.listdir(folder)) == ["data.mdb", "data.seal", "lock.mdb", "reserve"]
 
 
 def test_what_is_named_in_another_way_than_a_draft_of_a_seal_is_left_alone(folder):
     names = ["data.seal.old", "data.seal.4711.0123abcd.txt", "my.data.seal.4711.0123abcd"]
     close_with(folder, *names)
-    assert sorted(os.listdir(folder)) == sorted(["data.mdb", "data.seal", "lock.mdb", *names])
+    assert sorted(os.listdir(folder)) == sorted(["data.mdb", "data.seal", "lock.mdb", "reserve", *names])
 
 
 def test_a_draft_that_another_process_may_be_about_to_rename_is_left_alone(folder):

@@ -60,6 +60,23 @@ def test_a_draft_that_could_not_be_removed_is_removed_by_whoever_writes_next(tmp
     assert not draft.exists()
 
 
+def test_the_draft_of_a_section_is_removed_by_whoever_writes_next_to_the_engine(tmp_path):
+    PickledbEngine(str(tmp_path)).section("meta").put(ADDRESS, row("a"))
+    draft = leave_draft(tmp_path / "@meta", age=0)
+    PickledbEngine(str(tmp_path)).put(ADDRESS, row("b"))
+    assert not draft.exists()
+    assert PickledbEngine(str(tmp_path)).section("meta").get(ADDRESS) == row("a")
+
+
+def test_a_draft_is_removed_by_compacting(tmp_path):
+    engine = PickledbEngine(str(tmp_path))
+    engine.put(ADDRESS, row("a"))
+    draft = leave_draft(tmp_path, age=0)
+    engine.compact()
+    assert not draft.exists()
+    assert PickledbEngine(str(tmp_path)).get(ADDRESS) == row("a")
+
+
 def test_whoever_only_reads_removes_nothing(tmp_path):
     draft = leave_draft(tmp_path, age=2 * 86_400)
     assert PickledbEngine(str(tmp_path)).get(ADDRESS) is None

@@ -13,7 +13,7 @@ import pytest
 import servers
 
 from hashstash import HashStash
-from hashstash.errors import ReadOnlyStash, ServerUnavailable, StashFull, UnsupportedValue
+from hashstash.errors import CorruptEntry, ReadOnlyStash, ServerUnavailable, StashFull, UnsupportedValue
 from hashstash.testing.engine import ADDRESS, OTHER, EngineContract, ScaleContract, row
 
 redis_engine = pytest.importorskip(
@@ -850,3 +850,42 @@ def test_a_killed_writer_leaves_whole_batches(redis_url):
     process.stdout.close()
     assert engine.count() == len(dict(engine.rows())) > 0
     assert engine.count() % 100 == 0
+
+
+# ---- what is no row --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def with_a_list(redis_url):
+    """A stash with a row for "a" and one for "b", of which somebody has made a list."""
+    stash = HashStash(redis_url)
+    stash.update({"a": 1, "b": 2})
+    engine = stash.store.engine
+    with servers.raw_redis(engine._url) as client:
+        key = engine._base + stash.store.keys.address("b").hex()
+        client.delete(key)
+        client.rpush(key, "no row")
+    return stash
+
+
+def test_what_is_no_row_is_a_damaged_one(with_a_list):
+    with pytest.raises(CorruptEntry, match="the row is cut off: 0 bytes"):
+        with_a_list["b"]
+    engine, address = with_a_list.store.engine, with_a_list.store.keys.address("b")
+    assert engine.peek(address, 10) == dict(engine.rows())[address] == dict(engine.heads(10))[address] == b""
+
+
+def test_it_does_not_hide_the_others(with_a_list):
+    with pytest.warns(RuntimeWarning, match="1 entry that cannot be read"):
+        assert dict(with_a_list) == {"a": 1}
+
+
+def test_it_is_found_and_moved_aside(with_a_list):
+    assert len(with_a_list.check()) == 1
+    assert len(with_a_list.repair().moved) == 1
+    assert not with_a_list.check()
+
+
+def test_it_may_be_written_over(with_a_list):
+    with_a_list["b"] = 3
+    assert with_a_list["b"] == 3

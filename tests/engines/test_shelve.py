@@ -10,6 +10,8 @@ import sys
 import pytest
 
 from hashstash.engines.shelve import ShelveEngine
+from hashstash.entry import pack_plain
+from hashstash.errors import CorruptEntry
 from hashstash.testing.engine import ADDRESS, OTHER, EngineContract, row
 
 pytestmark = pytest.mark.once
@@ -147,3 +149,100 @@ def test_a_lock_is_given_back_though_closing_the_files_fails_too(tmp_path):
     engine.put(OTHER, row("b"))
     assert dict(engine.rows()) == {ADDRESS: row("a"), OTHER: row("b")}
     engine.close()
+
+
+# ---- files of dbm.dumb that are there in part ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def dumb(tmp_path):
+    with contextlib.closing(ShelveEngine(str(tmp_path), backend="dumb")) as engine:
+        yield engine
+
+
+def test_an_index_without_rows_and_without_data_is_an_empty_store(dumb, tmp_path):
+    (tmp_path / "rows.dumb.dir").touch()
+    assert (dumb.get(ADDRESS), dumb.count(), dumb.size_bytes(), list(dumb.rows()), dumb.check()) == (None, 0, 0, [], [])
+
+
+@pytest.mark.parametrize("ending", ["dir", "dat"])
+def test_what_is_missing_of_an_empty_store_is_made_by_whoever_writes(dumb, tmp_path, ending):
+    (tmp_path / f"rows.dumb.{ending}").touch()
+    reader = ShelveEngine(str(tmp_path), backend="dumb")
+    assert reader.get(ADDRESS) is None
+    dumb.put(ADDRESS, row("a"))
+    assert (reader.get(ADDRESS), reader.check()) == (row("a"), [])
+    reader.close()
+
+
+def test_where_making_the_second_file_fails_nothing_is_stored_and_the_next_write_works(dumb, tmp_path, monkeypatch):
+    fchmod, failed = os.fchmod, []
+
+    def fail(descriptor, mode):
+        if os.readlink(f"/proc/self/fd/{descriptor}").endswith(".dat") and not failed:
+            failed.append(descriptor)
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        fchmod(descriptor, mode)
+
+    if not os.path.isdir("/proc/self/fd"):
+        pytest.skip("the system does not list descriptors")
+    monkeypatch.setattr(os, "fchmod", fail)
+    with pytest.raises(OSError, match=os.strerror(errno.EIO)):
+        dumb.put(ADDRESS, row("a"))
+    assert not (tmp_path / "rows.dumb.dat").exists()
+    assert (dumb.get(ADDRESS), dumb.check()) == (None, [])
+    dumb.put(ADDRESS, row("a"))
+    assert dumb.get(ADDRESS) == row("a")
+    assert (tmp_path / "rows.dumb.dat").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("ending", ["dir", "dat"])
+@pytest.mark.parametrize("has_lock_file", [True, False])
+def test_a_file_that_is_gone_with_its_rows_is_told_as_damage(dumb, tmp_path, ending, has_lock_file):
+    dumb.put(ADDRESS, row("a"))
+    dumb.close()
+    (tmp_path / f"rows.dumb.{ending}").unlink()
+    if not has_lock_file:
+        (tmp_path / "rows.lock").unlink()
+    for work in (lambda: dumb.get(ADDRESS), lambda: dumb.put(OTHER, row("b"))):
+        with pytest.raises(CorruptEntry, match="is gone"):
+            work()
+    assert len(dumb.check()) == 1
+    assert not (tmp_path / f"rows.dumb.{ending}").exists()
+
+
+ENTRY = pack_plain(ADDRESS, b"hashstash", b"key", b"document", 8)
+
+
+@pytest.mark.parametrize(("ending", "found"), [("dir", [(ADDRESS, ENTRY)]), ("dat", [(ADDRESS, b"")])])
+def test_rebuilding_gives_both_files_again(dumb, tmp_path, ending, found):
+    """Without data, the empty row tells whoever looks into it that it is lost."""
+    dumb.put(ADDRESS, ENTRY)
+    dumb.close()
+    (tmp_path / f"rows.dumb.{ending}").unlink()
+    assert dumb.rebuild({ENTRY: ADDRESS}.get)
+    assert list(dumb.rows()) == found
+    dumb.put(OTHER, row("b"))
+    assert (dumb.get(OTHER), dumb.check()) == (row("b"), [])
+
+
+def test_drafts_of_compacting_that_cannot_all_be_removed_are_not_taken_for_its_end(dumb, tmp_path, monkeypatch):
+    dumb.put(ADDRESS, row("a"))
+    dumb.close()
+    for name in ("rows.dumb.dat.new", "rows.dumb.dir.new", "rows.dumb.dir.tmp"):
+        (tmp_path / name).write_bytes(b"")
+    unlink, removed = os.unlink, []
+
+    def fail_later(path, **options):
+        removed.append(path)
+        if len(removed) == 2:
+            raise OSError(errno.EIO, os.strerror(errno.EIO), path)
+        unlink(path, **options)
+
+    monkeypatch.setattr(os, "unlink", fail_later)
+    with pytest.raises(OSError, match=os.strerror(errno.EIO)):
+        dumb.put(OTHER, row("b"))
+    assert dumb.get(ADDRESS) == row("a")
+    dumb.put(OTHER, row("b"))
+    assert dict(dumb.rows()) == {ADDRESS: row("a"), OTHER: row("b")}
+    assert sorted(path.name for path in tmp_path.glob("rows.dumb.*")) == ["rows.dumb.dat", "rows.dumb.dir"]

@@ -1,5 +1,6 @@
 """``f.explain(*args)``: would the call hit, and if not, which argument, helper, constant or time is why."""
 
+import json
 import subprocess
 import sys
 import time
@@ -360,3 +361,26 @@ def test_rows_that_carry_notes_of_users_belong_to_their_context(memory):
     f(1)
     ((address, row),) = f.stash.store.engine.rows()
     assert unpack(row, address).metadata[:16] == f.stash.store.keys.context()
+
+
+STRANGE = {"function": "x", "version": None, "parts": {}, "numbers": {}, "packages": {}}
+
+
+@pytest.mark.parametrize(
+    "context",
+    [
+        b"[" * 100_000,
+        json.dumps({**STRANGE, "parts": 5}).encode(),
+        json.dumps({**STRANGE, "numbers": [1]}).encode(),
+        json.dumps({**STRANGE, "packages": {"numpy": 5}}).encode(),
+        json.dumps({**STRANGE, "version": "\x1b]0;title\x07", "parts": {"\x1b[2J" * 1000: "a"}}).encode(),
+    ],
+)
+def test_what_a_stranger_says_that_the_function_was_is_no_harm(fit, context):
+    meta = fit.stash.store.engine.section("meta")
+    for address in list(meta.scan(b"context ")):
+        meta.put(address, bytes(16) + context)
+    told = repr(fit.edited(("x * RATE", "x * RATE * 2")).explain(1))
+    assert "the function or what it uses has changed" in told
+    assert "\x1b" not in told
+    assert len(told) < 5000

@@ -1,12 +1,17 @@
 """A slow function runs once, however many threads and processes ask; whoever dies is replaced at once."""
 
+import asyncio
+import contextlib
 import os
 import signal
 import threading
+import time
+import warnings
 
 import pytest
 
-from hashstash import HashStash
+from hashstash import HashStash, locks
+from hashstash.functions import flights
 
 pytestmark = pytest.mark.once
 
@@ -60,6 +65,104 @@ def test_eight_threads_compute_once(stash, calls):
         thread.join()
     assert answers == [1] * 8
     assert len(calls) == 1
+
+
+def _until_there(path):
+    while not os.path.exists(path):
+        time.sleep(0.005)
+
+
+@pytest.fixture
+def hear(monkeypatch):
+    """Let waits be long soon; calls *then* at each warning, and gives the warnings with the files of their lines."""
+    for module in (locks, flights):
+        monkeypatch.setattr(module, "LONG_WAIT", 0.05)
+
+    @contextlib.contextmanager
+    def hearing(then):
+        heard = []
+
+        def hear(message, _category, filename, *_rest):
+            heard.append((str(message), filename))
+            then()
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("always")
+            warnings.showwarning = hear
+            yield heard
+
+    return hearing
+
+
+def test_who_waits_long_for_another_process_is_told_for_which(tmp_path, programs, eventually, hear):
+    stash = HashStash(tmp_path / "stash", engine="pairtree")
+    other = programs.start(stash, "STASH.lock('k').acquire()\nnote('held')\nwait_for('go')\n")
+    eventually(programs.notes)
+    with hear(lambda: programs.say("go")) as heard:
+        assert stash.get_set("k", lambda: 5) == 5
+    ((text, filename),) = heard
+    assert "get_set() waits for a result that" in text
+    assert f"process {other.pid} " in text or not os.path.exists("/proc/locks")
+    assert filename == __file__
+
+
+def test_who_waits_long_for_another_thread_is_told_so(memory, hear, programs, eventually):
+    place = str(programs.place)
+
+    @memory.stashed_result
+    def slow(x):
+        open(f"{place}/running", "w").close()
+        _until_there(f"{place}/go")
+        return x
+
+    thread = threading.Thread(target=slow, args=(1,))
+    thread.start()
+    eventually(lambda: os.path.exists(f"{place}/running"))
+    with hear(lambda: programs.say("go")) as heard:
+        assert slow(1) == 1
+    thread.join()
+    ((text, filename),) = heard
+    assert "slow waits for a result that another thread of this process has been computing for more than" in text
+    assert filename == __file__
+
+
+def test_a_task_that_waits_long_for_another_is_told_so(memory, hear, programs):
+    place = str(programs.place)
+
+    @memory.stashed_result
+    async def slow(x):
+        await asyncio.to_thread(_until_there, f"{place}/go")
+        return x
+
+    async def both():
+        return await asyncio.gather(slow(1), slow(1))
+
+    with hear(lambda: programs.say("go")) as heard:
+        assert asyncio.run(both()) == [1, 1]
+    ((text, _),) = heard
+    assert "another task of this process" in text
+
+
+def test_a_task_that_waits_long_for_a_thread_is_told_so(memory, hear):
+    held, done = threading.Event(), threading.Event()
+
+    @memory.stashed_result
+    async def double(x):
+        return 2 * x
+
+    def hold():
+        with double.stash.lock(((1,), {})):
+            held.set()
+            done.wait(60)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    held.wait(60)
+    with hear(done.set) as heard:
+        assert asyncio.run(double(1)) == 2
+    thread.join()
+    ((text, _),) = heard
+    assert "double waits for a result that another thread of this process has been" in text
 
 
 def test_threads_that_wait_for_a_function_that_fails_try_it_themselves_one_by_one(memory, calls):

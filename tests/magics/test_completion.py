@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 import warnings
+from pathlib import Path
 
 import pytest
 from together import cases
 
 from hashstash.magics.words import Unfinished, begun_words, quoted, words_of
+from hashstash.paths import cache_root
 
 
 @pytest.fixture
@@ -31,6 +34,9 @@ OFFERED = [
     ("%stash ls fi", ["first_name"]),
     ("%stash trust fi", ["first_name"]),
     ("%stash ls --d", ["--df"]),
+    ("%stash che", ["check"]),
+    ("%stash repair fi", ["first_name"]),
+    ("%stash aside first_name --re", ["--remove"]),
     ("%stash get first_name al", ["alpha"]),
     ("%stash get 'my runs' ga", ["gamma"]),
     ("value = %stash get first_name be", ["beta"]),
@@ -124,3 +130,12 @@ def test_a_quoted_word_is_read_as_it_was(word):
 )
 def test_the_word_that_is_being_written(text, words, begun):
     assert begun_words(text) == (words, Unfinished(*begun))
+
+
+def test_names_that_cannot_be_printed_are_not_offered(filled, home):
+    """A stranger's folder among the stashes may be called like a command to the terminal."""
+    there = Path(cache_root()) / "cells"
+    shutil.copytree(next(one for one in there.iterdir() if one.is_dir()), there / "\x1b]0;title\x07")
+    offered = completions(filled, "%stash ls ")
+    assert offered
+    assert all(word.isprintable() for word in offered)

@@ -36,6 +36,7 @@ def test_html_is_left_out_and_text_is_shown(session, become_another_user):
     become_another_user()
     session.run(cell)
     assert "1 display left out" in session.status()
+    assert "(%stash trust t lists what is theirs)" in session.status()
     assert [list(data) for data in session.outputs()] == [["text/plain"]]
 
 
@@ -195,7 +196,7 @@ def test_trust_makes_a_strangers_records_ones_own(session, become_another_user):
     become_another_user()
     session.run("%stash trust t")
     session.run("%stash trust t --yes")
-    assert "1 record of others" in session.status()
+    assert "3 rows, 1 record among them" in session.status()  # as many as were listed
     session.run(cell)
     assert "hit" in session.status()
     assert "text/html" in session.outputs()[0]

@@ -326,7 +326,7 @@ def test_a_stash_that_was_cleared_is_not_listed(filled):
 @pytest.mark.parametrize(
     "line, part",
     [
-        ("nonsense", "known: auto, clear, config"),
+        ("nonsense", "known: aside, auto, check, clear, config"),
         ("lss", "did you mean ls?"),
         ("delete one", "did you mean rm?"),
         ("off", "did you mean auto --off?"),
@@ -343,6 +343,7 @@ def test_a_stash_that_was_cleared_is_not_listed(filled):
         ("get 'one y", "is not closed"),
         ("ls ''", "names nothing"),
         ("ls --engine nosuch", "nosuch"),
+        ("ls --root redis://me:pw@somewhere", "--root: 'redis://...@somewhere' is no folder"),
         ("ls --root redis://somewhere", "--root: 'redis://somewhere' is no folder; for a server set engine"),
     ],
 )
@@ -375,3 +376,9 @@ def test_the_help_of_each_command_can_be_printed(name):
     text = COMMANDS[name].argument_parser().format_help()
     assert COMMANDS[name].summary.split()[0] in text
     assert "{" not in text
+
+
+def test_what_is_said_of_a_name_steers_no_terminal(session):
+    with pytest.raises(UsageError) as raised:
+        session.run("%stash import \x1b]0;title\x07.stash")
+    assert "\\x1b]0;title\\x07" in str(raised.value)

@@ -187,7 +187,7 @@ def test_yes_with_the_code_signs_at_once_as_a_notebook_that_runs_by_itself_needs
     code = imported.run("%stash trust code").code
     imported.shell.run_line_magic("reload_ext", "hashstash")
     imported.run(f"%stash trust code --yes {code}")
-    assert "trusted from now on: 1 record of others" in imported.status()
+    assert "trusted from now on: 3 rows, 1 record among them" in imported.status()
     assert imported.run("%stash get code f")() == 1
     imported.run(f"%stash trust code --yes {code}")
     assert "everything in it is yours" in imported.status()

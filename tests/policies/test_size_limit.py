@@ -242,6 +242,24 @@ def test_an_entry_beyond_the_limit_is_refused_and_nothing_is_lost(opened):
     assert stash["k"] == 1
 
 
+def test_after_a_smaller_entry_that_could_not_be_written_the_limit_holds_exactly(opened, monkeypatch):
+    stash = opened(max_size=10_000, compress=False)
+    stash["a"] = blob(0, 4_000)
+
+    def fail(*_):
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stash.store.engine, "put", fail)
+        with pytest.raises(OSError, match="Input/output"):
+            stash["a"] = b"smaller"
+    sizes = []
+    for number in range(6):
+        stash[number] = blob(number, 3_000)
+        sizes.append(bytes_in(stash))
+    assert max(sizes) <= 10_000
+
+
 def test_what_was_written_without_limits_counts_from_the_first_write_on(opened):
     fill(opened(), 50)
     stash = opened(max_entries=10)

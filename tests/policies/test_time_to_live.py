@@ -166,3 +166,8 @@ def test_a_bad_time_is_refused_at_opening_and_at_writing(opened, ttl):
         opened(ttl=ttl)
     with pytest.raises((ValueError, TypeError), match="duration"):
         opened().put("k", 1, ttl=ttl)
+
+
+def test_a_number_without_end_is_no_duration():
+    with pytest.raises(ValueError, match="is no duration"):
+        parse_duration(10**400)

@@ -96,6 +96,44 @@ def test_an_object_with_many_notes_asks_to_be_merged(engine):
     assert not mine.is_full
 
 
+def test_objects_that_come_and_go_leave_no_more_than_a_few_rows(engine):
+    """A stash that is only read is not written to by anybody who would count it anew."""
+    latest = {}
+    for number in range(300):
+        address = (number % 100).to_bytes(16, "big")
+        mine = Uses()
+        mine.note(address)
+        mine.publish(engine)
+        latest[address] = mine.last(address, 0)
+    assert len(rows(engine)) < 70
+    last = Uses()
+    last.refresh(engine)
+    assert {address: last.last(address, 0) for address in latest} == latest
+
+
+def test_merging_does_not_lose_what_others_merge_meanwhile(engine, monkeypatch):
+    mine, other = Uses(), Uses()
+    mine.note(ONE)
+    mine.publish(engine)
+    read = mine._published
+
+    def then_others_merge(engine):
+        found = read(engine)
+        monkeypatch.undo()
+        other.note(OTHER)
+        other.publish(engine)
+        other.merge(engine)
+        return found
+
+    monkeypatch.setattr(mine, "_published", then_others_merge)
+    mine.merge(engine)
+    third = Uses()
+    third.refresh(engine)
+    assert third.last(ONE, 0) > 0
+    assert third.last(OTHER, 0) == other.last(OTHER, 0)
+    assert rows(engine) == [b"changed", b"merged"]
+
+
 def test_time_to_publish_comes_with_the_first_read_and_not_with_the_next(engine):
     mine = Uses()
     assert mine.note(ONE)

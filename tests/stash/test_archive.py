@@ -593,15 +593,15 @@ def test_an_import_that_is_interrupted_is_finished_by_the_next_one(made, file, m
     source, target = made("source"), made("target")
     source.update({number: os.urandom(40_000) for number in range(20)})
     source.export_to(file)
-    put, count = type(target.store.engine).put, []
+    swap, count = type(target.store.engine).swap, []
 
-    def interrupted(self, address, blob):
+    def interrupted(self, *change):
         count.append(1)
         if len(count) == 7:
             raise KeyboardInterrupt
-        put(self, address, blob)
+        return swap(self, *change)
 
-    monkeypatch.setattr(type(target.store.engine), "put", interrupted)
+    monkeypatch.setattr(type(target.store.engine), "swap", interrupted)
     with pytest.raises(KeyboardInterrupt):
         target.import_from(file)
     monkeypatch.undo()

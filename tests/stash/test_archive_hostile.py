@@ -399,3 +399,55 @@ def test_damage_of_any_kind_is_refused_or_does_not_matter(sound, tmp_path_factor
     assert target["large"] == LARGE
     assert target["numbers"] == list(range(100))
     assert issubclass(BadArchive, StashError)
+
+
+# ---- too much, and in too many words -------------------------------------------------------------------------------------
+
+
+def test_a_manifest_that_is_larger_than_the_archive_is_refused(sound, target, tmp_path):
+    """A few kilobytes of it would be parsed into hundreds of megabytes."""
+    bomb = rebuilt(sound, manifest=lambda _: b'{"a": [' + b"[]," * (4 << 20) + b"[]]}", packed=True)
+    assert len(bomb) < 1 << 20
+    assert "not an archive" in str(refused(target, bomb, tmp_path))
+
+
+def test_a_packed_member_larger_than_any_that_is_written_is_refused(sound, target, tmp_path):
+    bomb = rebuilt(sound, lambda name, content: bytes(20 << 20) if first_rows(name) else content, packed=True)
+    assert "claims" in str(refused(target, bomb, tmp_path))
+
+
+def test_a_name_of_64_kilobytes_is_not_told_in_full(sound, target, tmp_path):
+    data = bytearray(sound)
+    struct.pack_into("<H", data, sound.index(b"PK\1\2") + 28, 0xFFFF)
+    refused(target, bytes(data), tmp_path)
+
+
+def test_the_name_of_the_file_steers_no_terminal(target, tmp_path):
+    file = tmp_path / "\x1b]0;title\x07.stash"
+    file.write_bytes(b"x" * 100)
+    with pytest.raises(BadArchive) as raised:
+        target.import_from(file)
+    assert str(raised.value).isprintable()
+
+
+def test_what_cannot_be_the_name_of_a_file_is_no_archive(target):
+    with pytest.raises(BadArchive):
+        target.import_from("a\0b")
+
+
+def test_functions_that_hold_nothing_are_not_in_an_archive(target, tmp_path):
+    """However many there are, the manifest is no longer than the rows."""
+    target.stashed_result(double)(2)
+    target.stashed_result(math.sqrt)(4)
+    target.stashed_result(math.sqrt).stash.clear()
+    target.export_to(tmp_path / "x.stash")
+    with archive.reader.Archive(tmp_path / "x.stash") as opened:
+        assert [part.below.rpartition(".")[2] for part in opened.stashes[0].parts] == ["", "double"]
+        opened.verify()
+
+
+def test_a_context_that_no_archive_holds_does_not_spoil_one(target, tmp_path):
+    target.store.engine.section("meta").put(b"context " + bytes(100), bytes(50))
+    target.store.engine.section("meta").put(b"context " + bytes(16), bytes(5 << 20))
+    target.export_to(tmp_path / "x.stash")
+    assert HashStash("other", engine="memory").clear().import_from(tmp_path / "x.stash") == 2

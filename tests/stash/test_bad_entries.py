@@ -144,6 +144,16 @@ def test_iterating_skips_it_and_warns_once_with_the_count(damaged):
     assert row_of(stash) == row
 
 
+def test_a_list_of_what_may_expire_warns_once_though_it_counts_first(opened):
+    stash = opened(ttl=1000)
+    stash["key"] = 1
+    address = stash.store.keys.address("key")
+    stash.store.engine.put(address, stash.store.engine.get(address)[:-1] + b"?")
+    with pytest.warns(RuntimeWarning) as caught:
+        assert list(stash.items()) == []
+    assert len(caught) == 1
+
+
 def test_values_skip_it_too(damaged):
     stash, _, error = damaged
     if error is UntrustedEntry:
@@ -232,8 +242,13 @@ def test_a_package_that_is_missing_is_named_in_every_way_of_reading(stash, monke
     monkeypatch.setattr(decoding, "_decoders", {})
     monkeypatch.setattr(registry.COMPRESSORS, "_loaded", {})
     for read in (lambda: stash["k"], lambda: stash.get("k", 5), lambda: list(stash.items()), lambda: stash.pop("k", 5)):
-        with pytest.raises(MissingDependency, match=r"pip install 'hashstash\[lz4\]'"):
+        with pytest.raises(
+            MissingDependency, match=r"the entry of 'k' in .*: .*pip install 'hashstash\[lz4\]'"
+        ) as caught:
             read()
+        assert str(caught.value).count("the entry of 'k'") == 1
+    stash["k"] = 2  # an intact row, which is no bad one
+    assert "bad" not in stash.store.engine.section_names() or not stash.store.engine.section("bad").count()
 
 
 # ---- every byte ------------------------------------------------------------------------------------------------------
@@ -323,6 +338,44 @@ def test_it_may_be_written_over_and_its_bytes_are_kept_aside(damaged, overwrite)
     assert kept == (None if error is UntrustedEntry else row)
 
 
+UNREAD = {
+    "put": lambda stash: stash.put("bad", "new", tags=["x"]),
+    "large": lambda stash: stash.__setitem__("bad", os.urandom(100_000)),
+    "code": lambda stash: stash.__setitem__("bad", len),
+    "del": lambda stash: stash.__delitem__("bad"),
+    "discard": lambda stash: stash.discard("bad"),
+}
+
+
+@pytest.mark.parametrize("overwrite", OVERWRITES.values(), ids=OVERWRITES)
+@pytest.mark.parametrize("engine", ["lmdb", "memory"])
+def test_where_reading_costs_nothing_a_small_write_looks_at_what_it_replaces(stash, overwrite):
+    address = stash.store.keys.address("bad")
+    stash.store.engine.put(address, b"damaged")
+    overwrite(stash)
+    assert stash.store.engine.section("bad").get(address) == b"damaged"
+    assert stash["bad"] == "new"
+
+
+@pytest.mark.parametrize("overwrite", UNREAD.values(), ids=UNREAD)
+def test_a_damaged_row_that_nobody_has_read_is_kept_aside_too(stash, overwrite):
+    stash["bad"] = "the value"
+    address = stash.store.keys.address("bad")
+    row = stash.store.engine.get(address)[:-1] + b"?"
+    stash.store.engine.put(address, row)
+    overwrite(stash)
+    assert stash.store.engine.section("bad").get(address) == row
+    assert stash.get("bad") != "the value"
+
+
+def test_what_is_damaged_twice_is_kept_aside_twice(stash):
+    address = stash.store.keys.address("bad")
+    for damage in (b"one", b"other", b"other"):
+        stash.store.engine.put(address, damage)
+        stash.put("bad", 1)
+    assert sorted(row for _, row in stash.store.engine.section("bad").rows()) == [b"one", b"other"]
+
+
 def test_what_is_kept_aside_is_neither_counted_nor_listed(damaged):
     stash, _, error = damaged
     with pytest.raises(error):
@@ -341,6 +394,8 @@ def test_no_more_than_a_bounded_number_of_bad_rows_is_kept_aside_when_they_are_o
             stash.store.engine.put(address, b"damaged")
             with pytest.raises(CorruptEntry):
                 stash[key]
-            stash[key] = "again"
+        with pytest.warns(RuntimeWarning, match=r"gone for good.*for 3 rows.*stash\.remove_aside\(\)") as said:
+            stash.update(dict.fromkeys(range(6), "again"))
+        assert [one.filename for one in said] == [__file__]
         assert dict(stash) == dict.fromkeys(range(6), "again")
         assert stash.store.engine.section(writing.BAD).count() == 3

@@ -3,6 +3,7 @@ import pathlib
 import pickle
 import stat
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -485,7 +486,7 @@ WRITES = {
     "update": lambda stash: stash.update(new=1),
     "set_many": lambda stash: stash.set_many({"new": 1}),
     "setdefault": lambda stash: stash.setdefault("new", 1),
-    "get_set": lambda stash: stash.get_set("new", lambda: 1),
+    "get_set": lambda stash: stash.get_set("new", 1),
     "ttl": lambda stash: stash.put("new", 1, ttl=5),
 }
 
@@ -533,6 +534,36 @@ def test_a_read_only_stash_finds_large_keys(opened):
 
 def test_a_read_only_pairtree_makes_no_folder(tmp_path):
     assert "k" not in HashStash(tmp_path / "none", engine="pairtree", read_only=True)
+    assert not (tmp_path / "none").exists()
+
+
+COMPUTED = {
+    "run": lambda stash: stash.run(abs, -5),
+    "map": lambda stash: stash.map(abs, [-5], num_proc=1, progress=False)[0],
+    "whole map": lambda stash: stash.map(abs, [-5], num_proc=1, progress=False, stash_runs=False)[0],
+    "get_set": lambda stash: stash.get_set("new", lambda: 5),
+}
+
+
+@pytest.mark.parametrize("compute", COMPUTED.values(), ids=COMPUTED)
+@pytest.mark.parametrize("exists", [True, False])
+def test_what_a_read_only_stash_computes_is_returned_with_one_warning_and_leaves_nothing(tmp_path, compute, exists):
+    place = tmp_path / "stash"
+    if exists:
+        HashStash(place, engine="pairtree")["k"] = 1
+    before = sorted(place.rglob("*"))
+    with pytest.warns(RuntimeWarning, match="opened read-only") as warned:
+        assert compute(HashStash(place, engine="pairtree", read_only=True)) == 5
+    assert len(warned) == 1
+    assert sorted(place.rglob("*")) == before
+
+
+def test_a_lock_of_a_read_only_stash_is_no_file_and_keeps_other_threads_out(tmp_path):
+    stash = HashStash(tmp_path / "stash", engine="pairtree", read_only=True)
+    with stash.lock("k"), ThreadPoolExecutor(1) as other:
+        assert not other.submit(lambda: stash.lock("k").acquire(0.01)).result()
+        assert other.submit(lambda: HashStash(tmp_path / "another", read_only=True).lock("k").acquire(0.01)).result()
+    assert not (tmp_path / "stash").exists()
     assert not (tmp_path / "none").exists()
 
 

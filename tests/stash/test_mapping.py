@@ -3,13 +3,15 @@ import collections
 import dataclasses
 import datetime
 import math
+import os
+import pathlib
 import threading
 from collections.abc import MutableMapping
 
 import pytest
 
 from hashstash import HashStash
-from hashstash.errors import UnsupportedValue, VolatileKey
+from hashstash.errors import StashFull, UnsupportedValue, VolatileKey
 
 
 def module_function(x):
@@ -320,6 +322,29 @@ def test_get_set_stores_nothing_when_the_call_fails(stash):
     with pytest.raises(ZeroDivisionError):
         stash.get_set("k", lambda: 1 / 0)
     assert "k" not in stash
+
+
+def test_get_set_returns_what_it_computed_where_there_is_no_room(tmp_path):
+    stash = HashStash(tmp_path, engine="pairtree", max_size=500)
+    with pytest.warns(RuntimeWarning, match="could not be stored") as warned:
+        assert len(stash.get_set("k", lambda: os.urandom(2000))) == 2000
+    assert [warning.filename for warning in warned] == [__file__]
+    assert "k" not in stash
+
+
+def test_get_set_raises_for_a_value_that_was_given_and_finds_no_room(tmp_path):
+    stash = HashStash(tmp_path, engine="pairtree", max_size=500)
+    with pytest.raises(StashFull):
+        stash.get_set("k", os.urandom(2000))
+
+
+def test_get_set_computes_where_there_are_no_locks_to_be_had(tmp_path):
+    stash = HashStash(tmp_path, engine="pairtree")
+    stash["other"] = 1
+    folder = pathlib.Path(stash.store.engine.lock_folder())
+    folder.write_bytes(b"")  # a file, so that no lock can be made in it
+    assert stash.get_set("k", lambda: 5) == 5
+    assert stash["k"] == 5
 
 
 def test_get_set_is_computed_by_one_thread(stash):

@@ -298,6 +298,7 @@ def test_what_is_kept_aside_is_limited_and_the_rest_stays_where_it_is(tmp_path, 
     assert len(stash.check()) == 3
 
 
+@pytest.mark.filterwarnings("ignore:.*damaged entry is gone for good:RuntimeWarning")
 @pytest.mark.parametrize("module", [mending, writing])
 def test_blob_files_count_among_what_is_kept_aside(tmp_path, monkeypatch, module):
     monkeypatch.setattr(module, "MOST_ASIDE_BYTES", 250_000)

@@ -28,6 +28,9 @@ WRITTEN_WHOLE = ("pickledb",)
 """Each change writes the whole file anew, so that on a full disk only all entries at once can go."""
 NEED_ROOM_TO_DELETE = ("diskcache", "sqlitedict", *WRITTEN_WHOLE)
 """With not a byte left their libraries cannot even open a file; the engine sqlite keeps some in reserve for that."""
+GROW_BY_DELETING = ("shelve", *NEED_ROOM_TO_DELETE)
+"""Each deletion takes room, of which no more is put by than some of them need; clearing gives it back."""
+_ROWS = 400
 _PATIENCE = 300.0
 
 
@@ -72,6 +75,7 @@ def fills(place: str, rounds: int, seed: int) -> None:
         _makes_room(where, kept, wrong, dice)
     if where.engine not in NEED_ROOM_TO_DELETE:
         _with_nothing_left(where, wrong, dice)
+        _one_by_one(where.fresh("rows"), wrong)
     wrong.tell()
 
 
@@ -216,6 +220,36 @@ def _with_nothing_left(where: Place, wrong: Wrong, dice: random.Random) -> None:
         wrong("clear() on a full disk left something")
     where.open()["key"] = made("key", 0, 0, LARGE)
     _is_kept(where, {"key": 0}, wrong)
+
+
+def _one_by_one(where: Place, wrong: Wrong) -> None:
+    """Rows without files of their own, and whatever becomes free is gone at once: each of them can be deleted all the same."""
+    stash = where.open()
+    for number in range(_ROWS):
+        stash[f"key {number}"] = made(f"key {number}", 0, number, SMALL)
+    stash.close()
+    stash = where.open()
+    for start in range(0, _ROWS, _ROWS // 8):
+        with _taken(os.path.dirname(where.root)):
+            try:
+                for number in range(start, start + _ROWS // 8):
+                    if where.engine in GROW_BY_DELETING and number >= 20:
+                        break
+                    del stash[f"key {number}"]
+                    wrong.count("deleted one by one")
+            except Exception as error:  # noqa: BLE001
+                wrong(f"deleting row {number} with not a byte left raises {error!r}")
+                return
+    if where.engine not in GROW_BY_DELETING and (len(stash) or list(stash)):
+        wrong(f"{len(stash)} rows are left of which each was deleted")
+    with _taken(os.path.dirname(where.root)):
+        try:
+            stash.clear()
+        except Exception as error:  # noqa: BLE001
+            wrong(f"with not a byte left, clear() raises {error!r}")
+    stash["key"] = made("key", 0, 7, MIDDLE)
+    stash.close()
+    _is_kept(where, {"key": 7}, wrong)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from hashstash.errors import CorruptEntry, StashError, StashFull
 from torture.faults import BROKEN, Call, Fault, Faults
 from torture.forks import be_light, forked, imported
 from torture.injection_folders import Template, digest, make_old, names
-from torture.operations import SMALL, Operation, Work, state
+from torture.operations import SMALL, Operation, Work, squared, state
 from torture.places import Place
 
 _LOCAL_ERRORS = {"sqlite", "diskcache", "sqlitedict", "lmdb", "shelve"}
@@ -158,7 +158,8 @@ class Trial:
         work = self._work
         if os.path.exists(work.archive + ".new"):
             stash.export_to(work.archive + ".new")
-        for other in (stash, work.versions(), work.open(dbname="fresh")):
+        of_function = stash.stashed_result(squared).stash
+        for other in (stash, of_function, work.versions(), work.open(dbname="fresh")):
             with contextlib.closing(other):  # as long as one is open, its library has files of its own beside it
                 other.repair()
                 other.compact()

@@ -18,7 +18,7 @@ from typing import Any
 
 from torture.children import Child, Hangs, say
 from torture.interrupting import at_step, by_timer
-from torture.places import EVERY, Place
+from torture.places import EVERY, FILES, Place
 from torture.report import Budget, Check, Finding
 from torture.values import LARGE, SMALL, Torn, made, verified
 
@@ -355,7 +355,7 @@ INTERRUPTS = (
     Check(
         "interrupt_everywhere",
         interrupt_everywhere,
-        ("pairtree", "sqlite", "lmdb", "diskcache", "memory", "redis"),
+        (*FILES, "memory", "redis"),
         "so it is after one at each single place where the interpreter looks for it",
         often=("pairtree", "memory"),
     ),

@@ -13,7 +13,7 @@ from typing import Any
 
 from hashstash import HashStash
 
-SMALL, LARGE, LARGER = b"small", b"large" * 20_000, b"other" * 24_000
+SMALL, LARGE, LARGER = b"small", b"large" * 60_000, b"other" * 64_000  # so large that they are mapped
 """A value in its row, and two in files of their own."""
 MISSING = "nothing"
 

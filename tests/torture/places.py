@@ -51,9 +51,8 @@ def why_not(engine: str) -> str:
         import servers  # which needs pytest: not in every process that a check starts
 
         return {"redis": servers.redis_is_missing, "mongo": servers.mongo_is_missing}[engine]()
-    package = {"lmdb": "lmdb", "diskcache": "diskcache", "sqlitedict": "sqlitedict", "ultradict": "UltraDict"}.get(
-        engine
-    )
+    packages = {name: name for name in ("lmdb", "diskcache", "sqlitedict", "pickledb")} | {"ultradict": "UltraDict"}
+    package = packages.get(engine)
     return f"the package {package} is not installed" if package and find_spec(package) is None else ""
 
 

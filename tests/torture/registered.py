@@ -8,9 +8,11 @@ from torture.bytes_rows import ROWS
 from torture.disks import DISKS
 from torture.growing import GROWING
 from torture.hostile.checks import HOSTILE
+from torture.hostile.outside import OUTSIDE
 from torture.injection import INJECTION
 from torture.interrupts import INTERRUPTS
 from torture.kills import KILLS
+from torture.overtaken import OVERTAKEN
 from torture.permissions import PERMISSIONS
 from torture.races import RACES
 from torture.readings import READINGS
@@ -22,6 +24,7 @@ from torture.surroundings import SURROUNDINGS
 
 CHECKS: tuple[Check, ...] = (
     *RACES,
+    *OVERTAKEN,
     *KILLS,
     *INTERRUPTS,
     *SINGLE,
@@ -35,6 +38,7 @@ CHECKS: tuple[Check, ...] = (
     *ROWS,
     *OTHERS,
     *HOSTILE,
+    *OUTSIDE,
     *PERMISSIONS,
     *SOAK,
 )

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from hashstash import HashStash
 from hashstash.cells.restore import _uncollected
 from hashstash.engines import _sqlite_connections
 from hashstash.imports import installed_only
@@ -85,3 +86,18 @@ def test_after_an_interrupt_at_any_step_garbage_is_collected_again():
     assert gc.isenabled()
     for _ in interrupted_everywhere(work):
         assert gc.isenabled()
+
+
+def test_after_an_interrupt_at_any_step_of_growing_its_map_an_lmdb_stash_is_read(tmp_path):
+    pytest.importorskip("lmdb")
+    stash = HashStash(tmp_path / "stash", engine="lmdb")
+    stash["a"] = 1
+    environment = stash.store.engine._open()
+
+    def work():
+        environment.grow(environment.map_size() - 1)  # so that nothing has to grow
+
+    for _ in interrupted_everywhere(work):
+        assert environment.begin is not None
+        assert stash["a"] == 1
+    stash.close()

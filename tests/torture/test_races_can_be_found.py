@@ -4,6 +4,7 @@ import pytest
 
 from torture.interrupts import interrupted
 from torture.kills import kill9
+from torture.overtaken import overtaken
 from torture.places import place
 from torture.races import threads
 from torture.report import Budget
@@ -22,6 +23,12 @@ def test_writes_that_are_forgotten():
 def test_writes_that_are_acknowledged_too_early():
     with place("pairtree") as where:
         assert any("should be" in failure for failure in kill9(where, SHORT, UNSOUND).failures)
+
+
+def test_values_that_are_undone_or_removed_with_what_they_replaced():
+    with place("pairtree") as where:
+        counts = overtaken(where, SHORT, UNSOUND).counts
+    assert counts["lost"] + counts["back"] + counts["errors"]
 
 
 def test_locks_that_an_interrupt_leaves_held():

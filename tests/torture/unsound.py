@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import itertools
+import time
 from contextlib import nullcontext
 from typing import Any
 
+from hashstash.engine import WRITE_ID
 from hashstash.engines.memory import MemoryEngine
 from hashstash.engines.pairtree import PairtreeEngine
 from hashstash.functions import memo
 from hashstash.locks import Lock
-from torture import interrupting, interrupts, kills, races, single
+from torture import interrupting, interrupts, kills, overtaken, races, single
 
 
 def race(*arguments: Any) -> None:
@@ -39,6 +41,30 @@ def serve(*arguments: Any) -> None:
 
     PairtreeEngine.put = lazy  # type: ignore[method-assign]
     kills.serve(*arguments)
+
+
+def write(*arguments: Any) -> None:
+    """A sound writer."""
+    overtaken.write(*arguments)
+
+
+def meddle(*arguments: Any) -> None:
+    """Rows are changed and removed some time after a look at them, whatever has come in between."""
+
+    def is_expected(engine: Any, address: bytes, expected: bytes | None) -> bool:
+        current = engine.get(address)
+        time.sleep(0.001)
+        return (None if current is None else current[WRITE_ID]) == expected
+
+    def swap(engine: Any, address: bytes, expected: bytes | None, blob: bytes) -> bool:
+        return is_expected(engine, address, expected) and engine.put(address, blob) is None
+
+    def delete_if(engine: Any, address: bytes, expected: bytes) -> bool:
+        return is_expected(engine, address, expected) and engine.delete(address)
+
+    PairtreeEngine.swap = swap  # type: ignore[method-assign]
+    PairtreeEngine.delete_if = delete_if  # type: ignore[method-assign]
+    overtaken.meddle(*arguments)
 
 
 def everywhere(*arguments: Any) -> None:

@@ -28,6 +28,7 @@ ARGUMENTS = {
     "size": 20,
     "addresses": [ADDRESS],
     "rows": [(ADDRESS, row("a"))],
+    "changes": [(ADDRESS, None, row("a"))],
     "name": "history",
     "moment": 1 << 62,
     "place_of": lambda blob: None,

@@ -77,8 +77,8 @@ def trust(magics: StashMagics, parsed: Namespace) -> Untrusted | None:
         status.publish(magics.shell, lines, command="trust")
         return found
     records, rows = stashes.trust(parsed.name, found)
-    counts = f"{counted(records, 'record')} of others, {counted(rows, 'row')} signed"
-    status.publish(magics.shell, [f"stash {parsed.name}: trusted from now on: {counts}"], command="trust")
+    counts = counted(records + rows, "row") + (f", {counted(records, 'record')} among them" if records else "")
+    status.publish(magics.shell, [f"stash {parsed.name}: signed, and trusted from now on: {counts}"], command="trust")
     return None
 
 

@@ -10,9 +10,10 @@ from IPython.core.magic_arguments import argument
 
 from hashstash.errors import StashError
 from hashstash.magics import auto
-from hashstash.magics.manage import changing, looking, reasons, settings, sharing
+from hashstash.magics.manage import changing, health, looking, reasons, settings, sharing
 from hashstash.magics.manage.parsing import ENGINE, ROOT, Command
 from hashstash.magics.words import words_of
+from hashstash.wording import printable
 
 if TYPE_CHECKING:
     from hashstash.magics.stash_cell import StashMagics
@@ -71,6 +72,24 @@ COMMANDS: dict[str, Command] = {
                 ROOT,
                 ENGINE,
             ],
+        ),
+        Command(
+            "check",
+            "Look for damage in a stash, or in all: every row and file is held against its checksums. Nothing is changed.",
+            health.check,
+            [_SOME_NAME, ROOT, ENGINE],
+        ),
+        Command(
+            "repair",
+            "Move rows of a stash aside that cannot be read, and write a damaged database anew with those that can.",
+            health.repair,
+            [_NAME, ROOT, ENGINE],
+        ),
+        Command(
+            "aside",
+            "What was damaged in a stash and is kept aside since it was repaired or overwritten.",
+            health.aside,
+            [_NAME, argument("--remove", action="store_true", help="Delete all of it, for good."), ROOT, ENGINE],
         ),
         Command(
             "trust",
@@ -134,7 +153,14 @@ COMMANDS: dict[str, Command] = {
 
 
 def command(magics: StashMagics, line: str) -> Any:
-    """Carry out one ``%stash`` line."""
+    """Carry out one ``%stash`` line. What it says of names, which may be a stranger's, steers no terminal."""
+    try:
+        return _carry_out(magics, line)
+    except UsageError as error:
+        raise UsageError(printable(str(error))) from None
+
+
+def _carry_out(magics: StashMagics, line: str) -> Any:
     words = words_of(line)
     if words and words[0] in ("--help", "-h", "help"):
         print(overview())  # noqa: T201 - the answer to --help

@@ -32,6 +32,10 @@ _NEXT_STEPS = (
     (r"has the tag", "take the tag away, or see %config StashMagics.auto_skip"),
     (r"its variables take", "raise the limit (%stash auto --max-size SIZE), or write `# stash: on` in the cell"),
     (r"it took less than", "lower the limit (%stash auto --min TIME), or write `# stash: on` in the cell"),
+    (
+        r"needs a package that is not installed",
+        "install it, as the error says; %%stash --force, or a comment `# stash: off` without %%stash, runs the cell as it is",
+    ),
     (r"it was not run", "write the cell without --read"),
     (r"it was interrupted|it failed|changed while the cell ran", "run the cell again"),
     (r"^the cell ", "write %%stash above the cell, or `# stash: on` in it, to have it stored all the same"),

@@ -37,8 +37,15 @@ def export(magics: StashMagics, parsed: Namespace) -> None:
 
 def _chosen(magics: StashMagics, stashes: CellStashes, *, every: bool) -> list[str]:
     """All stashes that hold anything, or those of them that this session has used."""
-    there = [item["stash"] for item in stashes.ls().items]
+    listing = stashes.ls()
+    there = [item["stash"] for item in listing.items]
     used = {magics.default_name, *magics.reports}
+    damaged = [name for name in listing.facts.get("damaged", ()) if every or name in used]
+    if damaged:
+        raise UsageError(
+            f"%stash export: what cannot be read is not exported: {', '.join(damaged)}; %stash repair NAME mends it, or name the"
+            " stashes to be exported"
+        )
     names = list(dict.fromkeys(name for name in there if every or name in used))
     if not names:
         known = f"; say which: {', '.join(there)}, or --all" if there else "; there is none yet"

@@ -282,6 +282,38 @@ class BasicContract(ContractBase):
         assert engine.swap(ADDRESS, damaged[WRITE_ID], row("a"))
         assert engine.get(ADDRESS) == row("a")
 
+    def test_many_are_swapped_each_for_itself(self, engine: Engine) -> None:
+        self.needs(engine, Capability.SWAP)
+        third = bytes(16)
+        engine.put_many([(ADDRESS, row("a", 1)), (OTHER, row("b", 2))])
+        changes = [(third, None, row("c", 3)), (ADDRESS, None, row("d", 4)), (OTHER, row("", 2)[WRITE_ID], row("e", 5))]
+        assert engine.swap_many(changes) == [True, False, True]
+        assert engine.swap_many([]) == []
+        assert self.raw_get(engine, third) == row("c", 3)
+        assert dict(engine.rows()) == {third: row("c", 3), ADDRESS: row("a", 1), OTHER: row("e", 5)}
+        assert engine.count() == 3
+
+    def test_delete_only_of_the_expected_write(self, engine: Engine) -> None:
+        self.needs(engine, Capability.SWAP)
+        engine.put_many([(ADDRESS, row("a", 7)), (OTHER, row("b", 8))])
+        assert engine.delete_if(ADDRESS, row("", 8)[WRITE_ID]) is False
+        assert self.raw_get(engine, ADDRESS) == row("a", 7)
+        assert engine.delete_if(ADDRESS, row("", 7)[WRITE_ID]) is True
+        assert self.raw_get(engine, ADDRESS) is None
+        assert engine.delete_if(ADDRESS, row("", 7)[WRITE_ID]) is False
+        assert list(engine.scan()) == [OTHER]
+        assert engine.count() == 1
+
+    @pytest.mark.parametrize("damaged", [b"", b"HST\x01", b"HST\x01\0\0\0\0abc"])
+    def test_a_row_that_is_too_short_for_a_write_id_is_deleted_by_what_there_is(
+        self, engine: Engine, damaged: bytes
+    ) -> None:
+        self.needs(engine, Capability.SWAP)
+        engine.put(ADDRESS, damaged)
+        assert not engine.delete_if(ADDRESS, row("", 7)[WRITE_ID])
+        assert engine.delete_if(ADDRESS, damaged[WRITE_ID])
+        assert not engine.has(ADDRESS)
+
 
 def _seconds(work: Callable[[], object]) -> float:
     start = time.perf_counter()

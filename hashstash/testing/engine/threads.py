@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hashstash.engine import Capability
+from hashstash.engine import WRITE_ID, Capability
 from hashstash.testing.engine.base import ContractBase
 from hashstash.testing.rows import ADDRESS, START, count_up, is_whole, numbered, row, whole
 
@@ -87,6 +87,42 @@ class ThreadContract(ContractBase):
         for thread in threads:
             thread.join()
         assert (engine.get(ADDRESS) or b"")[START:] == b"200"
+
+    def test_what_is_put_is_neither_undone_by_a_swap_nor_removed_with_an_older_row(self, engine: Engine) -> None:
+        self.needs(engine, Capability.SWAP)
+        stop, lost, errors = threading.Event(), [], []
+
+        def change(work: Callable[[bytes, bytes], object]) -> None:
+            try:
+                while not stop.is_set():
+                    current = engine.get(ADDRESS)
+                    if current is not None:
+                        work(current[WRITE_ID], current)
+            except Exception as error:  # noqa: BLE001 - which nobody would see
+                errors.append(error)
+
+        def swap(expected: bytes, current: bytes) -> None:
+            engine.swap(ADDRESS, expected, row(current[START:].decode(), int.from_bytes(os.urandom(8), "little")))
+
+        def delete(expected: bytes, current: bytes) -> None:
+            if current[START:].startswith(b"over"):
+                engine.delete_if(ADDRESS, expected)
+
+        threads = [threading.Thread(target=change, args=(work,)) for work in (swap, swap, delete)]
+        for thread in threads:
+            thread.start()
+        deadline, number = time.monotonic() + self.race, 0
+        while time.monotonic() < deadline or number < 2:
+            number += 1
+            engine.put(ADDRESS, row(f"over {number}"))
+            engine.put(ADDRESS, row(str(number)))
+            found = [engine.get(ADDRESS), engine.get(ADDRESS)]
+            lost += [blob for blob in found if blob is None or blob[START:] != str(number).encode()]
+        stop.set()
+        for thread in threads:
+            thread.join()
+        assert not errors
+        assert not lost, f"{len(lost)} of {2 * number} looks found another row, such as {lost[0]!r}"
 
     def test_the_lock_is_held_by_one_thread_at_a_time(self, engine: Engine) -> None:
         inside, most = 0, 0

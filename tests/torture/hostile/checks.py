@@ -19,7 +19,7 @@ PATH = os.pathsep.join(
 )  # without an empty part, which would be the folder with the gadgets
 UNHEARD = "Exception ignored"
 """How Python says on stderr that an object failed while it was given up."""
-TEMPTED = ("torture.hostile.victim", "torture.hostile.notebooks")
+TEMPTED = ("torture.hostile.victim", "torture.hostile.notebooks", "torture.hostile.outside", "torture.hostile.trusting")
 """What is done in the folder with the gadgets."""
 SLOW = ("shelve", "pickledb", "sqlitedict", "mongo", "redis")
 

@@ -3,3 +3,7 @@
 
 def f(x: int) -> int:
     return x + 1
+
+
+def later(x: int) -> int:
+    return x * 7
