@@ -363,24 +363,28 @@ class GuardedEngine(EmbeddedEngine):
         if not names and not self._guard.rows and not self._guard.is_half_mended:
             return False
         rows = gathered(self._salvaged(place_of), place_of)
-        guard = self._guard
-        before = guard.change, guard.rows, guard.seal, guard.is_known, guard.is_half_mended
-        file = self._first_of(names)
+        self._mend(lambda: self._replace_files(names, rows), names, len(rows))
+        return True
+
+    def _mend(self, work: Callable[[], None], names: list[str], rows: int) -> None:
+        """Have the lock file say that there is damage until *work* is done; where it fails, what fits the files there."""
+        guard, file = self._guard, self._first_of(names)
+        change, counted, seal = guard.change, guard.rows, guard.seal
+        was_known, was_half_mended = guard.is_known, guard.is_half_mended
         try:
             guard.begin(mends=True)
-            self._replace_files(names, rows)
-            guard.finish(len(rows))
+            work()
+            guard.finish(rows)
         except BaseException:
-            if guard.change != before[0]:
+            if guard.change != change:
                 guard.begin(mends=True)  # again: nobody knows how far it has come
                 if self._first_of(names) != file:
-                    guard.finish(len(rows))
-                elif before[3]:
-                    guard.finish(before[1], before[2])
-                elif not before[4]:
+                    guard.finish(rows)
+                elif was_known:
+                    guard.finish(counted, seal)
+                elif not was_half_mended:
                     guard.begin()
             raise
-        return True
 
     def _first_of(self, names: list[str]) -> tuple[int, int] | None:
         """Which file it is that is replaced first."""

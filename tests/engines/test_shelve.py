@@ -226,6 +226,24 @@ def test_rebuilding_gives_both_files_again(dumb, tmp_path, ending, found):
     assert (dumb.get(OTHER), dumb.check()) == (row("b"), [])
 
 
+def test_without_an_index_each_row_is_looked_at_a_few_times_however_large_it_is(dumb, tmp_path):
+    """By the length in its header; to try where it may end takes hours for a few megabytes."""
+    addresses = [number.to_bytes(16, "big") for number in range(20)]
+    rows = {address: pack_plain(address, b"hashstash", b"key", b"\1" * 5000, 5000) for address in addresses}
+    dumb.put_many(rows.items())
+    dumb.close()
+    os.truncate(tmp_path / "rows.dumb.dir", 0)
+    asked = []
+
+    def place_of(blob):
+        asked.append(blob)
+        return next((address for address, whole in rows.items() if whole == blob), None)
+
+    assert dumb.rebuild(place_of)
+    assert dict(dumb.rows()) == rows
+    assert len(asked) <= 4 * len(rows)
+
+
 def test_drafts_of_compacting_that_cannot_all_be_removed_are_not_taken_for_its_end(dumb, tmp_path, monkeypatch):
     dumb.put(ADDRESS, row("a"))
     dumb.close()

@@ -1,5 +1,6 @@
 """What a stash has done: by each object at once, by all of them when they have added it to the stash's sums."""
 
+import gc
 import json
 import math
 import os
@@ -78,6 +79,14 @@ def test_objects_that_are_forgotten_without_being_closed_count(opened):
     assert numbers(stash.stats.total) == DONE
     stash.close()
     assert numbers(opened().stats.total) == DONE
+
+
+def test_a_process_that_goes_through_many_stashes_keeps_the_newest_in_mind(tmp_path):
+    for number in range(300):
+        work(HashStash(tmp_path / str(number), engine="memory"))
+    gc.collect()
+    assert len(statistics._left) <= 256
+    assert numbers(HashStash(tmp_path / "299", engine="memory").stats.total) == DONE
 
 
 def test_the_time_that_hits_saved(opened):

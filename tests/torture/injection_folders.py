@@ -11,6 +11,7 @@ from hashlib import blake2b
 
 _OLD = 2 * 86_400
 _SMALL, _LARGE = 64, 1 << 17
+_PATIENCE, _NAP = 30.0, 0.02
 
 
 class Template:
@@ -43,8 +44,20 @@ def digest(folder: str, process: int) -> bytes:
     """The same for folders that hold the same names, rights and bytes, but for the number of the *process* that wrote them.
 
     Also but for the moment at which that began, which stands behind the number in the names of drafts, and for numbers and times
-    of files, which a small file may hold to know another one again: days later they are others anyway.
+    of files, which a small file may hold to know another one again: days later they are others anyway. Workers of a map that
+    failed may be about to end, and close what they have open.
     """
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            return _digest(folder, process)
+        except FileNotFoundError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(_NAP)
+
+
+def _digest(folder: str, process: int) -> bytes:
     places = sorted(
         (os.path.join(path, name), name in files)
         for path, folders, files in os.walk(folder)
