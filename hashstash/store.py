@@ -10,7 +10,7 @@ import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from hashstash import listing, reading, statistics, writing
+from hashstash import listing, quarantine, reading, statistics, writing
 from hashstash.blobs import SMALLEST_BLOB, BlobMissing, BlobStore
 from hashstash.codec import Codec, Encoded, Payload, no_plain_form, plain_writer
 from hashstash.decoding import PlainLoaders
@@ -193,10 +193,10 @@ class Store:
             return
         address = encoded_key.address
         if self.seen_bad:
-            writing.keep_bad_rows(self, (address,))
+            quarantine.keep_bad_rows(self, (address,))
         old = self.engine.get(address) if self.looks_first or self.may_have_blobs else None
         if old is not None and not is_whole(old):
-            writing.keep_if_damaged(self, address, old)
+            quarantine.keep_if_damaged(self, address, old)
         self.engine.put(address, row)
         if old is not None and points_at_blob(old):
             writing.remove_blob(self, old)

@@ -18,9 +18,9 @@ from hashstash.entry import Entry, Flag, unpack
 from hashstash.errors import BadEntry, StashError
 from hashstash.in_use import InUse
 from hashstash.policies.versions import HISTORY
+from hashstash.quarantine import BAD
 from hashstash.statistics import forget_before_clear
 from hashstash.trust import Trust
-from hashstash.writing import BAD
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

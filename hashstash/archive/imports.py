@@ -19,8 +19,9 @@ from hashstash.entry import Entry, Flag, new_write_id, unpack
 from hashstash.errors import BadEntry, Conflict, NewerFormat, TamperedEntry
 from hashstash.open import FUNCTIONS, below, open_store
 from hashstash.policies import versions
+from hashstash.quarantine import BAD
 from hashstash.trust import Keyring
-from hashstash.writing import BAD, alone, finish_removal, note_expiring, remove_blob
+from hashstash.writing import alone, finish_removal, note_expiring, remove_blob
 
 if TYPE_CHECKING:
     import os

@@ -14,10 +14,10 @@ from hashstash.errors import BadEntry
 from hashstash.in_use import InUse
 from hashstash.integrity.rows import why_aside
 from hashstash.paths import shown
+from hashstash.quarantine import BAD, bytes_with_blob
 from hashstash.tabular import Listing
 from hashstash.upkeep import orphans
 from hashstash.wording import counted, printable, size_text
-from hashstash.writing import BAD, bytes_with_blob
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

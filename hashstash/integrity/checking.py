@@ -17,8 +17,8 @@ from hashstash.integrity.storage import (
     storage_problems,
 )
 from hashstash.paths import shown
+from hashstash.quarantine import BAD
 from hashstash.upkeep import orphans
-from hashstash.writing import BAD
 
 if TYPE_CHECKING:
     from hashstash.store import Store

@@ -20,8 +20,8 @@ from hashstash.integrity.storage import (
 )
 from hashstash.paths import shown
 from hashstash.policies.versions import HISTORY, address_in
+from hashstash.quarantine import BAD, MOST_ASIDE, MOST_ASIDE_BYTES, bytes_with_blob
 from hashstash.upkeep import sweep
-from hashstash.writing import BAD, MOST_ASIDE, MOST_ASIDE_BYTES, bytes_with_blob
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,7 +11,7 @@ from IPython.core.error import UsageError
 
 from hashstash import decoding, registry
 from hashstash.entry import Flag, unpack
-from hashstash.writing import BAD
+from hashstash.quarantine import BAD
 
 CELL = "%%stash t --engine pairtree\nseen.append(1)\ny = [1] * 5"
 

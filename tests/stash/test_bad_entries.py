@@ -6,7 +6,7 @@ import zlib
 
 import pytest
 
-from hashstash import HashStash, writing
+from hashstash import HashStash, quarantine
 from hashstash.entry import Flag, unpack
 from hashstash.errors import BadEntry, CorruptEntry, MissingDependency, NewerFormat, TamperedEntry, UntrustedEntry
 
@@ -386,7 +386,7 @@ def test_what_is_kept_aside_is_neither_counted_nor_listed(damaged):
 
 
 def test_no_more_than_a_bounded_number_of_bad_rows_is_kept_aside_when_they_are_overwritten(tmp_path, monkeypatch):
-    monkeypatch.setattr(writing, "MOST_ASIDE", 3)
+    monkeypatch.setattr(quarantine, "MOST_ASIDE", 3)
     with HashStash(tmp_path, engine="pairtree") as stash:
         for key in range(6):
             stash[key] = "value"
@@ -398,4 +398,4 @@ def test_no_more_than_a_bounded_number_of_bad_rows_is_kept_aside_when_they_are_o
             stash.update(dict.fromkeys(range(6), "again"))
         assert [one.filename for one in said] == [__file__]
         assert dict(stash) == dict.fromkeys(range(6), "again")
-        assert stash.store.engine.section(writing.BAD).count() == 3
+        assert stash.store.engine.section(quarantine.BAD).count() == 3

@@ -6,7 +6,7 @@ import tracemalloc
 
 import pytest
 
-from hashstash import HashStash, writing
+from hashstash import HashStash, quarantine
 from hashstash.entry import Flag, unpack
 from hashstash.errors import CorruptEntry, ReadOnlyStash, StashFull
 from hashstash.integrity import checking, mending, rows
@@ -299,7 +299,7 @@ def test_what_is_kept_aside_is_limited_and_the_rest_stays_where_it_is(tmp_path, 
 
 
 @pytest.mark.filterwarnings("ignore:.*damaged entry is gone for good:RuntimeWarning")
-@pytest.mark.parametrize("module", [mending, writing])
+@pytest.mark.parametrize("module", [mending, quarantine])
 def test_blob_files_count_among_what_is_kept_aside(tmp_path, monkeypatch, module):
     monkeypatch.setattr(module, "MOST_ASIDE_BYTES", 250_000)
     stash = HashStash(tmp_path, engine="pairtree", compress=False)
