@@ -9,14 +9,20 @@ from __future__ import annotations
 import errno
 import os
 import time
+from typing import TYPE_CHECKING, TypeVar
 
-from hashstash.paths import is_there, make_folder
+from hashstash.paths import is_there, make_folder, open_file
 from hashstash.refusals import forbidden
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 try:
     import fcntl
 except ImportError:  # no flock on this system: folders are made without turns
     fcntl = None  # type: ignore[assignment]
+
+Result = TypeVar("Result")
 
 FILENAME = "data.db"
 _PATIENCE = 5.0
@@ -76,30 +82,42 @@ def made_folder_in(parent: str, engine: str, label: str) -> str:
 
 def _made_in_turn(parent: str, engine: str, label: str) -> str:
     """The same, made by the only one, of all who ask, that makes something in *parent*; no file is left there by that."""
-    descriptor = _opened(parent)
-    try:
-        deadline = time.monotonic() + _PATIENCE
-        while descriptor >= 0 and not _is_locked(descriptor) and time.monotonic() < deadline:
-            time.sleep(_NAP)
+
+    def made(_: object = None) -> str:
         folder = folder_in(parent, engine, label)
         make_folder(folder)
         return folder
-    finally:  # here calls of C code only: before the first step of a Python function an interrupt could leave others waiting
-        if descriptor >= 0:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_UN)  # a process that was forked meanwhile has the descriptor too
-            except OSError:
-                pass
-            finally:
-                os.close(descriptor)
 
-
-def _opened(parent: str) -> int:
-    """A descriptor of the folder, -1 where there is nothing to be locked."""
     try:
-        return -1 if fcntl is None else os.open(parent, os.O_RDONLY | os.O_DIRECTORY)
-    except FileNotFoundError:  # another process has removed it, since it was empty
-        return -1
+        return made() if fcntl is None else while_locked(os.path.realpath(parent), _wait, made)
+    except FileNotFoundError:  # another process has removed the parent, since it was empty
+        return made()
+
+
+def while_locked(folder: str, take: Callable[[int], bool], work: Callable[[bool], Result]) -> Result:
+    """What *work* gives, called with what *take* says of a descriptor of *folder*, which it may lock by ``flock``.
+
+    The lock is given back whatever interrupts it. *folder* is no link.
+    """
+    descriptor = open_file(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        return work(take(descriptor))
+    finally:  # here calls of C code only: before the first step of a Python function an interrupt could leave others waiting
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_UN)  # a process that was forked meanwhile has the descriptor too
+        except OSError:
+            pass
+        finally:
+            os.close(descriptor)
+
+
+def _wait(descriptor: int) -> bool:
+    deadline = time.monotonic() + _PATIENCE
+    while not _is_locked(descriptor):
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(_NAP)
+    return True
 
 
 def _is_locked(descriptor: int) -> bool:

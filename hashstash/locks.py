@@ -19,6 +19,7 @@ from abc import ABC, abstractmethod
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+from hashstash.leaving import Closing
 from hashstash.paths import create_file, make_folder
 from hashstash.processes import lock_holder, named
 from hashstash.refusals import locate
@@ -44,23 +45,6 @@ LONG_WAIT = 10.0
 # ---- what every lock does ----------------------------------------------------------------------------------------------
 
 
-class _Closing(io.IOBase):
-    """Its ``__exit__`` is C code that calls ``close``; if that is C code too, no interrupt comes before its first step.
-
-    The first instruction of a Python function is a place for interrupts, and so an ``__exit__`` that is one may do nothing.
-    """
-
-    __slots__ = ("close",)
-    close: Callable[[], None]
-
-    def __init__(self) -> None:
-        self.close = _nothing
-
-
-_nothing: Any = bool
-"""Does nothing when it is called, in C."""
-
-
 class _SafeExit:
     """The ``__exit__`` of locks, whose instance is asked for before ``__enter__`` is called."""
 
@@ -80,7 +64,7 @@ class Lock(ABC):
     __exit__: ClassVar[_SafeExit] = _SafeExit()
 
     def __init__(self) -> None:
-        self._closing = _Closing()
+        self._closing = Closing()
         self._holds: list[object] = []
         """A token for each time that :meth:`acquire` was successful and nothing was given back yet."""
         self.may_fail: tuple[type[Exception], ...] = ()

@@ -21,6 +21,7 @@ import lmdb
 from hashstash.engines._lmdb_pages import LAST_AT, META_SIZE, SIZES, Meta, read_meta
 from hashstash.engines._lmdb_seal import seal
 from hashstash.errors import StashLocked
+from hashstash.folders import while_locked
 from hashstash.paths import create_file, make_folder, open_file, remove_abandoned
 
 try:
@@ -55,16 +56,11 @@ def in_turn(folder: str, work: Callable[[], Result], *, alone: bool = False) -> 
     """
     if fcntl is None:
         return work()
-    descriptor = open_file(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
-    try:
-        return work() if _is_locked(descriptor, folder, alone=alone) or not alone else None
-    finally:  # here calls of C code only: before the first step of a Python function an interrupt could leave others waiting
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_UN)  # a process that was forked meanwhile has the descriptor too
-        except OSError:
-            pass
-        finally:
-            os.close(descriptor)
+    return while_locked(
+        folder,
+        lambda descriptor: _is_locked(descriptor, folder, alone=alone),
+        lambda is_locked: work() if is_locked or not alone else None,
+    )
 
 
 def _is_locked(descriptor: int, folder: str, *, alone: bool) -> bool:
