@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import shutil
 from typing import TYPE_CHECKING
 
 from hashstash.paths import make_folder
+from hashstash.processes import is_gone, mark
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -21,7 +21,7 @@ NEXT_STEP = (
 )
 ASIDE = "damaged"
 """The folder, in that of an engine, which keeps files that were replaced."""
-_DRAFT = re.compile(r"draft\.(\d+)\.[0-9a-f]{8}")
+_DRAFT = "draft."
 
 
 def gathered(
@@ -59,7 +59,7 @@ def replace_files(
     opens the storage knows what to make of them; else nothing.
     """
     remove_drafts(folder)
-    draft = os.path.join(folder, f"draft.{os.getpid()}.{os.urandom(4).hex()}")
+    draft = os.path.join(folder, f"{_DRAFT}{mark()}.{os.urandom(4).hex()}")
     try:
         make_folder(draft)
         engine = make(draft)
@@ -70,10 +70,8 @@ def replace_files(
             engine.close()
         if names:
             new = names[:1] if new is None else new
-            if rows:
-                os.stat(
-                    os.path.join(draft, new[0])
-                )  # else somebody has removed it, and nothing would replace the old one
+            if rows:  # else somebody has removed it, and nothing would replace the old one
+                os.stat(os.path.join(draft, new[0]))
             _exchange(folder, draft, names, new, ending)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
@@ -83,21 +81,9 @@ def remove_drafts(folder: str) -> None:
     """Remove what processes have left in *folder* that were killed while they were writing its rows anew."""
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
-            found = _DRAFT.fullmatch(entry.name)
-            if found is not None and entry.is_dir(follow_symlinks=False) and not _is_alive(int(found[1])):
+            maker = entry.name.removeprefix(_DRAFT).partition(".")[0]
+            if entry.name.startswith(_DRAFT) and entry.is_dir(follow_symlinks=False) and is_gone(maker):
                 shutil.rmtree(entry.path, ignore_errors=True)
-
-
-def _is_alive(pid: int) -> bool:
-    if os.name != "posix":
-        return True  # there, asking by a signal would end it
-    try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        pass  # somebody else's
-    return True
 
 
 def _exchange(folder: str, draft: str, names: Sequence[str], new: Sequence[str], ending: str) -> None:

@@ -6,6 +6,9 @@ import sys
 
 import pytest
 
+from hashstash.engines._salvage import remove_drafts
+from hashstash.processes import mark, system
+
 pytestmark = [pytest.mark.once, pytest.mark.skipif(sys.platform == "win32", reason="forks, and is killed by a signal")]
 
 DATABASES = {
@@ -148,3 +151,20 @@ def test_whoever_is_killed_at_any_move_of_a_rebuild_loses_nobody_a_row(name, kee
         assert is_honest, f"killed before move {move}, it says that nothing is wrong, and shows other rows than it has"
         assert found == expected, f"killed before move {move}"
         assert (problems, drafts, new) == ("", [], 1), f"killed before move {move}"
+
+
+@pytest.mark.skipif(not system(), reason="this system does not say which boot it is")
+def test_drafts_of_processes_that_may_be_alive_on_another_machine_are_left_alone(tmp_path):
+    process = subprocess.run(
+        [sys.executable, "-c", "from hashstash.processes import mark; print(mark())"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    gone = process.stdout.strip()
+    number, began, _ = gone.split("-")
+    drafts = [f"draft.{maker}.0011aabb" for maker in (gone, mark(), f"{number}-{began}-00000000")]
+    for draft in drafts:
+        (tmp_path / draft).mkdir()
+    remove_drafts(str(tmp_path))
+    assert [(tmp_path / draft).exists() for draft in drafts] == [False, True, True]
