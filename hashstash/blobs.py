@@ -18,6 +18,7 @@ import time
 from hashlib import blake2b
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
+from hashstash import forks
 from hashstash.checksum import crc32
 from hashstash.errors import CorruptEntry, UnsafeName
 from hashstash.mapped import content_of, read_all
@@ -306,8 +307,7 @@ def _close(descriptor: int) -> None:
         _closing.pop()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_closing.clear)
+forks.in_child(_closing.clear)
 
 
 class BlobMissing(CorruptEntry):

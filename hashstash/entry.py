@@ -27,6 +27,7 @@ from dataclasses import dataclass
 from enum import IntFlag
 from typing import Any
 
+from hashstash import forks
 from hashstash.checksum import crc32
 from hashstash.errors import CorruptEntry, NewerFormat
 
@@ -300,5 +301,4 @@ def _renew_in_child() -> None:
     _write_ids = _first_write_id()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_in_child)
+forks.in_child(_renew_in_child)

@@ -18,6 +18,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Protocol
 
+from hashstash import forks
 from hashstash.engine import WRITE_ID
 from hashstash.errors import StashError
 from hashstash.locks import LONG_WAIT, KeyLock, Lock
@@ -317,5 +318,4 @@ def _forget_in_child() -> None:
     _heart = _Heart()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_in_child)
+forks.in_child(_forget_in_child)

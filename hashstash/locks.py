@@ -5,11 +5,14 @@ recurse for ever. A lock is a ``flock`` on a small file, which the system frees 
 for the threads of this process.
 
 An interrupt (KeyboardInterrupt) may come between any two steps of ours, and no lock may stay held after it. So every hold has a
-token, and giving it back is a step that may be repeated, and is where an interrupt came in between.
+token, and giving it back is a step that may be repeated, and is where an interrupt came in between. A signal handler or a
+finalizer may come there too, and take the same lock: while the hold that it has come into is noted, it gives nothing back but
+its own; else it gives back all, and what goes on after it looks again whether the lock is this thread's.
 """
 
 from __future__ import annotations
 
+import contextlib
 import io
 import logging
 import os
@@ -19,6 +22,7 @@ from abc import ABC, abstractmethod
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+from hashstash import forks
 from hashstash.leaving import Closing
 from hashstash.paths import create_file, make_folder
 from hashstash.processes import lock_holder, named
@@ -150,15 +154,26 @@ _Key = tuple[str | None, str]
 class _Mutex:
     """The part of a lock that lives in this process; kept while anybody holds it or waits for it."""
 
-    __slots__ = ("file", "holds", "path", "thread_lock", "users")
+    __slots__ = ("between", "file", "holds", "path", "thread_lock", "users")
 
     def __init__(self, path: str | None) -> None:
         self.path = path
         self.thread_lock: Any = threading.RLock()
         """Taken once by the thread that holds the lock, however often that has entered."""
         self.users: set[object] = set()
-        self.holds: set[object] = set()
+        self.holds: dict[object, int] = {}
+        """With the thread of each; of those of other threads, none has the lock."""
         self.file: io.FileIO | None = None
+        """The lock file, while it is locked."""
+        self.between: io.FileIO | None = None
+        """The one that is being locked or given back: by whom a handler has interrupted, so that to wait would be for ever."""
+
+    def has_other(self, hold: object) -> bool:
+        """Whether this thread has another hold than that one."""
+        if len(self.holds) == (hold in self.holds):
+            return False
+        me = threading.get_ident()
+        return any(each is not hold and thread == me for each, thread in list(self.holds.items()))
 
 
 _mutexes: dict[_Key, _Mutex] = {}
@@ -184,7 +199,7 @@ class KeyLock(Lock):
     def is_last(self, hold: object) -> bool:
         """Whether this thread holds the lock, and only under that token."""
         mutex = _mutexes.get((self.folder, self.name))
-        return mutex is not None and _is_ours(mutex) and mutex.holds == {hold}
+        return mutex is not None and _is_ours(mutex) and hold in mutex.holds and not mutex.has_other(hold)
 
     def leave_note(self, note: bytes) -> None:
         mutex = _mutexes.get((self.folder, self.name))
@@ -213,9 +228,12 @@ class KeyLock(Lock):
     def take(self, hold: object, timeout: float | None) -> bool:
         deadline = None if timeout is None else time.monotonic() + timeout
         mutex = _enter((self.folder, self.name), hold)
-        if not _is_ours(mutex) and not self._lock_thread(mutex, timeout):
-            return False
-        mutex.holds.add(hold)
+        while hold not in mutex.holds:
+            if not _is_ours(mutex) and not self._lock_thread(mutex, timeout):
+                return False
+            mutex.holds[hold] = threading.get_ident()
+            if not _is_ours(mutex):  # what came in between has given it back
+                del mutex.holds[hold]
         return mutex.path is None or _lock_file(mutex, mutex.path, deadline, self.tell)
 
     def _lock_thread(self, mutex: _Mutex, timeout: float | None) -> bool:
@@ -231,17 +249,22 @@ class KeyLock(Lock):
         mutex = _mutexes.get(key)
         if mutex is None:
             return  # all was done, or this is a forked child, which holds nothing
-        if _is_ours(mutex):
-            mutex.holds.discard(hold)
-            if not mutex.holds:
-                _unlock_file(mutex)
-                mutex.thread_lock.release()
-        elif hold in mutex.holds:
+        me = threading.get_ident()
+        if mutex.holds.get(hold, me) != me:
             raise RuntimeError(f"the lock {self.name!r} is given back by a thread that does not hold it")
+        while _is_ours(mutex) and not mutex.has_other(hold):
+            mutex.holds[hold] = me  # so that what comes in between does not give back what is given back here
+            if _is_ours(mutex):
+                _unlock_file(mutex)
+            mutex.holds.pop(hold, None)
+            if mutex.file is None:
+                with contextlib.suppress(RuntimeError):  # what came in between has done it
+                    mutex.thread_lock.release()
+        mutex.holds.pop(hold, None)
         with _table_lock:
             mutex.users.discard(hold)
             if not mutex.users and _mutexes.get(key) is mutex:
-                del _mutexes[key]
+                _mutexes.pop(key, None)
 
 
 def _is_ours(mutex: _Mutex) -> bool:
@@ -267,7 +290,7 @@ def _lock_file(mutex: _Mutex, path: str, deadline: float | None, tell: Callable[
     pause, began = _FIRST_PAUSE, 0.0
     while mutex.file is None:
         with _fork_gate:
-            mutex.file = _locked(path)
+            mutex.file = _locked(path, mutex) or mutex.file  # which a handler may have locked meanwhile
         if mutex.file is None:
             if deadline is not None and time.monotonic() >= deadline:
                 return False
@@ -280,24 +303,36 @@ def _lock_file(mutex: _Mutex, path: str, deadline: float | None, tell: Callable[
     return True
 
 
-def _locked(path: str) -> io.FileIO | None:
+def _locked(path: str, mutex: _Mutex | None = None) -> io.FileIO | None:
     """The file, locked by us; ``None`` if somebody else has locked it."""
+    before = None if mutex is None else mutex.between
     while True:
         # No bare descriptor, which an interrupt could leave open: an object closes it when it is forgotten.
         file = io.FileIO(path, "r+", opener=_open)
         try:
+            if mutex is not None:
+                mutex.between = file
             fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
             if _is_current(file, path):  # else the holder before us unlinked it between our open and our flock
                 return file
             file.close()
         except BlockingIOError:
             file.close()
-            return None
+            return before if before is not None and _is_locked_again(before, path) else None
         except BaseException as error:
             file.close()
             if isinstance(error, OSError):
                 locate(error, path)
             raise
+
+
+def _is_locked_again(file: io.FileIO, path: str) -> bool:
+    """Whether a file that was open already is locked now: it may have been, by what has been interrupted."""
+    try:
+        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return _is_current(file, path)
+    except (OSError, ValueError):  # it is somebody else's; or it is closed
+        return False
 
 
 def _open(path: str, _flags: int) -> int:
@@ -322,7 +357,8 @@ def _is_current(file: io.FileIO, path: str) -> bool:
 
 def _unlock_file(mutex: _Mutex) -> None:
     with _fork_gate:
-        file = mutex.file
+        file = mutex.between = mutex.file or mutex.between
+        mutex.file = None
         if file is None:
             return
         try:
@@ -334,10 +370,7 @@ def _unlock_file(mutex: _Mutex) -> None:
             # The folder was removed meanwhile; or the file stays, which whoever comes next locks, or a sweep removes.
             logger.debug("%s stays: %s", mutex.path, error)
         finally:
-            try:
-                file.close()
-            finally:
-                mutex.file = None
+            file.close()
 
 
 def sweep(folder: str) -> int:
@@ -358,27 +391,15 @@ def sweep(folder: str) -> int:
     return removed
 
 
-def _close_gate() -> None:
-    _fork_gate.acquire()
-
-
-def _open_gate() -> None:
-    _fork_gate.release()
-
-
 def _forget_in_child() -> None:
-    global _fork_gate, _table_lock
-    _fork_gate = threading.RLock()
+    global _table_lock
     _table_lock = threading.RLock()
     for mutex in _mutexes.values():
-        if mutex.file is not None:
-            mutex.file.close()  # else the parent's lock would live as long as this child
+        for file in (mutex.file, mutex.between):
+            if file is not None:
+                file.close()  # else the parent's lock would live as long as this child
     _mutexes.clear()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_close_gate,
-        after_in_parent=_open_gate,
-        after_in_child=_forget_in_child,
-    )
+forks.in_child(_forget_in_child)
+forks.hold(_fork_gate)

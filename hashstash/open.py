@@ -178,7 +178,9 @@ def default_engine(root: str, dbname: str | None) -> str:
     ):
         return "pairtree"
     found = engines_in(place)
-    if not found or best in found:
+    others = [name for name in found if name != best]
+    if best in found or not others:
+        _warn_of_engines(place, others, best)
         return best
     if "lmdb" in found:
         raise MissingDependency(
@@ -187,18 +189,23 @@ def default_engine(root: str, dbname: str | None) -> str:
         )
     if "pairtree" in found:  # it was the best when the stash was made
         return "pairtree"
-    found = [name for name in found if name in ENGINES.names()]
-    names = " and ".join(map(repr, found))
-    if found and place not in _places_warned_of:
-        _places_warned_of.add(place)
-        warn_user(
-            f"what is stored in {shown(place)} is of the engine {names}, and not read by this new stash of the engine"
-            f" {best!r}; give engine={found[0]!r} to read it"
-        )
+    _warn_of_engines(place, others, best)
     return best
 
 
 _places_warned_of: set[str] = set()
+
+
+def _warn_of_engines(place: str, found: list[str], chosen: str) -> None:
+    """Say it, once for each *place*, if what is stored there by the engines *found* is not read by the one that is *chosen*."""
+    found = [name for name in found if name in ENGINES.names()]
+    if found and place not in _places_warned_of:
+        _places_warned_of.add(place)
+        names = " and ".join(map(repr, found))
+        warn_user(
+            f"what the engine {names} has stored in {shown(place)} is not read by this stash of the engine {chosen!r};"
+            f" give engine={found[0]!r} to read it"
+        )
 
 
 def _engine_name(name: str, root: str) -> str:
@@ -274,6 +281,8 @@ def open_engine(config: Config) -> Engine:
     options = dict(config.engine_options)
     if "durable" in chosen.settings:
         options["durable"] = config.durability == "power"
+    if "read_only" in chosen.settings:
+        options["read_only"] = config.read_only
     # A folder is made now and not at the first write: whoever opens the same place under another label must find this one.
     is_made_now = chosen.keeps_files and Capability.LOCAL_FILES in chosen.capabilities and not config.read_only
     folder = folder_of(config)

@@ -18,6 +18,7 @@ import weakref
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
+from hashstash import forks
 from hashstash.engine import WRITE_ID
 from hashstash.entry import new_write_id
 from hashstash.errors import StashError
@@ -286,5 +287,4 @@ def _renew_in_child() -> None:
         store.merged, store.merging = store.counts - Counts(), [None]
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_in_child)
+forks.in_child(_renew_in_child)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import ItemsView, Iterator, KeysView, Mapping, ValuesView
 from typing import TYPE_CHECKING, Any
 
+from hashstash.errors import VolatileKey
+from hashstash.foreign import Foreign
 from hashstash.store import MISSING
 from hashstash.wording import shortened
 
@@ -83,10 +85,15 @@ def _some(view: Any) -> str:
 
 
 def same_items(stash: HashStash, other: Mapping[Any, Any]) -> bool:
-    """Whether both hold the same keys with the same values."""
+    """Whether both hold the same keys with the same values; not, if there is a key that no stash can look up."""
     count = 0
     for key, value in other.items():
-        found = stash.store.load(key)
+        if isinstance(key, Foreign):
+            return False  # it stands for a key that was not decoded
+        try:
+            found = stash.store.load(key)
+        except VolatileKey:
+            return False
         if found is MISSING or not same(found, value):
             return False
         count += 1

@@ -19,6 +19,7 @@ LAYERS = {
     0: [
         "imports",
         "leaving",
+        "forks",
         "errors",
         "registry",
         "paths",
@@ -31,6 +32,7 @@ LAYERS = {
         "hollow",
         "refusals",
         "processes",
+        "closed",
         "small_json",
     ],
     1: [

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import sys
 import threading
-from contextlib import contextmanager
 from copy import deepcopy
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
@@ -21,12 +20,13 @@ from hashstash.cells.looks import mime_bundle, static_data
 from hashstash.cells.pipes import Pipe
 from hashstash.cells.shell import when_cell_is_over
 from hashstash.cells.widgets import is_live, last_text, shows_widget
+from hashstash.leaving import always_left
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from contextlib import AbstractContextManager
 
     from hashstash.cells.shell import Shell
+    from hashstash.leaving import Block
 
 Event = list[Any]
 SAFE_MIMES = frozenset({"text/plain", "image/png", "image/jpeg", "image/gif", "image/webp", "image/bmp"})
@@ -52,7 +52,7 @@ class StoredResult:
     def _repr_mimebundle_(self, **_wanted: object) -> tuple[dict[str, Any], dict[str, Any]]:
         return self.data, self.metadata
 
-    @contextmanager
+    @always_left
     def hidden(self) -> Iterator[None]:
         """Within: it shows nothing when it is displayed, since what it showed has been shown."""
         self._ipython_display_ = _show_nothing
@@ -153,11 +153,11 @@ class Recorder:
 
         self._undo.append(undo)
 
-    def _pause(self) -> AbstractContextManager[None]:
+    def _pause(self) -> Block[None]:
         """Within: what one event causes is not a second event (a terminal prints what is published)."""
         return self._set_paused(True)
 
-    @contextmanager
+    @always_left
     def _set_paused(self, is_paused: bool, /) -> Iterator[None]:
         outer = self._is_paused()
         self._paused.here = is_paused

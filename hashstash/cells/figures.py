@@ -6,8 +6,9 @@ With inline figures there are none, since these are closed at the end of each ce
 from __future__ import annotations
 
 import sys
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
+
+from hashstash.leaving import always_left
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -55,7 +56,7 @@ class OpenFigures:
         return bool(self.asked_for.keys() - set(map(id, known)))
 
 
-@contextmanager
+@always_left
 def as_they_are() -> Iterator[None]:
     """Afterwards the same figures are open, in the same order: the copy of an open one opens itself, as the current one."""
     pyplot = _open_managers()

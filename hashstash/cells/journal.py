@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from hashstash.cells import figures, objects, settings, surroundings
 from hashstash.cells.surroundings import Surroundings
+from hashstash.leaving import always_left
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-@contextmanager
+@always_left
 def nothing_changes(values: Iterable[Any]) -> Iterator[None]:
     """Afterwards these objects and the open figures are as they were: making a class may register it with its base or
     its metaclass.

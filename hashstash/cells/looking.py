@@ -10,6 +10,7 @@ import datetime as dt
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hashstash.cells.recorded import is_sound
+from hashstash.closed import why_closed
 from hashstash.errors import BadEntry
 from hashstash.open import function_stashes
 from hashstash.stash import HashStash
@@ -66,8 +67,8 @@ def records_of(rows: Rows) -> Records:
 # ---- all stashes -----------------------------------------------------------------------------------------------------
 
 
-def list_stashes(stashes: Iterable[Rows]) -> Listing:
-    """All stashes that hold anything, one row each."""
+def list_stashes(stashes: Iterable[Rows], closed: Iterable[str] = ()) -> Listing:
+    """All stashes that hold anything, one row each. *closed*: the folders that this user may not look into."""
     found: list[dict[str, Any]] = []
     damaged: list[str] = []
     for one in stashes:
@@ -82,8 +83,10 @@ def list_stashes(stashes: Iterable[Rows]) -> Listing:
     columns += [*(["engine"] if several else []), *(["results of maps"] if has_results else [])]
     rows = [_stash_row(item, with_engine=several, with_results=has_results) for item in items]
     unreadable = sum(item.pop("unreadable") for item in items)
-    title = counted(len(rows), "stash") if rows else "no stashes yet: write %%stash NAME on top of a cell"
-    title += left_out(unreadable) + _damaged(damaged)
+    why = why_closed(*closed)
+    nothing = "no stashes found" if why or damaged else "no stashes yet: write %%stash NAME on top of a cell"
+    title = (counted(len(rows), "stash") if rows else nothing) + left_out(unreadable) + _damaged(damaged)
+    title += f"; {why}" if why else ""
     facts = {"damaged": damaged} if damaged else {}
     return Listing(title, columns, rows, facts=facts, items=items, fields=_STASH_FIELDS)
 

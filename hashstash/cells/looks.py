@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+import sys
 from io import StringIO
 from typing import TYPE_CHECKING, Any
 
 from hashstash.cells.widgets import WIDGET_VIEW, shows_widget
+from hashstash.leaving import always_left
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,27 +18,33 @@ if TYPE_CHECKING:
 def mime_bundle(shell: Shell, value: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     """How the shell shows *value*: data by mime type, and metadata. Nothing is shown, also of a value that shows itself."""
     shown: list[tuple[dict[str, Any], dict[str, Any]]] = []
-    with _caught(shell.display_pub, shown), redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+    with _caught(shell.display_pub, shown):
         data, metadata = shell.display_formatter.format(value)
     if not data:
         data, metadata = shown[-1] if shown else ({"text/plain": repr(value)}, {})
     return static_data(data), metadata
 
 
-@contextmanager
+@always_left
 def _caught(publisher: Any, shown: list[tuple[dict[str, Any], dict[str, Any]]]) -> Iterator[None]:
-    """Within: what is published goes into the list, and nowhere else."""
-    own = vars(publisher).get("publish")
-    publisher.publish = lambda data, metadata=None, *_more, **_keywords: shown.append(
-        (dict(data), dict(metadata or {}))
-    )
+    """Within: what is published goes into the list, and nowhere else; what is printed is lost."""
+
+    def publish(
+        data: dict[str, Any], metadata: dict[str, Any] | None = None, *_more: object, **_keywords: object
+    ) -> None:
+        shown.append((dict(data), dict(metadata or {})))
+
+    own, stdout, stderr = vars(publisher).get("publish"), sys.stdout, sys.stderr
     try:
+        publisher.publish = publish
+        sys.stdout, sys.stderr = StringIO(), StringIO()
         yield
-    finally:
-        if own is None:
-            del publisher.publish
-        else:
+    finally:  # without calls, which an interrupt could follow
+        sys.stdout, sys.stderr = stdout, stderr
+        if own is not None:
             publisher.publish = own
+        elif "publish" in publisher.__dict__:
+            del publisher.publish
 
 
 def static_data(data: dict[str, Any]) -> dict[str, Any]:

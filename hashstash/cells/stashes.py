@@ -21,7 +21,8 @@ from hashstash import archive
 from hashstash.cells import described, looking, sharing, trusting
 from hashstash.cells.rows import Rows
 from hashstash.cells.variables import value_in
-from hashstash.errors import StashError
+from hashstash.closed import why_closed
+from hashstash.errors import CorruptEntry, StashError
 from hashstash.integrity import Problem, Repairs, Report
 from hashstash.integrity.report import STORAGE
 from hashstash.inventory import stashes_below
@@ -113,13 +114,16 @@ class CellStashes:
         """Their names, sorted."""
         return sorted({config.dbname for config in self.configs() if config.dbname})
 
-    def configs(self) -> list[Config]:
-        """How each is opened: by name, and by engine where several engines keep stashes of one name."""
+    def configs(self, closed: list[str] | None = None) -> list[Config]:
+        """How each is opened: by name, and by engine where several engines keep stashes of one name.
+
+        Folders that this user may not look into are added to *closed*.
+        """
         kind = ENGINES.load(self.config.engine)
         if not kind.keeps_files:
             found = {(name, self.config.engine) for name in self._names_elsewhere("", "")}
         else:
-            below_root = stashes_below(self.config.root_dir)
+            below_root = stashes_below(self.config.root_dir, closed=closed)
             found = {
                 (one.name, one.config.engine)
                 for one in below_root
@@ -165,9 +169,10 @@ class CellStashes:
 
     def _unknown(self, name: str) -> str:
         kept = f" in {self.config.engine}" if self._only_engine else ""
-        names = self.names()
+        closed: list[str] = []
+        names = sorted({config.dbname for config in self.configs(closed) if config.dbname})
         if not names:
-            return f"there is no stash named {name!r}{kept}; there is none yet"
+            return f"there is no stash named {name!r}{kept}; {why_closed(*closed) or 'there is none yet'}"
         close = difflib.get_close_matches(name, names, 1)
         listed = ", ".join(names[:_MOST_NAMES]) + (", ..." if len(names) > _MOST_NAMES else "")
         return (
@@ -181,7 +186,9 @@ class CellStashes:
     def ls(self, name: str | None = None) -> Listing:
         """All stashes, one row each; or the records of one, newest first, with the numbers by which they are called here."""
         if name is None:
-            return looking.list_stashes(Rows(HashStash.from_config(config)) for config in self.configs())
+            closed: list[str] = []
+            configs = self.configs(closed)
+            return looking.list_stashes((Rows(HashStash.from_config(config)) for config in configs), closed)
         return looking.list_records(name, self.known(name))
 
     def records(self, name: str) -> list[Record]:
@@ -235,7 +242,10 @@ class CellStashes:
         return Counts(rows.remove(only=ids), 0)
 
     def clear(self, name: str, *, older: float | None = None) -> Counts:
-        """Remove what a stash holds, or what is more than *older* seconds old, results of maps included."""
+        """Remove what a stash holds, or what is more than *older* seconds old, results of maps included.
+
+        A storage that is damaged is written anew first, unless what is younger is to stay; the damaged files are kept aside.
+        """
         return self._cleared(self.known(name), older)
 
     def clear_all(self, *, older: float | None = None) -> dict[str, Counts]:
@@ -248,6 +258,15 @@ class CellStashes:
         return {name: counts for name, counts in removed.items() if any(counts)}
 
     def _cleared(self, rows: Rows, older: float | None) -> Counts:
+        try:
+            return self._removed(rows, older)
+        except CorruptEntry:
+            if older is not None:
+                raise
+            rows.stash.repair()  # a storage that cannot be read cannot be emptied
+            return self._removed(rows, None)
+
+    def _removed(self, rows: Rows, older: float | None) -> Counts:
         results = [HashStash.from_config(config) for config in function_stashes(rows.stash.config)]
         if older is not None:
             return Counts(rows.remove(older_than=older), sum(stash.prune(older_than=older) for stash in results))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
+
+from hashstash.leaving import always_left
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -95,21 +96,23 @@ def repeat(changes: dict[str, Any]) -> None:
     _repeat_import_path(changes)
 
 
-@contextmanager
+@always_left
 def importing_as_after(changes: dict[str, Any]) -> Iterator[None]:
     """Within: modules are looked for where the changes lead. What others do to the import path meanwhile is kept."""
     if changes.keys().isdisjoint(("import_path", "working_directory")):
         yield
         return
-    before = list(sys.path)
-    _repeat_import_path(changes)
-    if "working_directory" in changes:
-        sys.path[:] = [os.path.join(changes["working_directory"], path) for path in sys.path]
-    within = tuple(sys.path)
+    before, within = sys.path[:], None
     try:
+        _repeat_import_path(changes)
+        if "working_directory" in changes:
+            sys.path[:] = [os.path.join(changes["working_directory"], path) for path in sys.path]
+        within = tuple(sys.path)
         yield
     finally:
-        front, back, gone = _moves(within, tuple(sys.path))
+        now = sys.path[:]
+        sys.path[:] = before  # first of all, and without a call: an interrupt may come into what follows
+        front, back, gone = _moves(within or tuple(now), tuple(now))
         sys.path[:] = [*front, *(path for path in before if path not in gone), *back]
 
 

@@ -53,7 +53,7 @@ def _carry_out(arguments: Namespace) -> int:
 
 
 def _run(arguments: Namespace) -> int:
-    from hashstash.command_line.closed import owner_of
+    from hashstash.closed import owner_of
 
     try:
         return int(arguments.run(arguments))

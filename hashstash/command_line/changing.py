@@ -14,7 +14,7 @@ from hashstash.command_line.places import changing, holds_cells, looking_at, nam
 from hashstash.entries import prune
 from hashstash.entry import unpack
 from hashstash.errors import BadEntry, CorruptEntry, TamperedEntry
-from hashstash.integrity import Repairs, kept_aside, rebuild
+from hashstash.integrity import Repairs, kept_aside, rebuild, repair
 from hashstash.integrity.storage import rows_of
 from hashstash.paths import shown
 from hashstash.store import Store
@@ -146,7 +146,8 @@ def _repair(arguments: Namespace) -> int:
                 f"{counted(tampered, 'signed row')} in {shown(stash.path)} would be moved aside, being changed, or signed for"
                 " another place: if the stash was opened with dbname=..., say --dbname; else --tampered moves them"
             )
-        done = rebuilt + stash.repair()
+        with stores_of(stash) as stores:
+            done = sum((repair(store, is_rebuilt=True) for _, store in stores), rebuilt)
     if arguments.json:
         say_json(
             {

@@ -10,8 +10,8 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from hashstash import trust as trusting
+from hashstash.closed import closed_at, why_closed
 from hashstash.codec import key_is_code
-from hashstash.command_line.closed import closed_at, why_closed
 from hashstash.command_line.output import CommandFailed, Misused, complain
 from hashstash.credentials import parse_url
 from hashstash.entry import Flag, unpack

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import atexit
 import logging
-import os
 import threading
 import time
 from typing import TYPE_CHECKING, Protocol
 from weakref import WeakSet
 
+from hashstash import forks
 from hashstash.display.progress_view import State, View, tidy_label
 
 if TYPE_CHECKING:
@@ -91,8 +91,7 @@ class Ticker:
 
 TICKER = Ticker()
 atexit.register(TICKER.end)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=TICKER._renew)  # noqa: SLF001 - the thread and who held the lock stay behind
+forks.in_child(TICKER._renew)  # noqa: SLF001 - the thread and who held the lock stay behind
 
 
 class Bar:

@@ -10,8 +10,10 @@ from typing import Any
 
 from hashstash.engines._sqlite_answers import as_bytes
 from hashstash.engines._sqlite_connections import refuse_programs, uri
+from hashstash.engines._sqlite_opening import log_pages
 
 _SLACK = 512 * 1024
+_LOG_PAGES = 1000
 
 
 class _Mapping:
@@ -105,6 +107,7 @@ class SqliteFile(_Mapping):
             if write:
                 self._connection.execute("PRAGMA journal_mode = WAL")
                 self._connection.execute("PRAGMA synchronous = NORMAL")
+                self._connection.execute(f"PRAGMA wal_autocheckpoint = {log_pages(path, _LOG_PAGES)}")
                 self._connection.execute(
                     "CREATE TABLE IF NOT EXISTS Dict (key BLOB UNIQUE NOT NULL, value BLOB NOT NULL)"
                 )
@@ -148,7 +151,7 @@ class SqliteFile(_Mapping):
     def compact(self) -> None:
         self._connection.execute("VACUUM")
         self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-        self._connection.execute("PRAGMA wal_autocheckpoint = 1000")
+        self._connection.execute(f"PRAGMA wal_autocheckpoint = {log_pages(self._path, _LOG_PAGES)}")
 
     def size_bytes(self) -> int:
         pages, free, size = (

@@ -18,6 +18,7 @@ from hashstash.entry import row_size
 from hashstash.errors import CorruptEntry
 from hashstash.hollow import is_hollow_file, solid_part
 from hashstash.paths import create_file, open_file
+from hashstash.refusals import NO_ROOM
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -178,9 +179,7 @@ class DumbFile:
         if durable:
             os.fsync(self._data)
         lines, self._lines = b"".join(self._lines), []
-        if self._stale > _MOST_STALE + len(self._rows):
-            self._replace_index(self._index_path + ".tmp")
-        else:
+        if not (self._stale > _MOST_STALE + len(self._rows) and self._is_index_replaced()):
             if self._is_torn:
                 os.ftruncate(self._index, self._offset)
                 self._is_torn = False
@@ -189,6 +188,16 @@ class DumbFile:
             self._checksum = crc32(lines, self._checksum)
         if durable:
             os.fsync(self._index)
+
+    def _is_index_replaced(self) -> bool:
+        """Whether there was room for writing the index anew; where there is none, there may be enough for a line more."""
+        try:
+            self._replace_index(self._index_path + ".tmp")
+        except OSError as error:
+            if error.errno not in NO_ROOM:
+                raise
+            return False
+        return True
 
     def _replace_index(self, draft: str) -> None:
         """Write the index anew, without the lines that others have replaced."""
@@ -199,6 +208,8 @@ class DumbFile:
             os.replace(draft, self._index_path)
         except BaseException:
             os.close(descriptor)
+            with suppress(FileNotFoundError):
+                os.unlink(draft)
             raise
         old, self._index = self._index, descriptor
         os.close(old)

@@ -9,14 +9,17 @@ import atexit
 import contextlib
 import os
 import threading
+import time
 from abc import abstractmethod
 from importlib import import_module
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from weakref import WeakSet
 
+from hashstash import forks
 from hashstash.engine import FolderEngine
+from hashstash.engines._reserve import make_reserve, reserve_in, shrink_reserve
 from hashstash.errors import StashFull
-from hashstash.paths import create_file
 from hashstash.refusals import read_only
 
 if TYPE_CHECKING:
@@ -24,7 +27,9 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
-_RESERVE = 128 * 1024
+_STEP = 8 * 1024
+_MOST_OPEN = 48
+"""Engines that have files open, up to four each: a process may have no more than 256 in all on some systems."""
 _LONGEST_WAIT = 5.0
 """Seconds that a fork or an exit waits for a thread that is in the middle of an operation."""
 
@@ -33,14 +38,18 @@ class EmbeddedEngine(FolderEngine):
     """Rows in files of *folder* that a library reads and writes through one handle."""
 
     settings: ClassVar[tuple[str, ...]] = ("durable",)
+    _reserve_size: ClassVar[int] = 128 * 1024
 
     def __init__(self, folder: str, *, durable: bool = False) -> None:
         super().__init__(folder)
         self._durable = durable
         self._turn = threading.RLock()
         self._handle: Any = None
-        self._reserve = os.path.join(folder, "reserve")
+        self._reserve = reserve_in(folder)
         self._has_reserve = False
+        self._is_open = False
+        self._used = 0.0
+        """When it was used, as far as anybody has noted it: at each opening, and now and then."""
         _engines.add(self)
 
     @abstractmethod
@@ -57,50 +66,54 @@ class EmbeddedEngine(FolderEngine):
     # ---- room for deleting on a full disk ------------------------------------------------------------------------
 
     def _make_reserve(self) -> None:
-        """Put some room by, once per object and where there is any."""
-        if self._has_reserve or not hasattr(os, "posix_fallocate"):
-            return
-        self._has_reserve = True
-        try:
-            descriptor = create_file(self._reserve)
-        except OSError:
-            return  # somebody has, or there is no room for a file
-        try:
-            os.posix_fallocate(descriptor, 0, _RESERVE)
-        except OSError:
-            os.unlink(self._reserve)
-        finally:
-            os.close(descriptor)
+        """Put some room by, once per object and as far as there is any."""
+        if not self._has_reserve:
+            self._has_reserve = True
+            make_reserve(self._folder, self._reserve_size)
 
-    def _removing(self, remove: Callable[[], Result], settle: Callable[[], Any] | None = None) -> Result:
-        """What *remove* gives, with the reserve given up, and *settle* called, if removing itself finds no room."""
-        try:
-            return remove()
-        except StashFull:
-            self._give_up_reserve()
-            if settle is not None:
-                with contextlib.suppress(OSError):
-                    settle()
-            return remove()
+    def _freeing(self, work: Callable[[], Result], *, keep: int) -> Result:
+        """What *work* gives, which makes room and needs a little: of what was put by, all but *keep* bytes is given up for it."""
+        may_make_room = True
+        while True:
+            try:
+                return work()
+            except StashFull:
+                has_more = may_make_room and self._has_made_room()
+                may_make_room = False
+                if not (has_more or self._give_up_reserve(keep)):
+                    raise
 
-    def _give_up_reserve(self) -> bool:
-        """Make room of what was put by; whether there was anything."""
-        try:
-            os.unlink(self._reserve)
-        except FileNotFoundError:
-            return False
-        return True
+    def _has_made_room(self) -> bool:
+        """Whether there is more room now, without giving up what was put by."""
+        return False
+
+    def _give_up_reserve(self, keep: int) -> bool:
+        """Make a little room of what was put by; whether there was more than *keep* bytes of that."""
+        return shrink_reserve(self._folder, keep=keep, step=_STEP)
 
     # ---- life ----------------------------------------------------------------------------------------------------
 
+    def _note_open(self) -> None:
+        """Say that this engine has files open now, and have those closed that others have not used for longest."""
+        self._used = time.monotonic()
+        if not self._is_open:
+            self._is_open = True
+            _open.add(self)
+            if len(_open) > _MOST_OPEN:
+                _let_go_of_some()
+
     def _let_go(self) -> None:
         with self._turn:
+            self._is_open = False
+            _open.discard(self)
             handle, self._handle = self._handle, None
             if handle is not None:
                 self._release(handle)
 
     def _abandon(self) -> None:
         """Neither use nor close what a thread of the parent has open, of which this process is a fork."""
+        self._is_open = False
+        _open.discard(self)
         _abandoned.append(self._handle)
         self._handle = None
 
@@ -124,16 +137,30 @@ class EmbeddedEngine(FolderEngine):
 
 
 _engines: WeakSet[EmbeddedEngine] = WeakSet()
+_open: WeakSet[EmbeddedEngine] = WeakSet()
 _held: list[tuple[EmbeddedEngine, bool]] = []
 _abandoned: list[Any] = []
 
 
 def _all_engines() -> list[EmbeddedEngine]:
+    return _listed(_engines)
+
+
+def _listed(engines: WeakSet[EmbeddedEngine]) -> list[EmbeddedEngine]:
     while True:
         try:
-            return list(_engines)
+            return list(engines)
         except RuntimeError:  # another thread has made one meanwhile
             continue
+
+
+def _let_go_of_some() -> None:
+    """Have those engines close their files that were not used for longest and that no thread is inside of."""
+    oldest = sorted(_listed(_open), key=attrgetter("_used"))
+    for engine in oldest[: _MOST_OPEN // 4]:
+        if not engine._turn._is_owned():  # type: ignore[attr-defined]  # noqa: SLF001 - an own turn could be taken again
+            with contextlib.suppress(Exception):  # what goes wrong with one is nothing to whoever uses another
+                _is_let_go(engine, 0.0)
 
 
 def let_go_in(folder: str, *, patience: float = _LONGEST_WAIT) -> bool:
@@ -182,11 +209,11 @@ def _go_on_in_parent() -> None:
 
 
 def _go_on_in_child() -> None:
-    while _held:
-        engine, is_ours = _held.pop()
-        if not is_ours:  # a thread that does not exist here is inside: its handle must be neither used nor closed
-            engine._abandon()  # noqa: SLF001
+    for engine in _all_engines():
+        # Where a thread is inside that does not exist here, or an interrupt has come before all was closed.
+        engine._abandon()  # noqa: SLF001
         engine._turn = threading.RLock()  # noqa: SLF001
+    _held.clear()
 
 
 def _close_at_exit() -> None:
@@ -194,9 +221,10 @@ def _close_at_exit() -> None:
         _is_let_go(engine, _LONGEST_WAIT)
 
 
-if hasattr(os, "register_at_fork"):
-    with contextlib.suppress(ImportError):  # a Python without SQLite has no engines on it
-        # What registers later prepares earlier: a fork must have all turns before it lets nobody open connections any more.
-        import_module("hashstash.engines._sqlite_connections")
-    os.register_at_fork(before=_close_before_fork, after_in_parent=_go_on_in_parent, after_in_child=_go_on_in_child)
+with contextlib.suppress(ImportError):  # a Python without SQLite has no engines on it
+    # What registers later prepares earlier: a fork must have all turns before it lets nobody open connections any more.
+    import_module("hashstash.engines._sqlite_connections")
+forks.before(_close_before_fork)
+forks.in_parent(_go_on_in_parent)
+forks.in_child(_go_on_in_child)
 atexit.register(_close_at_exit)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 _BATCH = 100
+_KEPT = 16 * 1024
+"""Bytes of what was put by that are left for removing all rows at once."""
 
 
 class GuardedEngine(EmbeddedEngine):
@@ -180,6 +182,7 @@ class GuardedEngine(EmbeddedEngine):
         is_done = is_over = False
         try:
             try:
+                self._note_open()
                 result = work()
                 is_done = True
                 return result
@@ -255,7 +258,7 @@ class GuardedEngine(EmbeddedEngine):
     def delete(self, address: bytes) -> bool:
         if not self.has(address):
             return False
-        return bool(self._removing(lambda: self._write(lambda handle: self._delete(handle, address))))
+        return bool(self._freeing(lambda: self._write(lambda handle: self._delete(handle, address)), keep=_KEPT))
 
     def _delete(self, handle: Any, address: bytes) -> int:
         if not self._holds(handle, address):
@@ -269,7 +272,7 @@ class GuardedEngine(EmbeddedEngine):
 
         if _etag(self.get(address)) != expected:
             return False  # without writing anything
-        return bool(self._removing(lambda: self._write(delete)))
+        return bool(self._freeing(lambda: self._write(delete), keep=_KEPT))
 
     def swap(self, address: bytes, expected: WriteId | None, blob: bytes) -> bool:
         if _etag(self.get(address)) != expected:
@@ -399,7 +402,8 @@ class GuardedEngine(EmbeddedEngine):
 
     def _clear_rows(self) -> None:
         if self._read(lambda _: True):
-            self._removing(lambda: self._write(self._remove_all))
+            self._freeing(lambda: self._write(self._remove_all), keep=0)
+            self._has_reserve = False  # it is made again by whoever writes next
 
     @abstractmethod
     def _remove_all(self, handle: Any) -> int:

@@ -26,6 +26,7 @@ LONGEST_KEY = 511
 SIZES = frozenset(1 << power for power in range(9, 17))
 DEFAULT_SIZE = 4096
 META_SIZE = _HEAD + _META.size
+_MOST_READS = 100
 LAST_AT = struct.calcsize("<16xII8xQ IHHQQQQQ IHHQQQQQ")
 """Where in a meta page the number of the last page stands, as eight bytes."""
 
@@ -72,6 +73,19 @@ def read_head(page: bytes) -> tuple[int, int]:
     return own, flags
 
 
+def _steady(content: mmap.mmap, place: int) -> bytes:
+    """The meta page at *place*, read until it was twice the same.
+
+    Who reads it while somebody writes it sees the trees of one transaction with the number of another.
+    """
+    before, page = b"", content[place : place + META_SIZE]
+    for _ in range(_MOST_READS):
+        if page == before:
+            break
+        before, page = page, content[place : place + META_SIZE]
+    return page
+
+
 class Pages:
     """The pages of the file at *path* as it is now; whoever writes to it has to leave the pages alone that are looked at."""
 
@@ -81,10 +95,10 @@ class Pages:
             self.content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         if len(self.content) < META_SIZE:
             raise ValueError(f"{path} is too short")
-        self.metas = [read_meta(self.content[:DEFAULT_SIZE])]
+        self.metas = [read_meta(_steady(self.content, 0))]
         self.size = self.metas[0].free.pad if self.metas[0].free.pad in SIZES else DEFAULT_SIZE
         with contextlib.suppress(struct.error):
-            second = read_meta(self.content[self.size : 2 * self.size])
+            second = read_meta(_steady(self.content, self.size))
             if any(second):  # else there is nothing at all
                 self.metas.append(second)
         self.there = len(self.content) // self.size

@@ -119,7 +119,7 @@ def replace(folder: str, transaction: Any, *, map_size: int, keeps_rows: bool) -
 def _is_replaced(folder: str, descriptor: int) -> bool:
     if os.fstat(descriptor).st_ino != os.stat(os.path.join(folder, DATA)).st_ino:
         return False  # the folder was removed and made again
-    _leave(descriptor)
+    leave(descriptor)
     _take_place(folder)
     return True
 
@@ -176,13 +176,17 @@ def _is_marked(meta: Meta) -> bool:
     return meta.last & -_LEFT == _LEFT
 
 
-def _leave(descriptor: int) -> None:
-    """Mark the file. The current meta page first: from then on nobody can begin a transaction that would rewrite the other."""
+def leave(descriptor: int) -> None:
+    """Mark the file, so that nobody can begin a transaction on it.
+
+    The current meta page first: from then on nobody can begin one that would rewrite the other.
+    """
     for place, meta in reversed(_metas(descriptor)):
         _note_last(descriptor, place, meta.last | _LEFT)
 
 
-def _come_back(descriptor: int) -> None:
+def come_back(descriptor: int) -> None:
+    """Take the mark away."""
     for place, meta in _metas(descriptor):
         _note_last(descriptor, place, meta.last & (_LEFT - 1))
 
@@ -245,6 +249,6 @@ def _finish(folder: str, path: str) -> None:
         if all(_is_marked(meta) for _, meta in _metas(descriptor)) and os.path.exists(os.path.join(folder, NEW)):
             _take_place(folder)
         else:
-            _come_back(descriptor)
+            come_back(descriptor)
     finally:
         os.close(descriptor)

@@ -11,9 +11,11 @@ import logging
 import os
 import threading
 import time
+from operator import attrgetter
 
 import lmdb
 
+from hashstash import forks
 from hashstash.engines._lmdb_environment import QUIET, Environment, file_in
 from hashstash.refusals import naming
 
@@ -22,6 +24,8 @@ logger = logging.getLogger(__name__)
 _SYNC_EVERY = 3.0
 _LONGEST_PAUSE = 2.0
 _MOST_IDLE = 32
+_MOST_OPEN = 48
+"""Each takes three or four files, of which some systems give a process no more than 256."""
 _FORK_SAFE_SINCE = 3
 
 environments: dict[str, Environment] = {}
@@ -30,10 +34,15 @@ generation = 0
 """How many forks lie between this process and the one that began; what was opened in an earlier one is not to be used."""
 syncer: threading.Thread | None = None
 _abandoned: list[Environment] = []
+_paused: list[tuple[Environment, bool]] = []
+"""Those whose gates are held by a thread that forks."""
 
 
-def acquire(folder: str, map_size: int, *, durable: bool) -> Environment:
-    """The environment on *folder* for one user more, opened if it is not; *map_size* is its first size in bytes."""
+def acquire(folder: str, map_size: int, *, durable: bool, tidies: bool = True) -> Environment:
+    """The environment on *folder* for one user more, opened if it is not; *map_size* is its first size in bytes.
+
+    *tidies*: whether that user wants files beside it that make opening it, or a full disk, easier.
+    """
     real = os.path.realpath(folder)
     with table_lock:
         environment = environments.get(real)
@@ -43,10 +52,12 @@ def acquire(folder: str, map_size: int, *, durable: bool) -> Environment:
         if environment is None:
             environment = _by_another_path(real)
         if environment is None:
-            _close_idle()
+            _make_room()
             _let_go_of_parents(real)
             with naming(real):
                 environment = environments[real] = Environment(real, map_size, durable=durable)
+        if tidies:
+            environment.tidy()
         environment.users += 1
         return environment
 
@@ -90,11 +101,16 @@ def _let_go_of_parents(folder: str) -> None:
             _abandoned.remove(environment)
 
 
-def _close_idle() -> None:
+def _make_room() -> None:
+    """Close what nobody has any more, and what was not used for longest. Who has that opens it again."""
     idle = [environment for environment in environments.values() if environment.users <= 0]
     for environment in idle if len(idle) > _MOST_IDLE else ():
         del environments[environment.folder]
         environment.close()
+    too_many = len(environments) - _MOST_OPEN + 1
+    for environment in sorted(environments.values(), key=attrgetter("used_at"))[: max(0, too_many)]:
+        if environment.close_if_quiet():
+            del environments[environment.folder]
 
 
 def release(environment: Environment) -> None:
@@ -155,33 +171,37 @@ def _close_all() -> None:
 
 def _forget_in_child() -> None:
     """A forked child must neither use nor close what its parent has open."""
-    global generation, syncer, table_lock
+    global generation, syncer
     generation += 1
-    table_lock = threading.RLock()
     syncer = None
     for environment in environments.values():
         environment.begin = None
-        _abandoned.append(environment)
+        if environment not in _abandoned:
+            _abandoned.append(environment)
     environments.clear()
+    _paused.clear()
 
 
 def _pause_for_fork() -> None:
     """Let no transaction run while the process is copied: the child could never close what its parent was writing to."""
-    table_lock.acquire()
     for environment in environments.values():
-        environment.gate.acquire()
-        environment.paused, environment.begin = environment.begin, None
+        # In one step: no interrupt comes between the two, after which the gate would stay shut.
+        _paused.extend(zip((environment,), map(environment.gate.acquire, (True,)), strict=False))
+        environment.begin, environment.is_due = None, True
     deadline = time.monotonic() + _LONGEST_PAUSE
     while any(known.running for known in environments.values()) and time.monotonic() < deadline:
         time.sleep(QUIET)
 
 
 def _go_on_after_fork() -> None:
-    for environment in environments.values():
-        environment.begin = environment.paused
+    while _paused:
+        environment, _ = _paused[-1]
+        del _paused[-1]  # no call, which an interrupt could follow
         environment.gate.release()
-    table_lock.release()
 
 
-os.register_at_fork(before=_pause_for_fork, after_in_parent=_go_on_after_fork, after_in_child=_forget_in_child)
+forks.before(_pause_for_fork)
+forks.in_parent(_go_on_after_fork)
+forks.in_child(_forget_in_child)
+forks.hold(table_lock)
 atexit.register(_close_all)

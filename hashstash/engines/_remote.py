@@ -12,7 +12,7 @@ from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
 from urllib.parse import quote, unquote
 
-from hashstash import credentials
+from hashstash import credentials, forks
 from hashstash.engine import SECTIONS, Capability, Engine, SectionTable, WriteId
 from hashstash.engines._options import seconds, text
 from hashstash.errors import ServerUnavailable
@@ -308,5 +308,4 @@ def _forget_in_child() -> None:
     _servers = weakref.WeakValueDictionary()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_in_child)
+forks.in_child(_forget_in_child)

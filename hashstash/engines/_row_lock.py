@@ -13,6 +13,7 @@ import threading
 from threading import get_ident
 from typing import TYPE_CHECKING, TypeVar
 
+from hashstash import forks
 from hashstash.refusals import locate
 
 if TYPE_CHECKING:
@@ -133,5 +134,4 @@ def _forget_in_child() -> None:
     _held.clear()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_in_child)
+forks.in_child(_forget_in_child)

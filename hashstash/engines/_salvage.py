@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+from functools import partial
 from typing import TYPE_CHECKING
 
 from hashstash.paths import make_folder
@@ -48,6 +49,7 @@ def replace_files(
     *,
     new: Sequence[str] | None = None,
     ending: str = "",
+    take_turn: Callable[[Callable[[], None]], None] | None = None,
 ) -> None:
     """Put *rows* into files that the engine which *make* gives has written, in place of those called *names* in *folder*.
 
@@ -57,6 +59,8 @@ def replace_files(
 
     *ending*: where several belong together, those of *new* first come beside the old ones under names that end so, and whoever
     opens the storage knows what to make of them; else nothing.
+
+    *take_turn*: is given the step that exchanges the files, and does it where others have to be kept out.
     """
     remove_drafts(folder)
     draft = os.path.join(folder, f"{_DRAFT}{mark()}.{os.urandom(4).hex()}")
@@ -72,7 +76,8 @@ def replace_files(
             new = names[:1] if new is None else new
             if rows:  # else somebody has removed it, and nothing would replace the old one
                 os.stat(os.path.join(draft, new[0]))
-            _exchange(folder, draft, names, new, ending)
+            exchange = partial(_exchange, folder, draft, names, new, ending)
+            exchange() if take_turn is None else take_turn(exchange)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
 
@@ -148,6 +153,7 @@ def _keep(path: str, target: str) -> None:
         try:
             os.link(path, target)
         except (OSError, AttributeError):  # not in this file system
+            # To close a file, as this does, gives the locks back that this process has on it: others may write from then on.
             shutil.copy2(path, target)
 
 

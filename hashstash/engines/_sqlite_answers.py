@@ -82,9 +82,9 @@ def locked(path: str, patience: float) -> StashLocked:
 def _refusal(path: str, kind: int) -> OSError | None:
     """What the system has against what SQLite could not do, as far as opening *path* tells."""
     with opening:
-        if is_open_here(path):
-            return None
         try:
+            if is_open_here(path):
+                return None
             os.close(os.open(path, os.O_RDONLY))
         except OSError as error:
             return error

@@ -16,6 +16,7 @@ import time
 import weakref
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from hashstash import forks
 from hashstash.errors import CorruptEntry, StashLocked
 from hashstash.leaving import always_left
 
@@ -26,6 +27,8 @@ Result = TypeVar("Result")
 
 NAP = 0.05
 """Seconds that the library waits for a lock by itself; no interrupt is heard meanwhile."""
+LOOK = 0.1
+"""Seconds after which a reader looks again whether its file is still in place."""
 STUCK = 1.0
 """Seconds after which a lock may be one that this process has kept by mistake."""
 PATIENCE = 30.0
@@ -39,6 +42,19 @@ class Handle(sqlite3.Connection):
 
     file: tuple[int, int] | None = None
     """Device and inode of what it has open."""
+    path = ""
+    """Where that was found."""
+
+    def is_in_place(self) -> bool:
+        """Whether what it has open is still what lies at its path: a folder may be removed, or its file replaced.
+
+        What is in place after a write was so at its commit. What is not is nobody's any more, and so was what was written.
+        """
+        try:
+            status = os.stat(self.path)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        return (status.st_dev, status.st_ino) == self.file
 
     def close(self) -> None:
         super().close()
@@ -52,35 +68,76 @@ class Handle(sqlite3.Connection):
 class Connection:
     """A connection of one thread; the lock is for those who close it from outside."""
 
-    __slots__ = ("__weakref__", "execute", "is_closed", "lock", "raw", "read_only", "stamp")
+    __slots__ = ("__weakref__", "execute", "is_closed", "keeps_log", "lock", "look_at", "raw", "read_only", "stamp")
 
-    def __init__(self, raw: sqlite3.Connection, *, read_only: bool, stamp: tuple[int, ...] = ()) -> None:
+    def __init__(self, raw: Handle, *, read_only: bool, stamp: tuple[int, ...] = (), keeps_log: bool = False) -> None:
         self.raw = raw
         self.execute = _refuse if stamp else raw.execute
         """The short way, which looks at no stamp."""
         self.read_only = read_only
+        self.keeps_log = keeps_log
+        """What others have left in the log stays there when it is closed."""
         self.stamp = stamp
         """How the file looked when it was opened for reading without locks; empty if it is read with them."""
         self.lock = threading.Lock()
+        self.look_at = time.monotonic() + LOOK
+        """When to look again whether its file is in place."""
         self.is_closed = False
+
+    def look(self) -> None:
+        """Close it, and what else is open on its file, if that is not in place any more."""
+        if self.raw.is_in_place():
+            self.look_at = time.monotonic() + LOOK
+        else:
+            self.close_replaced()
+
+    def close_replaced(self) -> None:
+        """Close it, and all that no thread is inside of on the same file, in whose place there is none or another one.
+
+        SQLite neither touches nor removes then what lies beside it, which belongs to the other one.
+        """
+        file = self.raw.file
+        self.close()
+        for connection in _open_on(file):
+            connection.close(0)
 
     def close(self, timeout: float = -1.0) -> bool:
         """Close it when its thread is not inside of it; whether that was so within *timeout* seconds."""
-        if not self.lock.acquire(timeout=timeout):
-            return False
+        taken: list[bool] = []
         try:
-            self._close()
+            # The answer is kept in the same step: no interrupt comes between the two, after which the lock would stay held.
+            taken += map(self.lock.acquire, (True,), (timeout,))
+            if taken[0]:
+                self._close()
+            return taken[0]
         finally:
-            self.lock.release()
-        return True
+            if True in taken:
+                self.lock.release()
 
     def _close(self) -> None:
         if not getattr(self, "is_closed", True):  # which is missing where an interrupt came while it was made
             self.is_closed = True
+            if self.keeps_log:
+                _close_beside_log(self.raw)
             self.raw.close()
 
     def __del__(self) -> None:
         self._close()  # the library's own object is part of a cycle, and would be left to the garbage collector
+
+
+def _close_beside_log(raw: Handle) -> None:
+    """Close *raw* while another connection has the file open, if there is anything in the log.
+
+    The last one that is closed would bring that into the file, unless it must not write.
+    """
+    with contextlib.suppress(OSError, sqlite3.Error):
+        if raw.file is not None and os.path.getsize(f"{raw.path}-wal"):
+            last = connect(raw.path, "ro")
+            try:
+                last.execute("SELECT 1 FROM sqlite_schema").fetchone()
+                raw.close()
+            finally:
+                last.close()
 
 
 _open: weakref.WeakSet[Connection] = weakref.WeakSet()
@@ -88,6 +145,8 @@ _handles: weakref.WeakSet[Handle] = weakref.WeakSet()
 opening = threading.RLock()
 """Held while a file is looked at, then opened by SQLite; and during a fork, of which both sides give it back."""
 _abandoned: list[Connection] = []
+locked_by_hand: set[tuple[int, int]] = set()
+"""Files, by device and inode, that this process has locks on without a connection."""
 _replaced: dict[str, int] = {}
 """The files in whose place others are being put, and the threads that do so."""
 
@@ -98,14 +157,15 @@ def is_open_here(path: str) -> bool:
     Then nobody else here may open and close it: closing any descriptor of a file takes all locks away that the process has on
     it, SQLite's too, and other processes would write where this one does.
     """
-    file = _identity(path)
-    return file is not None and any(handle.file == file for handle in list(_handles))
+    file = file_at(path)
+    return file is not None and (file in locked_by_hand or any(handle.file == file for handle in list(_handles)))
 
 
-def _identity(path: str) -> tuple[int, int] | None:
+def file_at(path: str) -> tuple[int, int] | None:
+    """Device and inode of the file at *path*; ``None`` if there is none."""
     try:
         status = os.stat(path)
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     return status.st_dev, status.st_ino
 
@@ -134,7 +194,7 @@ def close_idle_on(path: str) -> None:
     Where the system fails to give a lock back, SQLite keeps it until the last connection of the process to that file is closed:
     nobody would ever get it.
     """
-    for connection in _open_on(path):
+    for connection in _open_on(file_at(path)):
         connection.close(NAP)
 
 
@@ -143,7 +203,7 @@ def close_all_on(path: str) -> None:
 
     They are opened again when they are used: where another file has taken its place, they would go on with the old one.
     """
-    for connection in _open_on(path):
+    for connection in _open_on(file_at(path)):
         connection.close()
 
 
@@ -168,26 +228,39 @@ def replacing(path: str) -> Iterator[None]:
 def refuse_replaced(path: str) -> None:
     """Raise what SQLite says of a locked file if another thread is putting another one in place of that at *path*."""
     if _replaced and _replaced.get(_place(path), threading.get_ident()) != threading.get_ident():
-        error = sqlite3.OperationalError("database is locked")
-        error.sqlite_errorcode = sqlite3.SQLITE_BUSY
-        raise error
+        raise _busy()
+
+
+def refuse_moved(raw: Handle) -> None:
+    """Raise what SQLite says of a locked file if another one has taken the place of what *raw* has open."""
+    if not raw.is_in_place():
+        raise _busy()
+
+
+def _busy() -> sqlite3.OperationalError:
+    error = sqlite3.OperationalError("database is locked")
+    error.sqlite_errorcode = sqlite3.SQLITE_BUSY
+    return error
 
 
 def _place(path: str) -> str:
     return os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
 
 
-def _open_on(path: str) -> list[Connection]:
-    file = _identity(path)
+def _open_on(file: tuple[int, int] | None) -> list[Connection]:
     with opening:
-        return [connection for connection in _open if getattr(connection.raw, "file", None) == file]
+        return [connection for connection in _open if file is not None and connection.raw.file == file]
 
 
 def connect(path: str, mode: str = "") -> Handle:
     """A connection without transactions of its own making, that runs nothing which a stranger may have put into the file.
 
-    *mode*: what SQLite calls so in a URI, and further options behind ``&``; empty to read and write, and to make what is missing.
+    *mode*: what SQLite calls so in a URI, and further options behind ``&``; empty to read and write. The file has to be there:
+    what SQLite says of a locked one is raised where it is removed or replaced meanwhile.
     """
+    file = file_at(path)
+    if file is None:
+        raise _busy()
     raw = sqlite3.connect(
         uri(path, f"mode={mode}") if mode else path,
         uri=bool(mode),
@@ -198,8 +271,9 @@ def connect(path: str, mode: str = "") -> Handle:
         factory=Handle,
     )
     try:
-        raw.file = _identity(path)
+        raw.path, raw.file = path, file
         _handles.add(raw)
+        refuse_moved(raw)
         raw.execute("PRAGMA trusted_schema = OFF")
         raw.execute("PRAGMA cell_size_check = ON")
         raw.execute("PRAGMA secure_delete = FAST")  # a system's build may write zeros over every page that is given up
@@ -271,20 +345,15 @@ def refuse_programs(connection: sqlite3.Connection, path: str, own: str = r"(?!)
 
 
 def _close_before_fork() -> None:
-    opening.acquire()
     deadline = time.monotonic() + _FORK_PATIENCE
     for connection in list(_open):
         if connection.close(max(0.0, deadline - time.monotonic())):
             _open.discard(connection)
 
 
-def _open_after_fork() -> None:
-    opening.release()
-
-
 def _forget_in_child() -> None:
-    opening.release()
     _replaced.clear()  # by threads that do not exist here
+    locked_by_hand.clear()
     for connection in list(_open):  # another thread's, in the middle of something that takes very long
         _abandoned.append(connection)
         connection.is_closed = True
@@ -300,6 +369,7 @@ def _close_all() -> None:
         connection.close(0)
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_close_before_fork, after_in_parent=_open_after_fork, after_in_child=_forget_in_child)
+forks.before(_close_before_fork)
+forks.in_child(_forget_in_child)
+forks.hold(opening)
 atexit.register(_close_all)

@@ -4,27 +4,29 @@ from __future__ import annotations
 
 import contextlib
 import os
-import time
 from abc import abstractmethod
 from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hashstash.engine import WRITE_ID, Capability, Change, WriteId
 from hashstash.engines._embedded import let_go_in
+from hashstash.engines._reserve import make_reserve
 from hashstash.engines._salvage import NEXT_STEP, gathered, replace_files
-from hashstash.engines._sqlite_answers import as_bytes, locked
-from hashstash.engines._sqlite_connections import NAP, PATIENCE, replacing
-from hashstash.engines._sqlite_handle import SqliteHandleEngine
-from hashstash.engines._sqlite_pages import records_in
+from hashstash.engines._sqlite_answers import as_bytes
+from hashstash.engines._sqlite_connections import PATIENCE, replacing
+from hashstash.engines._sqlite_handle import LOG_PAGES, SqliteHandleEngine
+from hashstash.engines._sqlite_opening import RESERVE_SIZE, log_pages
+from hashstash.engines._sqlite_pages import records_of
+from hashstash.engines._sqlite_replaced import unwritten
 from hashstash.engines._sqlite_statements import checkpoint
-from hashstash.errors import CorruptEntry, StashFull, StashLocked
+from hashstash.errors import CorruptEntry, StashLocked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 _BATCH = 1000
 _BATCH_OF_ROWS = 100
-_LOG_PAGES = 1000  # what the library has by default
+_KEPT = RESERVE_SIZE // 4
 
 
 class SqliteFileEngine(SqliteHandleEngine):
@@ -62,7 +64,7 @@ class SqliteFileEngine(SqliteHandleEngine):
         """Let the library remove one row; return whether there was one."""
 
     def put(self, address: bytes, blob: bytes) -> None:
-        self._transaction(lambda handle: self._store(handle, address, bytes(blob)), needed=len(blob))
+        self._storing(lambda handle: self._store(handle, address, bytes(blob)), needed=len(blob))
 
     def put_many(self, rows: Iterable[tuple[bytes, bytes]]) -> None:
         items = iter([(address, bytes(blob)) for address, blob in rows])
@@ -74,30 +76,12 @@ class SqliteFileEngine(SqliteHandleEngine):
             for address, blob in rows:
                 self._store(handle, address, blob)
 
-        self._transaction(write, needed=sum(len(blob) for _, blob in rows))
+        self._storing(write, needed=sum(len(blob) for _, blob in rows))
 
     def delete(self, address: bytes) -> bool:
         if not self.has(address):
             return False
-        return self._removing(
-            lambda: self._transaction(lambda handle: self._remove(handle, address)), self._keep_the_log
-        )
-
-    def _keep_the_log(self) -> None:
-        """Let the log grow: bringing it into the database would take all of the room that was just made."""
-        self._write(lambda _: self._connection.execute("PRAGMA wal_autocheckpoint = 0"))
-
-    def _empty_the_log(self) -> bool:
-        """Bring what the log holds into the database; whether nobody was in the way of that."""
-        return self._write(lambda _: checkpoint(self._connection, log_pages=_LOG_PAGES))
-
-    def _wait_for_the_log(self) -> None:
-        """:meth:`_empty_the_log`; StashLocked, and nothing is changed, while others are using the database."""
-        deadline = time.monotonic() + PATIENCE
-        while not self._empty_the_log():
-            if time.monotonic() > deadline:
-                raise locked(self._path, PATIENCE)
-            time.sleep(NAP)
+        return self._freeing(lambda: self._transaction(lambda handle: self._remove(handle, address)), keep=_KEPT)
 
     def delete_if(self, address: bytes, expected: WriteId) -> bool:
         def remove(handle: Any) -> bool:
@@ -105,7 +89,7 @@ class SqliteFileEngine(SqliteHandleEngine):
 
         if self._read(lambda _: self._write_id(address)) != expected:
             return False  # without writing anything
-        return self._removing(lambda: self._transaction(remove), self._keep_the_log)
+        return self._freeing(lambda: self._transaction(remove), keep=_KEPT)
 
     def _write_id(self, address: bytes) -> WriteId | None:
         found = self._select(f"SELECT substr(value, 1, {WRITE_ID.stop})", address)
@@ -125,7 +109,7 @@ class SqliteFileEngine(SqliteHandleEngine):
                     self._store(handle, address, bytes(blob))
             return stored
 
-        return self._transaction(write, needed=sum(len(blob) for _, _, blob in given)) if given else []
+        return self._storing(write, needed=sum(len(blob) for _, _, blob in given)) if given else []
 
     def _select(self, start: str, address: bytes) -> Any:
         return self._connection.execute(self._sql(start, "key = ?"), (self._to_key(address),)).fetchone()
@@ -180,9 +164,11 @@ class SqliteFileEngine(SqliteHandleEngine):
 
     def _clear_rows(self) -> None:
         if self._read(lambda _: True):
-            self._removing(lambda: self._transaction(self._remove_all), self._keep_the_log)
-            with contextlib.suppress(StashFull):  # what is left is small now: this is what makes a full disk free again
-                self._removing(self.compact)
+            self._freeing(lambda: self._transaction(self._remove_all), keep=0)
+            self._has_made_room()
+            with contextlib.suppress(OSError):  # the rows are gone; their room may be in use by a reader or a writer
+                self._freeing(self.compact, keep=0)
+            make_reserve(self._folder, self._reserve_size)
 
     def _remove_all(self, handle: Any) -> None:
         """Remove all rows at once, which writes to a few pages only where no trigger looks at each row."""
@@ -212,7 +198,7 @@ class SqliteFileEngine(SqliteHandleEngine):
     def compact(self) -> None:
         if self._read(lambda _: True):
             self._write(lambda _: self._connection.execute("VACUUM"))
-            self._empty_the_log()
+            self._write(lambda _: checkpoint(self._connection, log_pages=log_pages(self._path, LOG_PAGES)))
 
     def check(self) -> list[str]:
         try:
@@ -241,16 +227,18 @@ class SqliteFileEngine(SqliteHandleEngine):
         with self._turn, replacing(self._path):
             if not os.path.exists(self._path):
                 return False
-            with contextlib.suppress(CorruptEntry):  # what the log holds, where SQLite can still tell
-                self._wait_for_the_log()
-            if not let_go_in(self._folder, patience=PATIENCE):
-                text = f"another thread has been using {self._path} for {PATIENCE:g} seconds"
-                raise StashLocked(f"{text}; try again when it is done")
-            rows = (self._row_in(record) for record in records_in(self._path, self._table.strip('"')))
-            found = gathered((row for row in rows if row is not None), place_of)
-            names = [self._file + ending for ending in ("", "-wal", "-shm", "-journal")]
-            replace_files(self._folder, names, found, self._make_section)
+            with unwritten(self._path, self._close_here, PATIENCE) as kept:
+                records = records_of(kept.content(), self._table.strip('"'))
+                rows = (row for record in records if (row := self._row_in(record)) is not None)
+                names = [self._file + ending for ending in ("", "-wal", "-shm", "-journal")]
+                replace_files(self._folder, names, gathered(rows, place_of), self._make_section)
         return True
+
+    def _close_here(self) -> None:
+        """Have all of this process close the file; StashLocked if a thread does not come to an end with it."""
+        if not let_go_in(self._folder, patience=PATIENCE):
+            text = f"another thread has been using {self._path} for {PATIENCE:g} seconds"
+            raise StashLocked(f"{text}; try again when it is done")
 
     @abstractmethod
     def _make_section(self, folder: str) -> SqliteFileEngine:

@@ -13,17 +13,21 @@ from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from hashstash.engines._embedded import EmbeddedEngine, let_go_in
+from hashstash.engines._reserve import shrink_reserve
 from hashstash.engines._sqlite_answers import explained, is_locked, is_stuck, may_pass
 from hashstash.engines._sqlite_connections import (
+    LOOK,
     NAP,
     PATIENCE,
     STUCK,
     connect,
     opening,
+    refuse_moved,
     refuse_programs,
     refuse_replaced,
     stamp_of,
 )
+from hashstash.engines._sqlite_opening import RESERVE_SIZE, empty_log, is_new, log_pages
 from hashstash.engines._sqlite_pages import check_header
 from hashstash.errors import StashFull
 from hashstash.paths import create_file, is_shared_mount, make_folder
@@ -34,7 +38,12 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
+LOG_PAGES = 1000  # what the library has by default
 _ERRORS = (sqlite3.Error, OverflowError, UnicodeDecodeError)
+
+
+class _Replaced(Exception):
+    """The open file is not the one in its place any more, in which it has to be done instead."""
 
 
 class _Wait:
@@ -50,6 +59,7 @@ class _Wait:
 class SqliteHandleEngine(EmbeddedEngine):
     """Whatever lies in the SQLite file *_file* of *folder*, which another library has the tables of."""
 
+    _reserve_size = RESERVE_SIZE
     _file: ClassVar[str]
     _own_triggers: ClassVar[str] = r"(?!)"
     """What the SQL of the library's own triggers looks like."""
@@ -62,6 +72,8 @@ class SqliteHandleEngine(EmbeddedEngine):
         self._connection: Any = None
         self._stamp: tuple[int, ...] | None = None
         self._is_ready = False
+        self._looks_at = 0.0
+        """When it is time to see whether the file is still in its place."""
 
     @abstractmethod
     def _wrap(self, connection: sqlite3.Connection) -> Any:
@@ -80,22 +92,35 @@ class SqliteHandleEngine(EmbeddedEngine):
             if self._stamp is not None and self._stamp != stamp_of(self._path):
                 self._let_go()  # SQLite believes that a file on read-only media never changes
                 return self._opened()
+            if time.monotonic() > self._looks_at:
+                self._used = time.monotonic()
+                self._looks_at = self._used + LOOK
+                if not self._connection.is_in_place():
+                    self._let_go()
+                    return self._opened()
             if self._connection.in_transaction:
                 self._connection.rollback()  # an interrupt came in the instant before its owner could do so
             return handle
         refuse_replaced(self._path)  # which for a moment is not there at all
-        try:
-            if not os.path.getsize(self._path):
-                check_header(self._path, self._reserve)
-                return None
-        except FileNotFoundError:
+        if is_new(self._path):
+            check_header(self._path, self._reserve)
             return None
         return self._connect(read_only=self.is_read_only())
 
     def _connect(self, *, read_only: bool) -> Any:
         with opening:
             refuse_replaced(self._path)
-            return self._connect_alone(read_only=read_only)
+            while True:
+                try:
+                    return self._connect_alone(read_only=read_only)
+                except sqlite3.Error as error:
+                    # Even reading needs room, for the index of the log: what was put by for deleting is enough for that.
+                    is_full = not read_only and isinstance(explained(error, self._path, 0), StashFull)
+                    if not (is_full and self._shrink_reserve()):
+                        raise
+
+    def _shrink_reserve(self) -> bool:
+        return shrink_reserve(self._folder, keep=RESERVE_SIZE // 4)
 
     def _connect_alone(self, *, read_only: bool) -> Any:
         check_header(self._path, self._reserve)
@@ -104,14 +129,17 @@ class SqliteHandleEngine(EmbeddedEngine):
         mode = "rw" if stamp is None else "ro" if stamp[-1] else "ro&immutable=1"
         connection = connect(self._path, mode)
         try:
+            connection.execute(f"PRAGMA wal_autocheckpoint = {log_pages(self._path, LOG_PAGES)}")
             connection.execute(f"PRAGMA synchronous = {'FULL' if self._durable else 'NORMAL'}")
             refuse_programs(connection, self._path, self._own_triggers)
             handle = self._wrap(connection)
+            refuse_moved(connection)  # before anything was read, it might have opened the log of another file
         except BaseException:
             connection.close()
             raise
         self._connection, self._stamp, self._is_ready = connection, stamp, False
         self._handle = handle
+        self._note_open()
         return handle
 
     def _release(self, handle: Any) -> None:
@@ -162,7 +190,7 @@ class SqliteHandleEngine(EmbeddedEngine):
                     try:
                         self._wait_or_raise(error, wait)
                     except StashFull:  # even reading needs room, for the index of the log
-                        if not self._give_up_reserve():
+                        if not self._shrink_reserve():
                             raise
                 except OSError as error:
                     locate(error, self._path)
@@ -187,6 +215,9 @@ class SqliteHandleEngine(EmbeddedEngine):
             while True:
                 try:
                     return write(self._ready())
+                except _Replaced:
+                    self._let_go()
+                    self._has_reserve = False
                 except _ERRORS as error:
                     self._wait_or_raise(error, wait, needed)
                 except OSError as error:
@@ -229,5 +260,30 @@ class SqliteHandleEngine(EmbeddedEngine):
 
         return self._write(run, needed=needed)
 
+    def _storing(self, write: Callable[[Any], Result], *, needed: int) -> Result:
+        """:meth:`_transaction`, again with an empty log where there is no room beside a full one."""
+        try:
+            return self._transaction(write, needed=needed)
+        except StashFull:
+            if not self._has_made_room():
+                raise
+        return self._transaction(write, needed=needed)
+
+    def _has_made_room(self) -> bool:
+        try:
+            return self._write(lambda _: empty_log(self._connection, file=self._path))
+        except OSError:
+            return False  # somebody else has taken the room that it needs
+
+    def _give_up_reserve(self, keep: int) -> bool:
+        # Else a checkpoint, which needs room for all that is in the log, would take what is given up here.
+        with contextlib.suppress(StashFull):  # of opening the file, for which what is given up may be enough
+            self._write(lambda _: self._connection.execute("PRAGMA wal_autocheckpoint = 0"))
+        return shrink_reserve(self._folder, keep=keep)
+
     def _begin(self, handle: Any) -> None:
         self._connection.execute("BEGIN IMMEDIATE")
+        # Whoever puts another file in its place waits for this transaction, or has done so before it began. A folder that is
+        # removed from now on takes this write along, as it would when that was done.
+        if not self._connection.is_in_place():
+            raise _Replaced

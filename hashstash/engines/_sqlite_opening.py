@@ -11,7 +11,16 @@ import sqlite3
 
 from hashstash.engines import _reserve
 from hashstash.engines._sqlite_answers import explained
-from hashstash.engines._sqlite_connections import Connection, connect, is_mine, refuse_replaced, stamp_of, transaction
+from hashstash.engines._sqlite_connections import (
+    Connection,
+    Handle,
+    connect,
+    is_mine,
+    refuse_moved,
+    refuse_replaced,
+    stamp_of,
+    transaction,
+)
 from hashstash.engines._sqlite_pages import check_header
 from hashstash.engines._sqlite_statements import LOG_PAGES, SCHEMA, checkpoint, make_tables
 from hashstash.errors import CorruptEntry, StashFull
@@ -27,13 +36,18 @@ _FIRST_PAGE = 4096
 _MAPPED = 256 << 20
 
 
-def open_rows(file: str, *, durable: bool) -> Connection:
-    """A connection to the database *file*, which is made where it is missing and its folder can be written."""
+def open_rows(file: str, *, durable: bool, read_only: bool = False) -> Connection:
+    """A connection to the database *file*, which is made where it is missing and its folder can be written.
+
+    *read_only*: nothing of the file is changed, though it could be.
+    """
     folder = os.path.dirname(file)
     refuse_replaced(file)
     check_header(file, reserve_of(file))
     if os.path.isdir(folder) and not os.access(folder, os.W_OK):
         return _open_read_only(file)
+    if read_only:
+        return _open_unchanged(file)
     _make_files(file)
     while True:
         raw = connect(file)
@@ -67,6 +81,23 @@ def _open_read_only(file: str) -> Connection:
     return Connection(raw, read_only=True, stamp=() if has_log else stamp)
 
 
+def _open_unchanged(file: str) -> Connection:
+    raw = connect(file, "rw")  # as SQLite calls what can lock and make an index for the log
+    try:
+        _map(raw, file)
+        _check_schema(raw, file)
+        refuse_moved(raw)
+        return Connection(raw, read_only=True, keeps_log=True)
+    except sqlite3.Error as error:
+        raw.close()
+        if not isinstance(explained(error, file, 0), StashFull):
+            raise
+    except BaseException:
+        raw.close()
+        raise
+    return _open_read_only(file)  # there is no room for an index of the log
+
+
 def _make_files(file: str) -> None:
     if not is_there(file):
         make_folder(os.path.dirname(file))
@@ -76,17 +107,22 @@ def _make_files(file: str) -> None:
                 os.unlink(reserve_of(file))  # of a file that is gone
 
 
-def _prepare(raw: sqlite3.Connection, file: str, *, durable: bool) -> None:
+def _prepare(raw: Handle, file: str, *, durable: bool) -> None:
     # What is shared by machines has no shared memory, which the index of a write-ahead log would need.
     journal = "delete" if is_shared_mount(os.path.dirname(file)) else "wal"
     raw.execute(f"PRAGMA journal_mode = {journal}")
+    refuse_moved(raw)  # the log, which has just been opened by its name, is that of the file in place
     raw.execute(f"PRAGMA synchronous = {'FULL' if durable or journal != 'wal' else 'NORMAL'}")
-    raw.execute(f"PRAGMA wal_autocheckpoint = {_log_pages(file)}")
-    if journal == "wal" and is_mine(file):
-        raw.execute(f"PRAGMA mmap_size = {_MAPPED}")
+    raw.execute(f"PRAGMA wal_autocheckpoint = {log_pages(file)}")
+    _map(raw, file)
     if not _check_schema(raw, file):
         transaction(raw, make_tables)
         _check_schema(raw, file)
+
+
+def _map(raw: Handle, file: str) -> None:
+    if not is_shared_mount(os.path.dirname(file)) and is_mine(file):
+        raw.execute(f"PRAGMA mmap_size = {_MAPPED}")
 
 
 def _check_schema(raw: sqlite3.Connection, file: str) -> bool:
@@ -122,10 +158,10 @@ def shrink_reserve(file: str, keep: int) -> bool:
     return _reserve.shrink_reserve(os.path.dirname(file), keep=keep)
 
 
-def _log_pages(file: str) -> int:
-    """How many pages the log may have: on a disk that is nearly full, what it holds must find room beside it."""
+def log_pages(file: str, most: int = LOG_PAGES) -> int:
+    """How many pages the log may have, at *most*: on a disk that is nearly full, what it holds must find room beside it."""
     free = free_bytes(os.path.dirname(file))
-    return LOG_PAGES if free is None or free > _LITTLE_ROOM else _FEW_LOG_PAGES
+    return most if free is None or free > _LITTLE_ROOM else _FEW_LOG_PAGES
 
 
 def empty_log(raw: sqlite3.Connection, *, file: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import struct
+import time
 from typing import TYPE_CHECKING, Any
 
 from hashstash.engines._salvage import NEXT_STEP
@@ -24,6 +25,8 @@ _ENCODINGS = (0, 1)
 _MOST_COLUMNS = 64
 _NUMBERS = {1: 1, 2: 2, 3: 3, 4: 4, 5: 6, 6: 8}
 _REAL = 7
+_MAKING = 0.2
+"""Seconds that a new file may be empty."""
 
 
 def check_header(path: str, reserve: str) -> None:
@@ -43,7 +46,7 @@ def _check_header(path: str, reserve: str) -> None:
     with contextlib.suppress(FileNotFoundError), open(path, "rb") as file:
         head = file.read(_HEADER)
         if not head:
-            if os.path.exists(reserve):
+            if os.path.exists(reserve) and not _is_filled(file.fileno()):
                 raise CorruptEntry(f"{path} is empty, although there was something in it; {NEXT_STEP}")
             return
         size = int.from_bytes(head[16:18], "big")
@@ -59,6 +62,16 @@ def _check_header(path: str, reserve: str) -> None:
             raise CorruptEntry(f"{path} is damaged: its header is none of SQLite's; {NEXT_STEP}")
 
 
+def _is_filled(descriptor: int) -> bool:
+    """Whether somebody is just writing the first page, into a file that takes the place of one that was removed."""
+    deadline = time.monotonic() + _MAKING
+    while not os.fstat(descriptor).st_size:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_MAKING / 40)
+    return True
+
+
 def records_in(path: str, table: str) -> Iterator[list[Any]]:
     """The columns of each record that can be found, those of *table* first and those of pages that it has lost after them."""
     try:
@@ -66,6 +79,11 @@ def records_in(path: str, table: str) -> Iterator[list[Any]]:
             content = file.read()
     except (FileNotFoundError, IsADirectoryError):
         return
+    yield from records_of(content, table)
+
+
+def records_of(content: bytes, table: str) -> Iterator[list[Any]]:
+    """:func:`records_in` the file that has this *content*."""
     size = int.from_bytes(content[16:18], "big")
     for guess in dict.fromkeys((65536 if size == 1 else size, _USUAL_SIZE)):
         if guess >= 512 and not guess & (guess - 1):

@@ -24,6 +24,7 @@ except ImportError as error:
 from hashstash.engines import _lmdb_shared as shared
 from hashstash.engines._lmdb_environment import FILES, FIRST_MAP_SIZE, RESERVE_SIZE, SEAL, Environment, refused
 from hashstash.engines._lmdb_pages import LONGEST_KEY, Damaged, Pages
+from hashstash.engines._lmdb_rebuilding import while_nobody_writes
 from hashstash.engines._lmdb_replacing import CAN_REPLACE, DATA
 from hashstash.engines._lmdb_salvage import rows_in
 from hashstash.engines._lmdb_transactions import BATCH, batch_of, check_all, drop_rows, swap_each
@@ -44,7 +45,11 @@ _NOBODY: set[object] = set()
 
 
 class LmdbEngine(FolderEngine):
-    """Rows in the LMDB environment in *folder*; *map_size* is its first size in bytes."""
+    """Rows in the LMDB environment in *folder*; *map_size* is its first size in bytes.
+
+    *read_only*: nothing of its files is changed, if nobody else has the environment open in this process, but the table of
+    readers, by which writers know of them, and what would make reading unsafe, such as a file that is too short for its pages.
+    """
 
     name = "lmdb"
     title = "LMDB"
@@ -57,27 +62,32 @@ class LmdbEngine(FolderEngine):
         | Capability.SHARED_WRITERS
     )
     options = ("map_size",)
-    settings = ("durable",)
+    settings = ("durable", "read_only")
     needs_local_disk = True
     reads_for_free = True
     _environment: Environment | None = None  # also of an engine that was refused while it was made
 
-    def __init__(self, folder: str, *, durable: bool = False, map_size: int = FIRST_MAP_SIZE) -> None:
+    def __init__(
+        self, folder: str, *, durable: bool = False, read_only: bool = False, map_size: int = FIRST_MAP_SIZE
+    ) -> None:
         super().__init__(folder)
         self._durable = durable
+        self._read_only = read_only
         self._map_size = whole_number(map_size, "map_size", least=1)
         self._generation = -1
         self._may_only_read = False
 
     def _make_section(self, folder: str) -> LmdbEngine:
         # An environment of its own: a named database in this one would cost each write a page more.
-        return LmdbEngine(folder, durable=self._durable, map_size=self._map_size)
+        return LmdbEngine(folder, durable=self._durable, read_only=self._read_only, map_size=self._map_size)
 
     def _open(self) -> Environment:
         """The environment, opened if this engine is new, was closed, or came through a fork."""
         if self._environment is None or self._generation != shared.generation:
             with shared.table_lock:
-                environment = shared.acquire(self._folder, self._map_size, durable=self._durable)
+                environment = shared.acquire(
+                    self._folder, self._map_size, durable=self._durable, tidies=not self._read_only
+                )
                 self._may_only_read = shared.may_only_read(environment, self._folder)
                 self._environment, self._generation = environment, shared.generation
         return self._environment
@@ -141,11 +151,9 @@ class LmdbEngine(FolderEngine):
             self._environment = None
 
     def _wait_for_gate(self, environment: Environment, *, resized: bool) -> None:
-        if resized and not environment.adopt_size():
+        is_of_use = (not resized or environment.adopt_size()) and environment.renew()
+        if not is_of_use:  # closed while we waited, or another file is there
             self._give_up(environment)
-        with environment.gate:
-            if environment.begin is None and self._environment is environment:
-                self._environment = None  # closed while we waited
 
     def _write(self, write: Callable[[Any], Result], *, needed: int | None = None) -> Result:
         """What *write* gives for a write transaction, in a map that grows as needed.
@@ -160,6 +168,7 @@ class LmdbEngine(FolderEngine):
             environment = self._open()
             if self._may_only_read:
                 raise read_only(self._folder)
+            environment.wait_for_writer()
             note = object()
             full_at = 0
             resized = has_panicked = False
@@ -197,7 +206,8 @@ class LmdbEngine(FolderEngine):
         running = _NOBODY if environment is None else environment.running
         try:
             running.add(note)
-            transaction = environment.begin(None, None, True)  # type: ignore[union-attr, misc]
+            begin = None if environment.writer[0] else environment.begin  # type: ignore[union-attr]
+            transaction = begin(None, None, True)  # type: ignore[misc]
             try:
                 transaction.put(address, blob)
                 transaction.commit()
@@ -209,8 +219,8 @@ class LmdbEngine(FolderEngine):
                 return
             shared.start_syncer()
             return
-        except (AttributeError, TypeError, lmdb.Error):
-            pass  # not open, growing, full or read-only: the careful way
+        except (AttributeError, TypeError, ValueError, lmdb.Error):
+            pass  # not open, growing, full or read-only, or somebody else is writing: the careful way
         finally:
             running.discard(note)
         self._write(lambda transaction: transaction.put(address, blob), needed=len(blob))
@@ -335,6 +345,7 @@ class LmdbEngine(FolderEngine):
         except Damaged as error:
             environment = self._environment
             if environment is not None and not environment.is_in_place():
+                self._give_up(environment)
                 return self.check()  # the pages were those of another file than the transaction's
             return [f"{path} is damaged: {error}; {NEXT_STEP}"]
         return []
@@ -346,12 +357,17 @@ class LmdbEngine(FolderEngine):
         with shared.table_lock:
             shared.close_on(self._folder)
             self._environment = None
-            rows: dict[bytes, bytes] = {}
-            with contextlib.suppress(ValueError, OSError), Pages(path) as pages:  # of an empty file, or none
-                found = gathered(rows_in(pages), place_of).items()
-                rows = {address: blob for address, blob in found if 0 < len(address) <= LONGEST_KEY}
-            replace_files(self._folder, FILES, rows, self._make_section, new=(DATA, SEAL))
+            while_nobody_writes(self._folder, self._map_size, lambda turn: self._rebuild(path, place_of, turn))
         return True
+
+    def _rebuild(
+        self, path: str, place_of: Callable[[bytes], bytes | None], take_turn: Callable[[Callable[[], None]], None]
+    ) -> None:
+        rows: dict[bytes, bytes] = {}
+        with contextlib.suppress(ValueError, OSError), Pages(path) as pages:  # of an empty file, or none
+            found = gathered(rows_in(pages), place_of).items()
+            rows = {address: blob for address, blob in found if 0 < len(address) <= LONGEST_KEY}
+        replace_files(self._folder, FILES, rows, self._make_section, new=(DATA, SEAL), take_turn=take_turn)
 
     def _statistics(self) -> dict[str, int]:
         # Asked for within the transaction, as in clear.

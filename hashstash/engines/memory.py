@@ -16,6 +16,7 @@ import tempfile
 import threading
 from typing import TYPE_CHECKING, Any
 
+from hashstash import forks
 from hashstash.engine import WRITE_ID, Capability, Change, Engine, FolderEngine, SectionTable, WriteId
 from hashstash.imports import is_installed
 from hashstash.locks import KeyLock
@@ -341,7 +342,6 @@ def _renew_lock() -> None:
     _swap_lock = threading.RLock()  # a thread that does not exist in the child may have held it
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_lock)
+forks.in_child(_renew_lock)
 
 PLUGIN = MemoryEngine

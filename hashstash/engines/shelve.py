@@ -18,6 +18,7 @@ from hashstash.engines._dumb import DATA, INDEX, NEW, DumbFile, salvaged, settle
 from hashstash.engines._guarded import GuardedEngine
 from hashstash.engines._salvage import NEXT_STEP, replace_files
 from hashstash.engines._sqlite_answers import explained
+from hashstash.engines._sqlite_opening import RESERVE_SIZE, is_new
 from hashstash.engines._sqlite_pages import records_in
 from hashstash.errors import CorruptEntry, MissingDependency, StashFull
 from hashstash.paths import create_file, is_there
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
+_KEPT = RESERVE_SIZE // 4
 _FULL = ("No space left", "Disk quota")
 _SQLITE_WAITS = 5.0
 """Seconds, unless it is told otherwise."""
@@ -71,6 +73,7 @@ class ShelveEngine(GuardedEngine):
     title = "Shelve"
     knows_size = True
     options = ("backend",)
+    _reserve_size = RESERVE_SIZE
 
     def __init__(self, folder: str, *, durable: bool = False, backend: str | None = None) -> None:
         super().__init__(folder, durable=durable)
@@ -126,17 +129,25 @@ class ShelveEngine(GuardedEngine):
         if write and backend != "dumb":
             with contextlib.suppress(FileExistsError):
                 os.close(create_file(path))
-        elif not write and backend != "dumb" and not os.path.getsize(path):
-            return None  # its maker was killed before anything was in it
+        elif not write and backend != "dumb" and (is_new(path) if backend == "sqlite3" else not os.path.getsize(path)):
+            return None  # its maker was killed before anything was in it, or found no room
         return _BACKENDS[backend][0](path, write=write)
 
     def _read(self, read: Callable[[Any], Result]) -> Result | None:
         try:
-            return super()._read(read)
+            return self._read_in_room(read)
         except CorruptEntry as error:
             if _said_by_sqlite(error.__cause__) is None:
                 raise
-        return super()._read(read)  # opened anew, it tells whether the system has only failed for a moment
+        return self._read_in_room(read)  # opened anew, it tells whether the system has only failed for a moment
+
+    def _read_in_room(self, read: Callable[[Any], Result]) -> Result | None:
+        while True:
+            try:
+                return super()._read(read)
+            except StashFull:  # even reading needs room, for the index of the log
+                if not self._give_up_reserve(_KEPT):
+                    raise
 
     def _write(self, write: Callable[[Any], Result], *, added: int | None = None, needed: int | None = None) -> Result:
         try:
@@ -187,7 +198,7 @@ class ShelveEngine(GuardedEngine):
     def _clear_rows(self) -> None:
         super()._clear_rows()
         with contextlib.suppress(StashFull):
-            self._removing(self.compact)
+            self._freeing(self.compact, keep=0)
 
     def _remove_all(self, handle: Any) -> int:
         removed = len(handle)
@@ -200,6 +211,10 @@ class ShelveEngine(GuardedEngine):
     def compact(self) -> None:
         if self._read(lambda _: True):
             self._write(lambda handle: handle.compact(), added=0)
+
+    def _has_made_room(self) -> bool:
+        # What has failed has closed the file, which brings its log into it and gives the room of that back.
+        return self._existing() == "sqlite3"
 
     def sync(self) -> None:
         if not self.is_read_only() and self._read(lambda _: True):

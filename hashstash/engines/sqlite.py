@@ -37,6 +37,7 @@ from hashstash.engines._sqlite_connections import (
     close_all_on,
     close_group,
     close_idle_on,
+    file_at,
     open_among,
     refuse_replaced,
     replacing,
@@ -44,7 +45,8 @@ from hashstash.engines._sqlite_connections import (
     transaction,
 )
 from hashstash.engines._sqlite_opening import RESERVE_SIZE, empty_log, is_new, make_reserve, open_rows, shrink_reserve
-from hashstash.engines._sqlite_pages import bytes_of, records_in
+from hashstash.engines._sqlite_pages import bytes_of, records_of
+from hashstash.engines._sqlite_replaced import unwritten
 from hashstash.engines._sqlite_statements import (
     BATCH,
     BATCH_BYTES,
@@ -67,7 +69,10 @@ _FILES = (_FILE, f"{_FILE}-wal", f"{_FILE}-shm", f"{_FILE}-journal")
 
 
 class SqliteEngine(FolderEngine):
-    """Rows in ``<folder>/rows.sqlite``; *timeout*: seconds to wait while another process writes."""
+    """Rows in ``<folder>/rows.sqlite``.
+
+    *read_only*: nothing of that file is changed; *timeout*: seconds to wait while another process writes.
+    """
 
     name = "sqlite"
     title = "Sqlite"
@@ -80,19 +85,22 @@ class SqliteEngine(FolderEngine):
         | Capability.SHARED_WRITERS
     )
     options = ("timeout",)
-    settings = ("durable",)
+    settings = ("durable", "read_only")
     needs_local_disk = True
 
-    def __init__(self, folder: str, *, durable: bool = False, timeout: float = PATIENCE) -> None:
+    def __init__(
+        self, folder: str, *, durable: bool = False, read_only: bool = False, timeout: float = PATIENCE
+    ) -> None:
         super().__init__(folder)
         self._durable = durable
+        self._read_only = read_only
         self._timeout = seconds(timeout, "timeout")
         self._file = os.path.join(folder, _FILE)
         self._local = threading.local()
         self._connections: weakref.WeakSet[Connection] = weakref.WeakSet()
 
     def _make_section(self, folder: str) -> SqliteEngine:
-        return SqliteEngine(folder, durable=self._durable, timeout=self._timeout)
+        return SqliteEngine(folder, durable=self._durable, read_only=self._read_only, timeout=self._timeout)
 
     # ---- connections ---------------------------------------------------------------------------------------------
 
@@ -104,10 +112,9 @@ class SqliteEngine(FolderEngine):
         refuse_replaced(self._file)  # which for a moment is not there at all
         if not write and is_new(self._file):
             return None
+        make = partial(open_rows, self._file, durable=self._durable, read_only=self._read_only)
         with naming(self._file):
-            connection = self._local.connection = open_among(
-                self._connections, partial(open_rows, self._file, durable=self._durable)
-            )
+            connection = self._local.connection = open_among(self._connections, make)
         return connection
 
     @classmethod
@@ -135,22 +142,37 @@ class SqliteEngine(FolderEngine):
                     return None
                 if write and connection.read_only:
                     raise read_only(self._folder)
+                if connection.look_at < time.monotonic():
+                    connection.look()
                 if connection.stamp and connection.stamp != stamp_of(self._file):
                     connection.close()
                     continue
                 with connection.lock:
                     if connection.raw.in_transaction:  # of an operation that was interrupted twice
                         connection.raw.rollback()
-                    return operation(connection.raw)
+                    result = operation(connection.raw)
+                    if not write or connection.raw.is_in_place():
+                        return result
+                connection.close_replaced()  # and is done again in the file that has taken its place, or will
+                if time.monotonic() > deadline:
+                    raise locked(self._file, self._timeout)
             except sqlite3.ProgrammingError:
                 if connection is None or not connection.is_closed:
                     raise
             except UnicodeDecodeError as error:  # in what the library says of a text that it cannot read
                 raise explained(error, self._file, self._timeout) from error
+            except FileNotFoundError:  # the folder was removed in the middle of opening it
+                if connection is not None:
+                    connection.close()
+                if is_second_try:
+                    raise
+                is_second_try = True
             except sqlite3.Error as error:
+                file = None if connection is None else connection.raw.file
                 if may_pass(error) or is_stuck(error):
                     self._close_all(connection)
-                if may_pass(error) and not is_second_try:
+                is_undone = is_stuck(error) and (file is None or file != file_at(self._file))
+                if (may_pass(error) or is_undone) and not is_second_try:
                     is_second_try = True
                     continue
                 if not is_locked(error) or time.monotonic() > deadline:
@@ -215,6 +237,8 @@ class SqliteEngine(FolderEngine):
     def get(self, address: bytes) -> bytes | None:
         try:
             connection = self._local.connection
+            if connection.look_at < time.monotonic():
+                connection.look()
             with connection.lock:
                 row = connection.execute(GET, (address,)).fetchone()
         except (AttributeError, sqlite3.Error, UnicodeDecodeError) as error:
@@ -228,7 +252,8 @@ class SqliteEngine(FolderEngine):
             with connection.lock:
                 if not connection.raw.in_transaction:
                     connection.execute(PUT, (address, blob))
-                    return
+                    if connection.raw.is_in_place():
+                        return
         except (AttributeError, sqlite3.Error, UnicodeDecodeError) as error:
             self._close_if_unsure(error)  # not open yet, busy, or the long way says what is wrong
         self._store(lambda raw: raw.execute(PUT, (address, blob)), needed=len(blob))
@@ -353,26 +378,16 @@ class SqliteEngine(FolderEngine):
     def rebuild(self, place_of: Callable[[bytes], bytes | None]) -> bool:
         if not is_there(self._file):
             return False
-        with replacing(self._file):
-            with contextlib.suppress(CorruptEntry):  # what the log holds, where SQLite can still tell
-                self._empty_the_log()
-            close_all_on(self._file)
-            columns = (record[1:] for record in records_in(self._file, "rows") if len(record) == 3)
+        let_go = partial(close_all_on, self._file)
+        with replacing(self._file), unwritten(self._file, let_go, self._timeout) as kept:
+            records = records_of(kept.content(), "rows")
+            columns = (record[1:] for record in records if len(record) == 3)
             found = ((bytes_of(address), blob) for address, row in columns if (blob := bytes_of(row)) is not None)
             replace_files(self._folder, _FILES, gathered(found, place_of), self._make_section)
         return True
 
-    def _empty_the_log(self) -> None:
-        """Bring what the log holds into the database; StashLocked, and nothing is changed, while others are using that."""
-        deadline = time.monotonic() + self._timeout
-        while not self._run(statements.checkpoint, write=True):
-            if time.monotonic() > deadline:
-                raise locked(self._file, self._timeout)
-            close_idle_on(self._file)
-            time.sleep(NAP)
-
     def sync(self) -> None:
-        if is_there(self._file):
+        if is_there(self._file) and not self._read_only:
             self._run(lambda raw: raw.execute("PRAGMA wal_checkpoint(FULL)").fetchall(), write=False)
 
     def close(self) -> None:

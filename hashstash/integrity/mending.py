@@ -30,10 +30,13 @@ if TYPE_CHECKING:
     from hashstash.store import Store
 
 
-def repair(store: Store) -> Repairs:
-    """Write damaged storages anew, move bad rows aside and bring back older versions, remove blob files without rows."""
+def repair(store: Store, *, is_rebuilt: bool = False) -> Repairs:
+    """Write damaged storages anew, move bad rows aside and bring back older versions, remove blob files without rows.
+
+    *is_rebuilt*: :func:`rebuild` was called just before, and need not look at everything once more.
+    """
     store.engine.ensure_writable()
-    rebuilt = rebuild(store)
+    rebuilt = () if is_rebuilt else rebuild(store)
     moved: list[Problem] = []
     left: list[Problem] = []
     restored = unmoved = 0

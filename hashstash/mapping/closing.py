@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import os
 import threading
 from typing import TYPE_CHECKING
+
+from hashstash import forks
 
 if TYPE_CHECKING:
     from hashstash.mapping.computation import Computation
@@ -52,8 +53,7 @@ def _forget_in_child() -> None:
     _maps.clear()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_in_child)
+forks.in_child(_forget_in_child)
 
 
 def _wait_for_all() -> None:

@@ -22,6 +22,7 @@ from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from multiprocessing.util import Finalize
 from typing import TYPE_CHECKING, Any
 
+from hashstash import forks
 from hashstash.errors import WorkerDied
 from hashstash.mapping import worker
 
@@ -366,9 +367,8 @@ def _give_up_server(server: Any) -> None:
     # multiprocessing would wait for a process that is no child of this one, and fail.
     with contextlib.suppress(OSError, TypeError):
         os.close(server._forkserver_alive_fd)  # noqa: SLF001
-    server._forkserver_address = server._forkserver_alive_fd = server._forkserver_pid = None  # noqa: SLF001
     server._lock = threading.Lock()  # noqa: SLF001
+    server._forkserver_address = server._forkserver_alive_fd = server._forkserver_pid = None  # noqa: SLF001
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_in_child)
+forks.in_child(_forget_in_child)

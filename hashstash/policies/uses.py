@@ -14,6 +14,7 @@ import time
 import weakref
 from typing import TYPE_CHECKING
 
+from hashstash import forks
 from hashstash.engine import WRITE_ID
 from hashstash.entry import new_write_id
 
@@ -162,5 +163,4 @@ def _renew_in_child() -> None:
         uses.renew()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_in_child)
+forks.in_child(_renew_in_child)

@@ -10,10 +10,10 @@ from __future__ import annotations
 import gc
 import time
 import warnings
-from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from hashstash.leaving import always_left
 from hashstash.mapping.progress import Tally
 from hashstash.profiling.grid import Setting, grid_of
 from hashstash.profiling.place import beside
@@ -145,12 +145,12 @@ def _timed(function: Callable[..., Any], *args: Any) -> tuple[float, Any]:
     return max(time.perf_counter() - started, _TICK), result
 
 
-@contextmanager
+@always_left
 def _undisturbed() -> Iterator[None]:
     """Without a collection of garbage, which would fall upon whatever is measured just then."""
     was_enabled = gc.isenabled()
-    gc.disable()
     try:
+        gc.disable()
         yield
     finally:
         if was_enabled:

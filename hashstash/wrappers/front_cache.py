@@ -6,13 +6,13 @@ do with rows that are a little old says so with ``max_age``, and saves that ques
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 import weakref
 from collections import OrderedDict
 from typing import TYPE_CHECKING, NamedTuple
 
+from hashstash import forks
 from hashstash.engine import WRITE_ID, Capability, Change, Engine, EngineWrapper, WriteId
 
 if TYPE_CHECKING:
@@ -214,5 +214,4 @@ def _renew_in_child() -> None:
         cache._forget_all()  # noqa: SLF001
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_in_child)
+forks.in_child(_renew_in_child)

@@ -10,6 +10,7 @@ import pytest
 from together import cases
 
 from hashstash import HashStash
+from hashstash.cells.stashes import CellStashes, NoSuchStash
 from hashstash.command_line import main
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="folders are closed by their modes on POSIX only")
@@ -34,7 +35,7 @@ def place(private_home):
     shutil.rmtree(folder)
 
 
-def _said(words, out, err):
+def _said(words, out, err, do=main):
     """Carry out a line as somebody whom modes of files keep out."""
     os.environ.update(dict.fromkeys(("HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME"), "/nonexistent"))
     sys.stdout, sys.stderr = out.open("w"), err.open("w")
@@ -42,7 +43,7 @@ def _said(words, out, err):
         os.setgroups([])
         os.setgid(NOBODY)
         os.setuid(NOBODY)
-    code = main(words)
+    code = do(words)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
@@ -50,11 +51,11 @@ def _said(words, out, err):
 
 @pytest.fixture
 def as_stranger(tmp_path):
-    def run(*words):
+    def run(*words, do=main):
         out, err = tmp_path / "out", tmp_path / "err"
         out.unlink(missing_ok=True)
         err.unlink(missing_ok=True)
-        child = multiprocessing.get_context("fork").Process(target=_said, args=(words, out, err))
+        child = multiprocessing.get_context("fork").Process(target=_said, args=(words, out, err, do))
         child.start()
         child.join(60)
         return child.exitcode, out.read_text(), err.read_text()
@@ -77,3 +78,20 @@ def test_what_is_open_is_listed_with_a_note_on_what_is_not(as_stranger, place):
     assert code == 0
     assert out.splitlines()[1].startswith("open/inner ")
     assert f"note: you may not look into {place}/theirs" in err
+
+
+def _look_for_cells(words):
+    stashes = CellStashes(*words)
+    print(repr(stashes.ls()))
+    try:
+        stashes.ls("fit")
+    except NoSuchStash as error:
+        print(error)
+    return 0
+
+
+def test_stashes_of_cells_in_a_closed_folder_are_not_said_to_be_none(place, as_stranger):
+    code, out, _ = as_stranger(os.path.join(place, "theirs"), do=_look_for_cells)
+    assert code == 0
+    assert out.count("you may not look into") == 2
+    assert "yet" not in out

@@ -264,3 +264,19 @@ def test_drafts_of_compacting_that_cannot_all_be_removed_are_not_taken_for_its_e
     dumb.put(OTHER, row("b"))
     assert dict(dumb.rows()) == {ADDRESS: row("a"), OTHER: row("b")}
     assert sorted(path.name for path in tmp_path.glob("rows.dumb.*")) == ["rows.dumb.dat", "rows.dumb.dir"]
+
+
+def test_a_row_is_removed_where_there_is_no_room_for_writing_the_index_anew(dumb, tmp_path, monkeypatch):
+    monkeypatch.setattr("hashstash.engines._dumb._MOST_STALE", 0)
+    replace = os.replace
+
+    def refuse(source, target):
+        if str(source).endswith(".dir.tmp"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        replace(source, target)
+
+    dumb.put_many([(ADDRESS, row("a")), (OTHER, row("b"))])
+    monkeypatch.setattr(os, "replace", refuse)
+    assert (dumb.delete(ADDRESS), dumb.delete(OTHER)) == (True, True)
+    assert (list(dumb.scan()), dumb.check()) == ([], [])
+    assert not (tmp_path / "rows.dumb.dir.tmp").exists()

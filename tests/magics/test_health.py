@@ -63,6 +63,19 @@ def test_a_repaired_stash_stores_again_and_what_was_damaged_is_kept_until_it_is_
     assert "nothing is kept aside" in two.status()
 
 
+@pytest.mark.parametrize("line", ["clear two", "clear --all", "rm two"])
+def test_a_damaged_stash_can_be_cleared_and_what_was_damaged_is_kept_until_it_is_removed(two, line):
+    two.run(f"%stash {line}")
+    assert "stash two: " in two.status() or "--all" in line
+    assert not two.run("%stash check")
+    assert len(two.run("%stash ls two").rows) == 0
+    assert len(two.run("%stash aside two")) == 1
+
+
+def test_of_a_damaged_stash_nothing_is_cleared_by_its_age(two):
+    assert "%stash repair" in str(two.fail("%stash clear two --older 1d"))
+
+
 def test_a_record_that_was_changed_is_moved_aside(session):
     session.run("%%stash one --engine pairtree\nx = 1")
     store = CellStashes().known("one").stash.store

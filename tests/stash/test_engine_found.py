@@ -69,12 +69,16 @@ def test_of_two_the_best_is_taken(tmp_path):
     pytest.importorskip("lmdb")
     HashStash(tmp_path, engine="pairtree")["k"] = 1
     HashStash(tmp_path, engine="lmdb")["k"] = 2
-    assert HashStash(tmp_path)["k"] == 2
+    with pytest.warns(RuntimeWarning, match="the engine 'pairtree' has stored"):
+        assert HashStash(tmp_path)["k"] == 2
 
 
-def test_a_new_stash_beside_one_of_another_engine_says_so_once(tmp_path):
+@pytest.mark.parametrize("has_entries", [False, True])
+def test_a_stash_beside_one_of_another_engine_says_so_once(tmp_path, has_entries):
     HashStash(tmp_path, engine="sqlite")["k"] = 1
-    with pytest.warns(RuntimeWarning, match="of the engine 'sqlite', and not read .* give engine='sqlite'") as said:
+    if has_entries:
+        HashStash(tmp_path, engine=HashStash(tmp_path / "another").engine)["other"] = 2
+    with pytest.warns(RuntimeWarning, match="'sqlite' has stored .* is not read .* give engine='sqlite'") as said:
         assert "k" not in HashStash(tmp_path)
     assert [one.filename for one in said] == [__file__]
     with warnings.catch_warnings():

@@ -558,3 +558,13 @@ def test_bad_rows_of_large_values_are_left_out(open_on, damage):
     with pytest.warns(RuntimeWarning, match="1 entry that cannot be read"):
         assert [info.key for info in stash.entries()] == ["good"]
     stash.clear()
+
+
+def test_a_stash_equals_no_mapping_with_a_key_that_cannot_be_looked_up(opened, somebody_else):
+    stash = opened()
+    with somebody_else:
+        stash[Loud()] = 1
+    key = stash.entries()[0].key
+    assert type(key).__name__ == "Foreign"
+    assert stash != {key: 1}
+    assert stash != {(number for number in range(3)): 1}

@@ -3,11 +3,14 @@
 import contextlib
 import gc
 import sys
+from types import SimpleNamespace
 
 import pytest
 
 from hashstash import HashStash
+from hashstash.cells.looks import mime_bundle
 from hashstash.cells.restore import _uncollected
+from hashstash.cells.surroundings import importing_as_after
 from hashstash.engines import _sqlite_connections
 from hashstash.imports import installed_only
 from hashstash.leaving import always_left
@@ -88,6 +91,28 @@ def test_after_an_interrupt_at_any_step_garbage_is_collected_again():
         assert gc.isenabled()
 
 
+def test_after_an_interrupt_at_any_step_modules_are_looked_for_where_they_were(tmp_path):
+    changes = {"import_path": ([str(tmp_path)], [], []), "working_directory": str(tmp_path)}
+
+    def work():
+        with importing_as_after(changes):
+            assert str(tmp_path) in sys.path
+
+    before = list(sys.path)
+    for _ in interrupted_everywhere(work):
+        assert sys.path == before
+
+
+def test_after_an_interrupt_at_any_step_of_looking_at_a_value_the_shell_shows_again_what_it_is_given():
+    publisher = SimpleNamespace()
+    formatter = SimpleNamespace(format=lambda value: ({"text/plain": repr(value)}, {}))
+    shell = SimpleNamespace(display_pub=publisher, display_formatter=formatter)
+    streams = sys.stdout, sys.stderr
+    for _ in interrupted_everywhere(lambda: mime_bundle(shell, 1)):
+        assert (sys.stdout, sys.stderr) == streams
+        assert not vars(publisher)
+
+
 def test_after_an_interrupt_at_any_step_of_growing_its_map_an_lmdb_stash_is_read(tmp_path):
     pytest.importorskip("lmdb")
     stash = HashStash(tmp_path / "stash", engine="lmdb")
@@ -98,6 +123,6 @@ def test_after_an_interrupt_at_any_step_of_growing_its_map_an_lmdb_stash_is_read
         environment.grow(environment.map_size() - 1)  # so that nothing has to grow
 
     for _ in interrupted_everywhere(work):
-        assert environment.begin is not None
+        assert environment.begin is not None or environment.is_due
         assert stash["a"] == 1
     stash.close()

@@ -14,7 +14,7 @@ from hashstash.wording import ago, counted
 if TYPE_CHECKING:
     from argparse import Namespace
 
-    from hashstash.cells.stashes import Counts
+    from hashstash.cells.stashes import CellStashes, Counts
     from hashstash.cells.trusting import Untrusted
     from hashstash.magics.stash_cell import StashMagics
 
@@ -25,7 +25,8 @@ def rm(magics: StashMagics, parsed: Namespace) -> None:
     """Remove records, and say which; or everything, and say how much."""
     stashes = magics.stashes(parsed)
     if not parsed.record:
-        status.publish(magics.shell, [_told(parsed.name, stashes.clear(parsed.name))], command="rm")
+        cleared = _told(parsed.name, stashes.clear(parsed.name))
+        status.publish(magics.shell, [cleared, *_aside(stashes, parsed.name)], command="rm")
         return
     found = [stashes.record(parsed.name, which) for which in parsed.record]
     gone = list({record.id: record for record in found}.values())
@@ -42,8 +43,13 @@ def clear(magics: StashMagics, parsed: Namespace) -> None:
     older = arguments.duration(parsed.older, "--older")
     stashes = magics.stashes(parsed)
     found = stashes.clear_all(older=older) if parsed.all else {parsed.name: stashes.clear(parsed.name, older=older)}
-    lines = [_told(name, removed) for name, removed in found.items()]
+    lines = [line for name, removed in found.items() for line in (_told(name, removed), *_aside(stashes, name))]
     status.publish(magics.shell, lines or ["there was nothing to remove"], command="clear")
+
+
+def _aside(stashes: CellStashes, name: str) -> list[str]:
+    """How to see what is kept aside, which is not cleared with the rest, if there is anything."""
+    return [f"%stash aside {quoted(name)} shows what is kept aside"] if len(stashes.kept_aside(name)) else []
 
 
 def _told(name: str, removed: Counts) -> str:
