@@ -16,7 +16,7 @@ from array import array
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from hashstash.entry import Flag
-from hashstash.errors import CorruptEntry
+from hashstash.errors import CorruptEntry, UnsupportedValue
 from hashstash.registry import COMPRESSORS, FILTERS, SERIALIZERS
 
 if TYPE_CHECKING:
@@ -46,6 +46,9 @@ _KEY_HAS_BUFFERS = 1
 KEY_IS_CODE = 2
 """The bit in an encoded key's first byte that says that decoding it imports or calls something."""
 _MIB = 1 << 20
+LARGEST_CONTENT = 4096 * _MIB
+"""Bytes of a value in one entry: more is accepted from nobody when it is read, so that it is refused when it is written."""
+_LARGEST_KEY = (1 << 32) - 1
 _NO_FLAGS = Flag(0)
 
 
@@ -210,6 +213,10 @@ class Codec:
             flags |= Flag.PARTS
             pieces = lay_out(encoded)
         raw_size = size = sum(map(len, pieces))
+        if raw_size > LARGEST_CONTENT:
+            raise UnsupportedValue(
+                f"the value takes {raw_size:,} bytes, and an entry holds at most {LARGEST_CONTENT:,}; store it in parts"
+            )
         label = self.raw_label
         if size >= SMALLEST_COMPRESSED and self.compressor_name != "raw" and self._pays(encoded, size, mapped=mapped):
             packed = self._compressed(pieces[0] if len(pieces) == 1 else b"".join(pieces))
@@ -281,6 +288,9 @@ def pack_key(encoded: Encoded) -> bytes:
         return b"\0" + encoded.document
     kind = (_KEY_HAS_BUFFERS if encoded.buffers else 0) | (KEY_IS_CODE if encoded.is_code else 0)
     pieces = lay_out(encoded) if encoded.buffers else [encoded.document]
+    size = 1 + sum(map(len, pieces))
+    if size > _LARGEST_KEY:
+        raise UnsupportedValue(f"the key takes {size:,} bytes, and a key may have {_LARGEST_KEY:,}; use a part of it")
     return b"".join([bytes([kind]), *pieces])
 
 

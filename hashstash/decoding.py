@@ -6,13 +6,12 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from hashstash.blobs import Reference
-from hashstash.codec import Buffer, Encoded, Filter, Payload, Serializer, take_apart
+from hashstash.codec import LARGEST_CONTENT, Buffer, Encoded, Filter, Payload, Serializer, take_apart
 from hashstash.entry import Entry, Flag
 from hashstash.errors import CorruptEntry, UnknownPlugin, UntrustedEntry
 from hashstash.registry import COMPRESSORS, FILTERS, SERIALIZERS
 
 _MIB = 1 << 20
-_LARGEST_OWN = 4096 * _MIB
 _LARGEST_FOREIGN = 1024 * _MIB
 _LARGEST_FOREIGN_BOMB = 64 * _MIB
 _BOMB_RATIO = 200
@@ -91,12 +90,12 @@ def _size_of_text(text: Buffer) -> int:
 
 def check_size(stored: int, raw_size: int, *, is_trusted: bool) -> None:
     """Raise if a payload claims a size that its writer may not claim: UntrustedEntry if somebody trusted might."""
-    limit = _LARGEST_OWN if is_trusted else _limit_of_strangers(stored, raw_size)
+    limit = LARGEST_CONTENT if is_trusted else _limit_of_strangers(stored, raw_size)
     if raw_size <= limit:
         return
     what = f"the entry claims {raw_size:,} bytes of content in {stored:,}"
-    if raw_size > _LARGEST_OWN:
-        raise CorruptEntry(f"{what}; at most {_LARGEST_OWN:,} are accepted from anybody")
+    if raw_size > LARGEST_CONTENT:
+        raise CorruptEntry(f"{what}; at most {LARGEST_CONTENT:,} are accepted from anybody")
     raise UntrustedEntry(
         f"{what}, and was not signed by a key that you trust; without that, at most {limit:,} are accepted;"
         " if you trust whoever wrote it, call stash.trust(), or %stash trust in a notebook"
@@ -114,7 +113,7 @@ def needs_signature(payload: Payload) -> bool:
 
 def needs_trust(entry: Entry) -> bool:
     """Whether *entry* claims so many bytes of content that only somebody trusted may; whether it is code does not matter here."""
-    if not _LARGEST_FOREIGN_BOMB < entry.raw_size <= _LARGEST_OWN:  # which everybody may, or nobody
+    if not _LARGEST_FOREIGN_BOMB < entry.raw_size <= LARGEST_CONTENT:  # which everybody may, or nobody
         return False
     stored = len(entry.payload) or entry.unread
     if entry.flags.value & _BLOB_BIT and not entry.unread:

@@ -282,7 +282,17 @@ def _int_bytes(number: int) -> bytes:
 
 
 def _write_fast(tree: Any) -> bytes:
-    return marshal.dumps(tree, 2)
+    try:
+        return marshal.dumps(tree, 2)
+    except ValueError:  # it counts to 2 GiB, and the format to 4
+        return _write_large(tree)
+
+
+def _write_large(tree: Any) -> bytes:
+    try:
+        return write_plain(tree)
+    except struct.error as error:
+        raise VolatileKey("a key holds text or bytes of 4 GiB or more; use a part of it, or its digest") from error
 
 
 _GOLDEN_TREE: tuple[Any, ...] = (

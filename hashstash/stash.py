@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from hashstash import upkeep
 from hashstash.choices import checked
 from hashstash.entries import pairs_to_copy
-from hashstash.errors import Conflict, ReadOnlyStash
+from hashstash.errors import MissingDependency, PolicyError, ReadOnlyStash
 from hashstash.facade import Computing, Configured, Encodes, Keeping, Looking
 from hashstash.foreign import Foreign
 from hashstash.metadata import pack_notes
@@ -20,6 +20,7 @@ from hashstash.statistics import Stats
 from hashstash.store import MISSING, WriteOptions
 from hashstash.views import StashItems, StashKeys, StashValues, same_items
 from hashstash.wording import counted, printable
+from hashstash.writing import CANNOT_STORE
 
 if TYPE_CHECKING:
     import contextlib
@@ -224,7 +225,8 @@ class HashStash(Configured, Looking, Keeping, Computing, Encodes, MutableMapping
     def get_set(self, key: Any, setter: Any) -> Any:
         """Like :meth:`setdefault`; a callable *setter* is called for the value, by one caller at a time.
 
-        What it gives is returned with a warning where it cannot be stored, on a full or read-only disk.
+        What it gives is returned with a warning where it cannot be stored, on a full or read-only disk; PolicyError where the
+        stash forbids it.
         """
         value = self.store.load(key)
         if value is MISSING:
@@ -238,7 +240,10 @@ class HashStash(Configured, Looking, Keeping, Computing, Encodes, MutableMapping
         value = setter()
         try:
             return self._stored(key, value)
-        except (OSError, ReadOnlyStash, Conflict) as error:
+        except CANNOT_STORE as error:
+            is_forbidden = isinstance(error, PolicyError) and not isinstance(error, ReadOnlyStash)
+            if is_forbidden or isinstance(error, MissingDependency):
+                raise
             warn_user(f"get_set() returns what it has computed, which could not be stored: {error}")
             return value
 

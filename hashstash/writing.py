@@ -36,6 +36,8 @@ logger = logging.getLogger(__name__)
 
 EXPIRING = b"expiring"
 """The row in the section ``meta`` that says that some entries have a time to live."""
+CANNOT_STORE = (StashError, OSError)
+"""What storing a value may raise. Whoever has computed it returns it all the same; of these, a MissingDependency is raised."""
 _MOST_RETRIES = 50
 
 

@@ -6,6 +6,7 @@ import math
 import os
 import pathlib
 import shutil
+import struct
 import subprocess
 import sys
 import threading
@@ -409,3 +410,23 @@ def test_an_object_that_stands_in_a_key_many_times_is_digested_once():
     thing = object()
     keys.address_of([[thing, thing], thing], fingerprint)
     assert digested == [thing]
+
+
+def too_large_for_marshal(tree, version):
+    raise ValueError("unmarshallable object")
+
+
+def test_what_marshal_cannot_count_is_written_by_the_definition(monkeypatch):
+    usual = keys.write_plain(("a", b"b", 1))
+    monkeypatch.setattr(keys.marshal, "dumps", too_large_for_marshal)
+    assert keys._write_fast(("a", b"b", 1)) == usual
+
+
+def test_what_the_format_cannot_count_is_no_key(monkeypatch):
+    def refuse(tree):
+        raise struct.error("argument out of range")
+
+    monkeypatch.setattr(keys.marshal, "dumps", too_large_for_marshal)
+    monkeypatch.setattr(keys, "write_plain", refuse)
+    with pytest.raises(VolatileKey, match="4 GiB or more; use a part of it"):
+        keys._write_fast(b"as if it were large")

@@ -10,9 +10,10 @@ import time
 
 import pytest
 
-from hashstash import HashStash, blobs, upkeep
-from hashstash.errors import CorruptEntry
+from hashstash import HashStash, blobs, codec, upkeep
+from hashstash.errors import CorruptEntry, UnsupportedValue
 from hashstash.registry import COMPRESSORS
+from hashstash.serializers.hashstash import document
 from hashstash.testing.equality import assert_same
 
 np = pytest.importorskip("numpy")
@@ -360,3 +361,82 @@ def test_an_array_gives_its_memory_back_as_soon_as_it_is_forgotten(engine, seria
             assert gc.collect() == 0
         finally:
             gc.enable()
+
+
+# ---- more than an entry holds --------------------------------------------------------------------------------------------
+
+MOST = 100_000
+TOO_LARGE = np.arange(MOST)
+
+
+def too_large(_=None):
+    return TOO_LARGE
+
+
+@pytest.fixture(params=[*ENGINES, "sqlite"])
+def narrow(request, tmp_path, monkeypatch):
+    """A stash whose entries hold less than usual."""
+    if request.param == "lmdb":
+        pytest.importorskip("lmdb")
+    monkeypatch.setattr(codec, "LARGEST_CONTENT", MOST)
+    stash = HashStash(tmp_path / "narrow", engine=request.param)
+    stash["before"] = 1
+    yield stash
+    stash.clear()
+    stash.close()
+
+
+@pytest.mark.parametrize("value", [TOO_LARGE, "x" * (MOST + 1), [TOO_LARGE, Ellipsis]], ids=["buffer", "text", "code"])
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda stash, value: stash.__setitem__("k", value),
+        lambda stash, value: stash.update({"k": value}),
+        lambda stash, value: stash.put("k", value),
+        lambda stash, value: stash.setdefault("k", value),
+        lambda stash, value: stash.get_set("k", value),
+        lambda stash, value: stash.encode_value(value),
+    ],
+    ids=["set", "update", "put", "setdefault", "get_set", "encode_value"],
+)
+def test_what_is_larger_than_an_entry_may_be_is_refused_and_nothing_is_stored(narrow, write, value):
+    with pytest.raises(UnsupportedValue, match="an entry holds at most 100,000; store it in parts"):
+        write(narrow, value)
+    assert list(narrow.items()) == [("before", 1)]
+    assert narrow.store.blobs is None or not narrow.store.blobs.exists()
+
+
+@pytest.mark.parametrize(
+    "compute",
+    [
+        lambda stash: stash.get_set("k", too_large),
+        lambda stash: stash.run(too_large),
+        lambda stash: stash.map(too_large, [1], num_proc=1, progress=False)[0],
+        lambda stash: stash.map(too_large, [1], executor="threads", progress=False)[0],
+    ],
+    ids=["get_set", "run", "map", "map by threads"],
+)
+def test_a_result_that_is_larger_than_an_entry_may_be_is_returned_with_one_warning(narrow, compute):
+    with pytest.warns(RuntimeWarning, match=r"could not be stored.*store it in parts") as warned:
+        assert compute(narrow) is TOO_LARGE
+    assert len(warned) == 1
+    assert "nothing wrong" in str(narrow.check())
+
+
+def test_a_value_as_large_as_an_entry_may_be_is_stored(narrow):
+    text = "x" * (MOST - 5)  # and five bytes that say how long it is
+    narrow["k"] = text
+    assert narrow["k"] == text
+
+
+@pytest.mark.parametrize("value", [b"abc", (b"abc",), {"a": b"abc"}, [1, (2, 3)]])
+def test_what_msgspec_cannot_count_is_written_by_msgpack(monkeypatch, value):
+    msgspec = pytest.importorskip("msgspec")
+
+    def refuse(_):
+        raise msgspec.EncodeError("Can't encode bytes-like objects longer than 2**32 - 1")
+
+    usual = document.write(value)
+    monkeypatch.setattr(document, "_encode_json_like", refuse)
+    assert document.write_fast(value) is None
+    assert document.write(value).document == usual.document

@@ -273,6 +273,58 @@ def test_an_interrupt_at_any_place_leaves_no_lock_held(folder, work):
     assert (folder, "a") not in locks._mutexes
 
 
+class Visiting:
+    """A profiler that takes and gives back the same lock at the n-th place, as a signal handler or a finalizer may."""
+
+    def __init__(self, folder, left):
+        self.folder = folder
+        self.left = left
+        self.got = None
+
+    def __call__(self, frame, event, argument):
+        is_begun = event == "call" and frame.f_code.co_code[max(frame.f_lasti, 0)] == dis.opmap["RESUME"]
+        if frame.f_code.co_filename == locks.__file__ and (is_begun or event == "c_return"):
+            self.left -= 1
+            if self.left == 0:
+                sys.setprofile(None)
+                lock = KeyLock(self.folder, "a")
+                self.got = lock.acquire(1)
+                lock.release()
+
+
+@pytest.mark.parametrize("work", [enter, enter_twice, take_and_give_back])
+def test_a_handler_that_takes_the_same_lock_at_any_place_gets_it_and_harms_nothing(folder, work):
+    visits = 0
+    for place in itertools.count(1):
+        visitor = Visiting(folder, place)
+        sys.setprofile(visitor)
+        try:
+            work(KeyLock(folder, "a"))
+        finally:
+            sys.setprofile(None)
+        if visitor.got is None:
+            break
+        visits += 1
+        assert visitor.got, place
+        assert elsewhere(KeyLock(folder, "a"), 5), place
+    assert visits > 10
+    assert (folder, "a") not in locks._mutexes
+    assert folder is None or os.listdir(folder) == []
+
+
+@pytest.mark.parametrize("place", range(1, 60))
+def test_a_lock_is_held_whatever_a_handler_has_done_while_it_was_taken(folder, place):
+    lock = KeyLock(folder, "a")
+    sys.setprofile(Visiting(folder, place))
+    try:
+        lock.acquire()
+    finally:
+        sys.setprofile(None)
+    assert not elsewhere(KeyLock(folder, "a"), 0.001)
+    lock.release()
+    assert elsewhere(KeyLock(folder, "a"), 5)
+
+
 def test_a_lock_may_be_entered_twice_through_one_object(folder):
     lock = KeyLock(folder, "a")
     with lock:

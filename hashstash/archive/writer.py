@@ -81,10 +81,9 @@ def export_stashes(file: str | os.PathLike[str], stashes: Mapping[str, HashStash
 
 @contextlib.contextmanager
 def _new_file(path: str) -> Iterator[IO[bytes]]:
-    """A file that takes the place of *path* at the end, if nothing is raised before."""
-    folder, name = os.path.split(os.path.abspath(path))
-    if os.path.isdir(path):
-        raise IsADirectoryError(errno.EISDIR, "an archive is a file, and this is a folder", path)
+    """A file that takes the place of *path* at the end, if nothing is raised before; a link stays, and leads to it."""
+    target = _target_of(path)
+    folder, name = os.path.split(target)
     if not os.path.isdir(folder):
         raise FileNotFoundError(errno.ENOENT, "there is no such folder; make it first", folder)
     _remove_drafts(folder, name)
@@ -99,11 +98,25 @@ def _new_file(path: str) -> Iterator[IO[bytes]]:
             yield handle
             handle.flush()
             os.fsync(handle.fileno())
-        os.replace(draft, path)
+        os.replace(draft, target)
     except BaseException:
         with contextlib.suppress(OSError):  # what cannot be removed now is removed by a later export
             os.unlink(draft)
         raise
+
+
+def _target_of(path: str) -> str:
+    """The file that *path* stands for, there or not; what is no file, such as a device, would be replaced by one."""
+    if os.path.isdir(path):
+        raise IsADirectoryError(errno.EISDIR, "an archive is a file, and this is a folder", path)
+    if os.path.islink(path) and os.lstat(path).st_uid not in {0, os.getuid()}:
+        raise PermissionError(errno.EPERM, "this is a link of another user's, and may lead anywhere; remove it", path)
+    target = os.path.realpath(path)
+    if os.path.islink(target):
+        raise OSError(errno.ELOOP, "this link leads to itself; remove it", path)
+    if os.path.exists(path) and not os.path.isfile(path):  # *path*, as /dev/stdout names a pipe that has no path
+        raise OSError(errno.EINVAL, "an archive is a file, and this is a device, a pipe or the like", path)
+    return target
 
 
 def _remove_drafts(folder: str, name: str) -> None:

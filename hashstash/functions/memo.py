@@ -21,6 +21,7 @@ from hashstash.registry import SERIALIZERS
 from hashstash.single_flight import alone, warn_of_wait, warn_user
 from hashstash.stash import HashStash
 from hashstash.store import MISSING, Store, WriteOptions
+from hashstash.writing import CANNOT_STORE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -234,7 +235,7 @@ class Memo:
                 self._errors.forget(call.address)
         except MissingDependency:
             raise
-        except (StashError, OSError) as error:
+        except CANNOT_STORE as error:
             self._warn(f"returned its result, which could not be stored: {error}")
 
     def _keep_error(self, call: _Call, error: Exception) -> Failure:
@@ -244,7 +245,7 @@ class Memo:
                 seconds = time.perf_counter() - call.started
                 self._errors.keep(_key_of(call), error, seconds=seconds, context=call.context)
                 self.note_context(call.context)
-            except (StashError, OSError) as reason:
+            except CANNOT_STORE as reason:
                 self._warn(f"raised an exception that could not be stored: {reason}")
         return Failure(error)
 

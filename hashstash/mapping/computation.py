@@ -163,18 +163,20 @@ class Computation:
         pending = self.plan.pending()
         if not pending:
             return None, None
-        backend: Backend | None = self._backend(len(pending))
-        try:
-            runner = self._new_runner(pending, backend)
-        except MissingDependency as error:
-            if self.options.executor is not None:
-                raise
-            warnings.warn(f"{self.plan.name} is mapped by threads: {error}", RuntimeWarning, stacklevel=6)
-            backend = Threads(self.options.num_proc or cpus())
-            runner = self._new_runner(pending, backend)
+        runner, backend = self._runner_by(self._backend(len(pending)), pending)
         runner.seconds_each = self.plan.seconds_each
         self._runner = runner
         return runner, backend
+
+    def _runner_by(self, backend: Backend | None, pending: list[Outcome]) -> tuple[Runner, Backend | None]:
+        try:
+            return self._new_runner(pending, backend), backend
+        except MissingDependency as error:
+            if self.options.executor is not None:
+                raise
+            warnings.warn(f"{self.plan.name} is mapped by threads: {error}", RuntimeWarning, stacklevel=7)
+            backend = Threads(self.options.num_proc or cpus())
+            return self._new_runner(pending, backend), backend
 
     def _new_runner(self, pending: list[Outcome], backend: Backend | None) -> Runner:
         options = RunOptions(self.options.chunksize, self.options.stash_runs, self.options.write == "workers")
@@ -182,7 +184,7 @@ class Computation:
 
     def _backend(self, missing: int) -> Backend | None:
         options = self.options
-        each = self.plan.seconds_each
+        each = None if self.plan.is_deadly else self.plan.seconds_each
         if options.executor is None and self.plan.is_async and options.num_proc != 1:
             return Threads(options.num_proc or min(missing, _MOST_WAITERS))
         if options.executor is None and each is not None and missing * each < _INLINE:
@@ -287,7 +289,11 @@ class Computation:
             with self._changed:
                 self._at_work += 1
         try:
-            self._new_runner([outcome], None).run_here()
+            runner, backend = self._runner_by(self._backend(1) if self.plan.is_deadly else None, [outcome])
+            if backend is None:
+                runner.run_here()
+            else:
+                runner.run()
         finally:
             with self._changed:
                 self._at_work -= 1

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import warnings
-import weakref
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hashstash.entry import is_newer
 from hashstash.errors import MissingDependency, NewerFormat, StashError, VolatileKey
 from hashstash.functions.kinds import is_async
 from hashstash.functions.memo import computed_anew
+from hashstash.mapping import learned
 from hashstash.mapping.outcome import Outcome, State
 from hashstash.store import MISSING
 
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 _LOOK_UP_AT_ONCE = 10_000
 _DECODED_AT_ONCE = 4096
 """Bytes of a row up to which decoding it costs no more than keeping it for later."""
-_seconds_each: weakref.WeakKeyDictionary[Any, float] = weakref.WeakKeyDictionary()
-"""What an item of a function took in the last map of it in this process."""
 
 
 class Plan:
@@ -119,7 +117,9 @@ class Plan:
             for row in self.memo.store.engine.get_many(addresses):
                 read += 1
                 yield row
-        except OSError as error:
+        except MissingDependency:
+            raise
+        except (StashError, OSError) as error:
             self._warn(f"is computed anew for some items: {error}")
             yield from [None] * (len(addresses) - read)
 
@@ -129,6 +129,8 @@ class Plan:
         for outcome in self.pending():
             try:
                 kept = None if outcome.address is None else self.memo.kept_error(outcome.address)
+            except MissingDependency:
+                raise
             except (StashError, OSError) as error:
                 self._warn(f"is computed anew for some items: {error}")
                 continue
@@ -144,6 +146,8 @@ class Plan:
         except NewerFormat as error:
             outcome.keeps_out = True
             self._warn(computed_anew(error, of=" for some items"))
+        except MissingDependency:
+            raise
         except (StashError, OSError) as error:
             self._warn(f"is computed anew for some items: {error}")
         return False
@@ -204,18 +208,17 @@ class Plan:
     @property
     def seconds_each(self) -> float | None:
         """What an item took the last time this function was mapped in this process."""
-        try:
-            return _seconds_each.get(self.memo.function)
-        except TypeError:
-            return None
+        return learned.seconds_each(self.memo.function)
+
+    @property
+    def is_deadly(self) -> bool:
+        """Whether a worker was lost in a map of this function in this process."""
+        return learned.is_deadly(self.memo.function)
 
     def learn(self, runner: Runner) -> None:
         """Remember what an item took."""
         if runner.seconds_each is not None:
-            try:
-                _seconds_each[self.memo.function] = runner.seconds_each
-            except TypeError:
-                pass  # a builtin that cannot be referred to weakly
+            learned.note_seconds(self.memo.function, runner.seconds_each)
 
     def _warn(self, what: str) -> None:
         if not self._has_warned:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from hashstash.errors import CannotTravel, WorkerDied
 from hashstash.mapping.executors import Threads
+from hashstash.mapping.learned import note_lost_worker
 from hashstash.mapping.outcome import FINAL, Outcome, State
 from hashstash.mapping.parcels import Parcels, culprit, short_name, unpacked
 from hashstash.mapping.results import Results
@@ -268,6 +269,7 @@ class Runner:
     def _lost(self, chunk: list[Outcome], error: Exception) -> None:
         """A task came to nothing: each of its items is tried once more, alone."""
         logger.debug("a task of %d items was lost: %s", len(chunk), error)
+        note_lost_worker(self.memo.function)
         again = []
         for outcome in chunk:
             outcome.attempts += 1

@@ -52,6 +52,7 @@ class SettledPlan:
     memo: Any = None
     is_async = False
     seconds_each: float | None = None
+    is_deadly = False
 
     def __init__(self, name: str, runs: Iterable[Settled]) -> None:
         self.name = name

@@ -88,6 +88,12 @@ def dying(x):
     return x * 10
 
 
+def dying_or_where(x):
+    """Dies when it is called with 2; else says in which process it runs."""
+    dying(x)
+    return os.getpid()
+
+
 def dying_once(x, marker):
     """Dies the first time that it is called with 2."""
     if x == 2 and not os.path.exists(marker):

@@ -2,6 +2,7 @@
 
 import functools
 import importlib.util
+import os
 import pathlib
 import sys
 import threading
@@ -234,6 +235,13 @@ class TestWorkersThatDie:
         with pytest.raises(WorkerDied, match="SIGKILL") as caught:
             made[2]
         assert "in item 2 of the map: failing.dying(2)" in caught.value.__notes__
+
+    @pytest.mark.parametrize("options", [{}, {"precompute": False}], ids=["at once", "when it is read"])
+    def test_a_later_map_of_the_function_runs_in_workers_however_fast_it_is(self, stash, failing, options):
+        made = mapped(stash, failing.dying_or_where, range(4), num_proc=2, errors="return")
+        assert isinstance(made[2], WorkerDied)
+        later = mapped(stash, failing.dying_or_where, [10, 11], num_proc=2, **options)
+        assert os.getpid() not in later.results
 
     def test_an_item_whose_worker_died_once_is_computed(self, stash, failing, tmp_path):
         marker = str(tmp_path / "marker")

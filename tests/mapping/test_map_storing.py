@@ -1,12 +1,13 @@
 """What cannot be stored, and what is stored but cannot be read: the results are there all the same."""
 
+import shutil
 import struct
 import zlib
 
 import pytest
 
 from hashstash import HashStash, trust
-from hashstash.errors import StashFull
+from hashstash.errors import MissingDependency, StashFull
 
 
 def helper(x):
@@ -156,3 +157,27 @@ class TestBadEntries:
         made, warned = noted(lambda: mapped(stash, counted, [1]))
         assert made.was_cached == [False]
         assert warned == []
+
+
+@pytest.mark.parametrize("engine", ["sqlite", "lmdb"])
+def test_a_map_computes_where_the_storage_of_its_results_is_damaged(tmp_path, noted, engine):
+    sound = HashStash(tmp_path / "sound", engine=engine)
+    mapped(sound, helper, [1, 2])
+    sound.close()
+    shutil.copytree(tmp_path / "sound", tmp_path / "damaged")  # which nobody here has open
+    for file in (tmp_path / "damaged").rglob("*"):
+        if file.name in {"data.mdb", "rows.sqlite"}:
+            file.write_bytes(b"Z" * file.stat().st_size)
+    made, warned = noted(lambda: mapped(HashStash(tmp_path / "damaged", engine=engine), helper, [1, 2, 3]).results)
+    assert made == [10, 20, 30]
+    assert "is computed anew for some items" in warned[0]
+    assert "stash.repair()" in warned[0]
+
+
+def test_a_map_of_results_that_cannot_be_looked_up_for_want_of_a_package_says_so(stash, monkeypatch):
+    def get_many(self, addresses):
+        raise MissingDependency("pip install it")
+
+    monkeypatch.setattr(type(stash.store.engine), "get_many", get_many)
+    with pytest.raises(MissingDependency, match="pip install it"):
+        mapped(stash, helper, [1, 2])

@@ -442,6 +442,60 @@ def test_a_folder_is_no_file_to_export_to(made, tmp_path):
         made("source").export_to(tmp_path)
 
 
+@pytest.mark.parametrize("is_link", [False, True])
+def test_a_pipe_or_a_device_is_no_file_to_export_to_and_stays(made, tmp_path, is_link):
+    os.mkfifo(tmp_path / "pipe")
+    target = tmp_path / "pipe"
+    if is_link:
+        target = tmp_path / "link"
+        target.symlink_to("pipe")
+    with pytest.raises(OSError, match="an archive is a file") as caught:
+        made("source").export_to(target)
+    assert caught.value.errno == errno.EINVAL
+    assert stat.S_ISFIFO(target.stat().st_mode)
+    assert target.is_symlink() == is_link
+
+
+def test_a_pipe_behind_a_descriptor_is_no_file_to_export_to(made):
+    reading, writing = os.pipe()
+    try:
+        with pytest.raises(OSError, match="an archive is a file"):
+            made("source").export_to(f"/dev/fd/{writing}")
+    finally:
+        os.close(reading)
+        os.close(writing)
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+def test_a_link_to_a_file_stays_and_leads_to_the_archive(made, tmp_path, is_there):
+    source, folder = made("source"), tmp_path / "elsewhere"
+    source["a"] = 1
+    folder.mkdir()
+    (tmp_path / "link").symlink_to(folder / "real.stash")
+    if is_there:
+        (folder / "real.stash").write_bytes(b"old")
+    source.export_to(tmp_path / "link")
+    assert (tmp_path / "link").is_symlink()
+    assert os.listdir(folder) == ["real.stash"]
+    assert made("target").import_from(folder / "real.stash") == 1
+
+
+def test_a_link_to_itself_is_named(made, tmp_path):
+    (tmp_path / "link").symlink_to("link")
+    with pytest.raises(OSError, match="leads to itself"):
+        made("source").export_to(tmp_path / "link")
+    assert (tmp_path / "link").is_symlink()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a link to somebody else")
+def test_a_link_of_another_user_is_not_followed(made, tmp_path):
+    (tmp_path / "link").symlink_to("real.stash")
+    os.lchown(tmp_path / "link", 12345, 12345)
+    with pytest.raises(PermissionError, match="another user's"):
+        made("source").export_to(tmp_path / "link")
+    assert not (tmp_path / "real.stash").exists()
+
+
 def test_a_folder_that_is_not_there_is_named(made, tmp_path):
     with pytest.raises(FileNotFoundError, match="no such folder; make it first: .*absent'"):
         made("source").export_to(tmp_path / "absent" / "file.zip")

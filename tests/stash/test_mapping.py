@@ -10,7 +10,7 @@ from collections.abc import MutableMapping
 
 import pytest
 
-from hashstash import HashStash
+from hashstash import HashStash, trust
 from hashstash.errors import StashFull, UnsupportedValue, VolatileKey
 
 
@@ -330,6 +330,21 @@ def test_get_set_returns_what_it_computed_where_there_is_no_room(tmp_path):
         assert len(stash.get_set("k", lambda: os.urandom(2000))) == 2000
     assert [warning.filename for warning in warned] == [__file__]
     assert "k" not in stash
+
+
+def test_get_set_returns_what_it_computed_where_it_cannot_be_stored(stash):
+    with pytest.warns(RuntimeWarning, match="could not be stored.*generator") as warned:
+        assert list(stash.get_set("k", lambda: (number for number in [1, 2]))) == [1, 2]
+    assert [warning.filename for warning in warned] == [__file__]
+    assert "k" not in stash
+
+
+def test_get_set_returns_what_it_computed_where_nothing_can_be_signed(tmp_path, monkeypatch):
+    stash = HashStash(tmp_path, engine="pairtree")
+    trust._keyrings.clear()
+    monkeypatch.setenv("HASHSTASH_KEY", "no key")
+    with pytest.warns(RuntimeWarning, match="could not be stored.*HASHSTASH_KEY"):
+        assert stash.get_set("k", lambda: lambda: 5)() == 5
 
 
 def test_get_set_raises_for_a_value_that_was_given_and_finds_no_room(tmp_path):

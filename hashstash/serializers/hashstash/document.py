@@ -81,6 +81,8 @@ MANY_EXTENSIONS = 20_000
 """Extension values in a document before it is found out whether they are the same ones, nested in each other."""
 TRAPS = frozenset({bytearray, memoryview} | ({msgpack.ExtType, msgpack.Timestamp} if msgpack else set()))
 """Types that ``msgpack`` writes as something else, without asking the hook."""
+BEYOND_MSGSPEC = (OverflowError, UnicodeEncodeError, *((msgspec.EncodeError,) if msgspec else ()))
+"""What ``msgspec`` raises for an integer beyond 64 bits, for half of a surrogate pair, and for text or bytes of 4 GiB."""
 
 _TUPLE = CODES["tuple"]
 _CALL_PARTS = 2
@@ -110,14 +112,14 @@ def write(value: Any) -> Encoded:
         if kinds <= JSON_LIKE and msgspec and not _plain_only:
             try:
                 return Encoded(_encode_json_like(value))
-            except (OverflowError, UnicodeEncodeError):  # an integer beyond 64 bits, half of a surrogate pair
+            except BEYOND_MSGSPEC:
                 pass
         return _Writer().write(value, kinds)
     except NeedsGraph as error:
         error.locate = lambda culprit: find_path(value, culprit)
         raise
     except (OverflowError, ValueError) as error:
-        raise UnsupportedValue(f"the value cannot be written as one document: {error}") from error
+        raise UnsupportedValue(f"the value cannot be written as one document: {error}; store it in parts") from error
 
 
 def write_fast(value: Any) -> bytes | None:
@@ -141,7 +143,7 @@ def write_fast(value: Any) -> bytes | None:
                     return None
                 level, depth = gc.get_referents(*level), depth + 1
         return _encode_json_like(value)
-    except (OverflowError, UnicodeEncodeError, TypeError):  # the last for a class that cannot be hashed
+    except (*BEYOND_MSGSPEC, TypeError):  # the last for a class that cannot be hashed
         return None
 
 
@@ -223,7 +225,7 @@ class _Writer:
         if code is not None and msgspec and self._nesting < MAX_NESTING and LEAVES.issuperset(map(type, value)):
             try:  # right here: most sequences hold only leaves, and each call more takes as long as writing one
                 return tuple.__new__(msgpack.ExtType, (code, _encode_json_like(value)))
-            except (OverflowError, UnicodeEncodeError):
+            except BEYOND_MSGSPEC:
                 pass
         return tuple.__new__(msgpack.ExtType, self._extension(value))  # without the checks of ExtType.__new__
 
