@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from hashstash.fingerprint import modules
 from hashstash.fingerprint.environment import walk_environment
 from hashstash.fingerprint.packages import Origin, origin_of_globals, origin_of_name
-from hashstash.fingerprint.reads import code_reads
+from hashstash.fingerprint.reads import Import, code_reads, modules_named
 from hashstash.fingerprint.source import code_digest
 from hashstash.fingerprint.walker import MISSING, Handler, Walker
 from hashstash.fingerprint.writes import is_record
@@ -75,6 +75,17 @@ def global_names(function: types.FunctionType) -> list[str]:
     return sorted({*reads.names, *evaluated}) if evaluated else list(reads.names)
 
 
+def imports_of(function: types.FunctionType) -> list[Import]:
+    """What *function* imports while it runs, by statement or by a name in its text or in a constant that it reads."""
+    reads = code_reads(function.__code__)
+    if not reads.finds_modules:
+        return sorted(reads.imports, key=repr)
+    values = [binding.value for binding in own_bindings(function)]
+    values += [function.__globals__.get(name) for name in reads.names if not name.startswith("__")]
+    named = modules_named(value for value in values if isinstance(value, str))
+    return sorted({*reads.imports, *named}, key=repr)
+
+
 def walk_function(walker: Walker, function: types.FunctionType) -> None:
     origin = origin_of_globals(function.__globals__)
     if origin is not Origin.USER:
@@ -91,7 +102,7 @@ def walk_function(walker: Walker, function: types.FunctionType) -> None:
     reads = code_reads(function.__code__)
     if reads.names or reads.tokens:
         _walk_globals(walker, function)
-    for statement in sorted(reads.imports, key=repr):
+    for statement in imports_of(function):
         modules.walk_import(walker, statement, function.__globals__)
     for name in sorted(reads.environment):
         walk_environment(walker, name)

@@ -81,10 +81,20 @@ def walk_chains(walker: Walker, module: ModuleType, chains: Iterable[tuple[str, 
         walker.mark("attribute", name)
         if value is MISSING:
             walker.mark("absent")
+            _walk_fallback(walker, module)
         elif is_user_module(value):
             walk_chains(walker, value, [chain[1:] for chain in wanted if chain[0] == name])
         else:
             walker.bound(f" -> {module.__name__}.{name}", value)
+
+
+def _walk_fallback(walker: Walker, module: ModuleType) -> None:
+    """Write the function that gives what *module* does not have, if it has one (PEP 562)."""
+    fallback = vars(module).get("__getattr__", MISSING)
+    if walker.guards is not None:
+        walker.guards.lookup(vars(module), "__getattr__", fallback)
+    if fallback is not MISSING:
+        walker.bound(f" -> {module.__name__}.__getattr__", fallback)
 
 
 def walk_import(walker: Walker, statement: Import, namespace: Mapping[str, Any]) -> None:

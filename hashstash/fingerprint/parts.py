@@ -12,6 +12,7 @@ from hashstash.fingerprint.environment import environment_variables
 from hashstash.fingerprint.functions import (
     Binding,
     global_names,
+    imports_of,
     is_single_dispatch,
     own_bindings,
     readable_names,
@@ -93,7 +94,7 @@ def account_of(function: Any, digests: Digests, packages: Mapping[str, str]) -> 
         for name in sorted(reads.environment):
             value = environment_variables().get(os.environ.encodekey(name), MISSING)
             account.add(f"environment {name}", b"missing" if value is MISSING else digests.of_value(value))
-        for statement in sorted(reads.imports, key=repr):
+        for statement in imports_of(current):
             imported = digests.of_import(statement, current.__globals__)
             if imported is not None:
                 account.add(f"module {'.' * statement.level}{statement.module}", imported)

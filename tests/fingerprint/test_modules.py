@@ -3,6 +3,7 @@ import sys
 import pytest
 
 from hashstash.fingerprint import Fingerprinter, LiveFingerprint
+from hashstash.fingerprint.reads import Import, modules_named
 
 HELPER = "K = 1\nJ = 1\ndef g(v): return v + K\ndef h(v): return v + J\n"
 
@@ -107,6 +108,51 @@ def test_loading_what_a_function_imports_changes_nothing(text, user_module, run,
     sys.modules["helper_a"].K = 5
     if "helper_c" not in text:
         assert digest(f) != before
+
+
+FINDERS = [
+    "import importlib\ndef f(v): return importlib.import_module('helper_a').g(v)",
+    "from importlib import import_module\nN = 'helper_a'\ndef f(v): return import_module(N).g(v)",
+    "import importlib\ndef f(v, n='helper_a'): return importlib.import_module(n).g(v)",
+    "def f(v): return __import__('helper_a').g(v)",
+    "import sys\ndef f(v): return sys.modules['helper_a'].g(v)",
+    "def f(v):\n import sys\n return list(sys.modules['helper_a'].g(v) for _ in 'a')",
+    "def f(v):\n import sys\n return [sys.modules[n].g(v) for n in ('helper_a',)]",
+]
+
+
+@pytest.mark.parametrize("text", FINDERS)
+def test_a_module_that_is_found_by_its_name_counts(text, user_module, run):
+    module = user_module("helper_a", HELPER)
+    f = run(text)["f"]
+    live = LiveFingerprint(f)
+    before = live.digest()
+    f(1)
+    assert live.digest() == before
+    module.K = 5
+    assert live.digest() != before
+
+
+def test_what_a_module_gives_by_its_getattr_counts(user_module, run):
+    module = user_module("helper_a", "K = 1\ndef __getattr__(name): return K")
+    f = run("import helper_a\ndef f(v): return helper_a.made_up + v")["f"]
+    live = LiveFingerprint(f)
+    before = live.digest()
+    assert (f(1), live.digest()) == (2, before)
+    module.K = 5
+    assert live.digest() != before
+
+
+def test_the_own_module_found_by_its_name_counts(run, digest):
+    space = run("import sys\nK = 1\ndef f(v): return sys.modules[__name__].K + v")
+    before = digest(space["f"])
+    space["K"] = 5
+    assert digest(space["f"]) != before
+
+
+@pytest.mark.parametrize(("text", "package"), [(".two", "pack"), ("..two", "pack.inner"), ("pack.two", "other")])
+def test_texts_name_modules_as_import_module_reads_them(text, package):
+    assert Import("pack.two", 0, ()) in set(modules_named([text, package]))
 
 
 def test_a_relative_import_inside_a_function_counts(tmp_path, monkeypatch, digest):
