@@ -92,7 +92,9 @@ class SqliteFileEngine(SqliteHandleEngine):
         return self._freeing(lambda: self._transaction(remove), keep=_KEPT)
 
     def _write_id(self, address: bytes) -> WriteId | None:
-        found = self._select(f"SELECT substr(value, 1, {WRITE_ID.stop})", address)
+        # A number is written by SQLite with other digits than it is read with.
+        part = f"CASE typeof(value) WHEN 'blob' THEN substr(value, 1, {WRITE_ID.stop}) ELSE value END"
+        found = self._select(f"SELECT {part}", address)
         return as_bytes(found[0])[WRITE_ID] if found else None
 
     def swap(self, address: bytes, expected: WriteId | None, blob: bytes) -> bool:

@@ -33,7 +33,8 @@ SCHEMA = (
 GET = "SELECT blob FROM rows WHERE address = ?"
 PUT = "INSERT INTO rows (address, blob) VALUES (?, ?) ON CONFLICT (address) DO UPDATE SET blob = excluded.blob"
 PUT_IF_ABSENT = "INSERT INTO rows (address, blob) VALUES (?, ?) ON CONFLICT (address) DO NOTHING"
-_IS_EXPECTED = f"address = ?1 AND coalesce(substr(blob, {WRITE_ID.start + 1}, 8), x'') = ?2"
+# What is no blob was not written by us, but by damage, and has no write id.
+_IS_EXPECTED = f"address = ?1 AND (typeof(blob) <> 'blob' OR coalesce(substr(blob, {WRITE_ID.start + 1}, 8), x'') = ?2)"
 SWAP = f"UPDATE rows SET blob = ?3 WHERE {_IS_EXPECTED}"  # noqa: S608
 DELETE_IF = f"DELETE FROM rows WHERE {_IS_EXPECTED}"  # noqa: S608
 HAS_EXPECTED = f"SELECT 1 FROM rows WHERE {_IS_EXPECTED}"  # noqa: S608

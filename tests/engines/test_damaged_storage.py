@@ -308,6 +308,35 @@ def test_a_column_of_another_kind_is_told(tmp_path):
     assert len(stash.check()) == 1
 
 
+TABLES = {
+    "sqlite": ("rows", "blob", "address"),
+    "diskcache": ("Cache", "value", "key"),
+    "sqlitedict": ("unnamed", "value", "key"),
+}
+
+
+@pytest.mark.parametrize(
+    "value", ["'text'", "x''", "12345", "-0.1234567890123456", "'longer text of more than a write id'"]
+)
+@pytest.mark.parametrize("name", TABLES)
+def test_repair_moves_aside_what_is_no_blob(tmp_path, name, value):
+    stash = stash_of(name, tmp_path)
+    stash["a"], stash["b"] = 1, 2
+    path = os.path.join(stash.path, DATABASES[name])
+    stash.close()
+    table, column, key = TABLES[name]
+    raw = sqlite3.connect(path, isolation_level=None)
+    raw.execute(f"UPDATE {table} SET {column} = {value} WHERE {key} = (SELECT min({key}) FROM {table})")  # noqa: S608
+    raw.close()
+    stash = stash_of(name, tmp_path)
+    assert len(stash.check()) == 1
+    repairs = stash.repair()
+    assert len(repairs.moved) == 1
+    assert not repairs.left
+    assert len(stash) == 1
+    assert not stash.check()
+
+
 def damaged_record(folder, offset, mask):
     """A stash of one row, of whose record the byte at *offset* is changed by *mask*.
 
