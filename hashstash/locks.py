@@ -273,11 +273,13 @@ def _is_ours(mutex: _Mutex) -> bool:
 
 def _enter(key: _Key, user: object) -> _Mutex:
     with _table_lock:
-        mutex = _mutexes.get(key)
-        if mutex is None:
-            mutex = _mutexes[key] = _Mutex(_lock_path(*key))
-        mutex.users.add(user)
-        return mutex
+        while True:
+            mutex = _mutexes.get(key)
+            if mutex is None:
+                mutex = _mutexes.setdefault(key, _Mutex(_lock_path(*key)))
+            mutex.users.add(user)
+            if _mutexes.get(key) is mutex:  # else what came in between was its only user, and has forgotten it
+                return mutex
 
 
 def _lock_path(folder: str | None, name: str) -> str | None:

@@ -325,6 +325,35 @@ def test_a_lock_is_held_whatever_a_handler_has_done_while_it_was_taken(folder, p
     assert elsewhere(KeyLock(folder, "a"), 5)
 
 
+@pytest.mark.parametrize("place", range(1, 90))
+def test_a_lock_is_noted_whatever_a_finalizer_has_done_at_any_instruction_before(folder, place):
+    left = place
+
+    def visit(frame, event, argument):
+        nonlocal left
+        if frame.f_code is not locks._enter.__code__:
+            return None
+        frame.f_trace_opcodes = True
+        if event == "opcode":
+            left -= 1
+            if left == 0:
+                sys.settrace(None)
+                with KeyLock(folder, "a"):
+                    pass
+        return visit
+
+    before = sys.gettrace()
+    sys.settrace(visit)
+    try:
+        with KeyLock(folder, "a"):
+            sys.settrace(before)
+            assert (folder, "a") in locks._mutexes
+            assert not elsewhere(KeyLock(folder, "a"), 0.001)
+    finally:
+        sys.settrace(before)
+    assert (folder, "a") not in locks._mutexes
+
+
 def test_a_lock_may_be_entered_twice_through_one_object(folder):
     lock = KeyLock(folder, "a")
     with lock:
