@@ -78,7 +78,10 @@ class Conflict(StashError):
 
 
 class StashLocked(StashError, TimeoutError):
-    """Another process has kept the storage locked for longer than we wait; nothing was changed."""
+    """Another process has kept the storage locked for longer than we wait; nothing was changed.
+
+    Or this very thread is in the middle of a write, into which a signal handler or a finalizer came.
+    """
 
 
 class StashFull(StashError, OSError):

@@ -18,6 +18,7 @@ from weakref import WeakSet
 
 from hashstash import forks
 from hashstash.engine import FolderEngine
+from hashstash.engines._nested import holds
 from hashstash.engines._reserve import make_reserve, reserve_in, shrink_reserve
 from hashstash.errors import StashFull
 from hashstash.refusals import read_only
@@ -158,7 +159,7 @@ def _let_go_of_some() -> None:
     """Have those engines close their files that were not used for longest and that no thread is inside of."""
     oldest = sorted(_listed(_open), key=attrgetter("_used"))
     for engine in oldest[: _MOST_OPEN // 4]:
-        if not engine._turn._is_owned():  # type: ignore[attr-defined]  # noqa: SLF001 - an own turn could be taken again
+        if not holds(engine._turn):  # noqa: SLF001 - an own turn could be taken again
             with contextlib.suppress(Exception):  # what goes wrong with one is nothing to whoever uses another
                 _is_let_go(engine, 0.0)
 
@@ -175,6 +176,16 @@ def let_go_in(folder: str, *, patience: float = _LONGEST_WAIT) -> bool:
         if engine._handle is not None and os.path.realpath(engine._folder) == real:  # noqa: SLF001
             is_done &= _is_let_go(engine, patience)
     return is_done
+
+
+def others_of_this_thread(engine: EmbeddedEngine, kind: type) -> list[Any]:
+    """Engines on the same folder in the midst of whose operations this thread is, as a signal handler or a finalizer is."""
+    folder = engine._folder  # noqa: SLF001
+    return [
+        other
+        for other in _all_engines()
+        if other is not engine and isinstance(other, kind) and other._folder == folder and holds(other._turn)  # noqa: SLF001
+    ]
 
 
 def _is_let_go(engine: EmbeddedEngine, patience: float) -> bool:

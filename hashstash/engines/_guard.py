@@ -12,8 +12,12 @@ from __future__ import annotations
 import contextlib
 import os
 import struct
+from typing import TYPE_CHECKING
 
 from hashstash.paths import create_file, make_folder, open_file
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 try:
     import fcntl
@@ -45,13 +49,22 @@ class Guard:
         self._inode = 0
         self._is_writable = False
 
-    def enter(self, *, alone: bool) -> bool:
-        """Wait for the lock, shared or *alone*; ``False`` for a reader if nobody has ever written."""
+    def enter(self, *, alone: bool, before_waiting: Callable[[], None] | None = None) -> bool:
+        """Wait for the lock, shared or *alone*; ``False`` for a reader if nobody has ever written.
+
+        *before_waiting*: what is called before it is waited for, and raises where that would be for ever.
+        """
+        kind = 0 if fcntl is None else fcntl.LOCK_EX if alone else fcntl.LOCK_SH
         while True:
             if self._descriptor < 0 and not self._open(make=alone):
                 return False
             if fcntl is not None:
-                fcntl.flock(self._descriptor, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+                try:
+                    fcntl.flock(self._descriptor, kind | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    if before_waiting is not None:
+                        before_waiting()
+                    fcntl.flock(self._descriptor, kind)
             if self._is_current():
                 break
             self.close()  # the folder was removed, and perhaps made again
@@ -118,7 +131,8 @@ class Guard:
             with contextlib.suppress(FileExistsError):
                 make_folder(os.path.dirname(self.path))
                 os.close(create_file(self.path))
-        self._inode = os.fstat(self._descriptor).st_ino
+        # Again, since a signal handler or a finalizer may have opened one for itself meanwhile.
+        self._inode, self._is_writable = os.fstat(self._descriptor).st_ino, make
         return True
 
     def _is_current(self) -> bool:

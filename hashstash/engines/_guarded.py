@@ -11,8 +11,9 @@ from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from hashstash.engine import WRITE_ID, Capability, Change, WriteId
-from hashstash.engines._embedded import EmbeddedEngine
+from hashstash.engines._embedded import EmbeddedEngine, others_of_this_thread
 from hashstash.engines._guard import REACHES_PROCESSES, Guard
+from hashstash.engines._nested import in_the_midst
 from hashstash.engines._salvage import NEXT_STEP, gathered, replace_files
 from hashstash.errors import CorruptEntry
 from hashstash.refusals import explain
@@ -41,6 +42,9 @@ class GuardedEngine(EmbeddedEngine):
         super().__init__(folder, durable=durable)
         self._guard = Guard(os.path.join(folder, "rows.lock"))
         self._seen: object = None
+        self._turns = 0
+        """How often the storage was looked at or changed."""
+        self._is_changing = False
 
     # What a storage has to do. A handle is whatever it needs for that.
 
@@ -97,6 +101,9 @@ class GuardedEngine(EmbeddedEngine):
 
     def _let_go(self) -> None:
         with self._turn:
+            if self._is_changing:
+                return  # by this thread, in the midst of which a signal handler or a finalizer came
+            self._turns += 1
             try:
                 super()._let_go()
             finally:
@@ -104,6 +111,7 @@ class GuardedEngine(EmbeddedEngine):
 
     def _abandon(self) -> None:
         super()._abandon()
+        self._is_changing = False
         self._guard.close()  # the parent keeps the lock that it holds through the same open file, which is not given back here
 
     def __del__(self) -> None:
@@ -115,16 +123,31 @@ class GuardedEngine(EmbeddedEngine):
     def _read(self, read: Callable[[Any], Result]) -> Result | None:
         """What *read* gives for the handle; ``None`` if nothing was ever written."""
         with self._turn:
+            if self._is_changing:
+                raise in_the_midst(self._folder)
             handle = self._handle
             if handle is not None and self._is_in_memory(handle) and self._guard.is_still(self._seen):
                 with contextlib.suppress(OSError):  # which the careful way meets again
                     result = read(handle)
                     if not self._has_file(handle) or self._guard.is_still(self._seen):
                         return result  # else somebody may have emptied the file under the read
-            return self._guarded(lambda: self._read_now(read))
+            return self._read_undisturbed(read)
+
+    def _read_undisturbed(self, read: Callable[[Any], Result]) -> Result | None:
+        """What *read* gives under the lock; again where a signal handler or a finalizer has taken the lock, and given it back."""
+        while True:
+            turn = self._turns = self._turns + 1
+            try:
+                result = self._guarded(lambda: self._read_now(read))
+            except Exception:
+                if turn == self._turns:
+                    raise
+            else:
+                if turn == self._turns:
+                    return result
 
     def _read_now(self, read: Callable[[Any], Result]) -> Result | None:
-        is_guarded = self._guard.enter(alone=False)
+        is_guarded = self._guard.enter(alone=False, before_waiting=self._refuse_to_wait)
         self._refuse_half_mended()
         seen = self._guard.change if is_guarded else self._stamp()
         if seen is not None and (self._handle is None or seen != self._seen):
@@ -154,10 +177,21 @@ class GuardedEngine(EmbeddedEngine):
         with self._turn:
             if not self._guard.for_writing() and self.is_read_only():
                 self._refuse()
-            return self._guarded(lambda: self._write_now(write, added), needed)
+            return self._change(lambda: self._write_now(write, added), needed)
+
+    def _change(self, work: Callable[[], Result], needed: int | None = None) -> Result:
+        """:meth:`_guarded`, for what changes the storage; who comes in the midst of it in the same thread is refused."""
+        if self._is_changing:
+            raise in_the_midst(self._folder)
+        try:
+            self._is_changing = True
+            self._turns += 1
+            return self._guarded(work, needed)
+        finally:
+            self._is_changing = False
 
     def _write_now(self, write: Callable[[Any], Result], added: int | None) -> Result:
-        self._guard.enter(alone=True)
+        self._guard.enter(alone=True, before_waiting=self._refuse_to_wait)
         self._refuse_half_mended()
         was_killed = bool(self._guard.change % 2)
         if self._handle is None or self._guard.change != self._seen or not self._is_for_writing(self._handle):
@@ -195,6 +229,11 @@ class GuardedEngine(EmbeddedEngine):
         finally:
             if not is_over:
                 self._end_turn(is_done=is_done)
+
+    def _refuse_to_wait(self) -> None:
+        """Raise StashLocked where the lock may be this thread's own, taken by another engine on the same folder."""
+        if others_of_this_thread(self, GuardedEngine):
+            raise in_the_midst(self._folder)
 
     def _end_turn(self, *, is_done: bool) -> None:
         """Give the lock back, whatever fails; what was read may not have been held against the seal where it was interrupted."""
@@ -357,11 +396,11 @@ class GuardedEngine(EmbeddedEngine):
     def rebuild(self, place_of: Callable[[bytes], bytes | None]) -> bool:
         with self._turn:
             self._forget()
-            return self._guarded(lambda: self._rebuild_now(place_of))
+            return self._change(lambda: self._rebuild_now(place_of))
 
     def _rebuild_now(self, place_of: Callable[[bytes], bytes | None]) -> bool:
         self._guard.for_writing()
-        self._guard.enter(alone=True)
+        self._guard.enter(alone=True, before_waiting=self._refuse_to_wait)
         names = self._files_of_rows()
         if not names and not self._guard.rows and not self._guard.is_half_mended:
             return False

@@ -21,7 +21,8 @@ from hashstash.engines._lmdb_pages import Damaged, Pages
 from hashstash.engines._lmdb_replacing import DATA, LOCKS, NEW, finish, in_turn, is_left, replace
 from hashstash.engines._lmdb_seal import is_sealed, seal
 from hashstash.engines._lmdb_unborn import begin_anew
-from hashstash.engines._lmdb_writer import NOBODY, Writer, wait_for
+from hashstash.engines._lmdb_writer import NOBODY, Writer, is_own, wait_for
+from hashstash.engines._nested import comes_from, in_the_midst
 from hashstash.engines._reserve import make_reserve
 from hashstash.engines._salvage import NEXT_STEP
 from hashstash.errors import CorruptEntry, StashFull
@@ -42,6 +43,8 @@ FILES = (DATA, LOCKS, SEAL, NEW)
 RESERVE_SIZE = 128 * 1024
 _LARGEST_MAP_SIZE = 1 << 44
 _MOST_READERS = 1024
+_USER = "hashstash.engines.lmdb"
+"""The module whose functions put a ``note`` of theirs into ``running``."""
 OPTIONS: dict[str, Any] = {"max_readers": _MOST_READERS, "max_spare_txns": 0, "mode": PRIVATE_FILE}
 """No transaction is kept for the next read: where a forked child closes what its parent has open, the library ends those that are
 kept, in the table of readers that both share. The child would take the parent's place there, and lose it as soon as the parent
@@ -178,6 +181,8 @@ class Environment:
         """Wait for another writer, as far as one can be seen."""
         try:
             if self.writer[0]:
+                if self.running and is_own(self.writer):
+                    raise in_the_midst(self.folder)
                 wait_for(self.writer, self.folder)
         except ValueError:
             pass  # closed meanwhile
@@ -187,6 +192,8 @@ class Environment:
         """The environment with no transaction of this process running."""
         with self.gate:
             try:
+                if self.is_running_here():
+                    raise in_the_midst(self.folder)  # whose transaction ends only afterwards
                 self.begin, self.is_due = None, False
                 deadline = time.monotonic() + _LONGEST_WAIT
                 while self.running and time.monotonic() < deadline:
@@ -194,6 +201,10 @@ class Environment:
                 yield self._env
             finally:
                 self.begin, self.is_due = None, True
+
+    def is_running_here(self) -> bool:
+        """Whether this thread is in the midst of a transaction, from which a signal handler or a finalizer has come here."""
+        return comes_from(_USER, "note", self.running)
 
     def renew(self) -> bool:
         """Let transactions begin for another while; ``False`` if this is closed, or another file lies there, or none."""
@@ -207,6 +218,8 @@ class Environment:
                 self.begin = self._env.begin
                 self.is_due = False
                 lend(self)
+            if self.begin is None:
+                raise in_the_midst(self.folder)  # this thread is alone with it
             return True
 
     def expire(self) -> bool:

@@ -17,6 +17,7 @@ import lmdb
 
 from hashstash import forks
 from hashstash.engines._lmdb_environment import QUIET, Environment, file_in
+from hashstash.engines._nested import in_the_midst
 from hashstash.refusals import naming
 
 logger = logging.getLogger(__name__)
@@ -34,6 +35,8 @@ generation = 0
 """How many forks lie between this process and the one that began; what was opened in an earlier one is not to be used."""
 syncer: threading.Thread | None = None
 _abandoned: list[Environment] = []
+_opening: set[str] = set()
+"""Folders on which one is being looked for or opened, by the thread that has the lock."""
 _paused: list[tuple[Environment, bool]] = []
 """Those whose gates are held by a thread that forks."""
 
@@ -45,21 +48,33 @@ def acquire(folder: str, map_size: int, *, durable: bool, tidies: bool = True) -
     """
     real = os.path.realpath(folder)
     with table_lock:
-        environment = environments.get(real)
-        if environment is not None and not environment.is_in_place():
-            give_up(environment)
-            environment = None
-        if environment is None:
-            environment = _by_another_path(real)
-        if environment is None:
-            _make_room()
-            _let_go_of_parents(real)
-            with naming(real):
-                environment = environments[real] = Environment(real, map_size, durable=durable)
+        if real in _opening:
+            raise in_the_midst(real)
+        try:
+            # Before anybody looks: what a signal handler or a finalizer opens after that would be opened twice.
+            _opening.add(real)
+            environment = _found_or_opened(real, map_size, durable=durable)
+        finally:
+            _opening.discard(real)
         if tidies:
             environment.tidy()
         environment.users += 1
         return environment
+
+
+def _found_or_opened(real: str, map_size: int, *, durable: bool) -> Environment:
+    environment = environments.get(real)
+    if environment is not None and not environment.is_in_place():
+        give_up(environment)
+        environment = None
+    if environment is None:
+        environment = _by_another_path(real)
+    if environment is None:
+        _make_room()
+        _let_go_of_parents(real)
+        with naming(real):
+            environment = environments[real] = Environment(real, map_size, durable=durable)
+    return environment
 
 
 def _by_another_path(folder: str) -> Environment | None:
@@ -70,7 +85,7 @@ def _by_another_path(folder: str) -> Environment | None:
     """
     identity = file_in(folder)
     known = next(
-        (known for known in environments.values() if identity is not None and known.identity == identity), None
+        (known for known in list(environments.values()) if identity is not None and known.identity == identity), None
     )
     if known is None:
         return None
@@ -103,7 +118,7 @@ def _let_go_of_parents(folder: str) -> None:
 
 def _make_room() -> None:
     """Close what nobody has any more, and what was not used for longest. Who has that opens it again."""
-    idle = [environment for environment in environments.values() if environment.users <= 0]
+    idle = [environment for environment in list(environments.values()) if environment.users <= 0]
     for environment in idle if len(idle) > _MOST_IDLE else ():
         del environments[environment.folder]
         environment.close()
@@ -117,7 +132,8 @@ def release(environment: Environment) -> None:
     """Say that one user less has it; the last one closes it."""
     with table_lock:
         environment.users -= 1
-        if environment.users <= 0 and environments.get(environment.folder) is environment:
+        is_last = environment.users <= 0 and environments.get(environment.folder) is environment
+        if is_last and not environment.is_running_here():
             del environments[environment.folder]
             environment.close()
 
@@ -179,6 +195,7 @@ def _forget_in_child() -> None:
         if environment not in _abandoned:
             _abandoned.append(environment)
     environments.clear()
+    _opening.clear()
     _paused.clear()
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import mmap
 import os
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -71,6 +72,11 @@ class Writer:
             if self._words is not None:
                 self._words.release()
             self._map.close()
+
+
+def is_own(thread: Sequence[int]) -> bool:
+    """Whether it is this thread that writes, or one of that number in another container."""
+    return thread[0] & _THREAD == threading.get_native_id()
 
 
 def wait_for(thread: Sequence[int], folder: str) -> None:

@@ -121,7 +121,12 @@ class Rows:
                 if attempt == _TRIES - 1 or any(each.get("code") != _DUPLICATE for each in failed):
                     raise
 
-    def remove(self, filters: dict[str, str]) -> Any:
+    def said_id(self, name: str) -> Any:
+        """The write id that the document at an address says its blob has; ``None`` if there is none, or it says nothing."""
+        document = self._documents.find_one({"_id": name}, {"w": 1})
+        return None if document is None else document.get("w")
+
+    def remove(self, filters: dict[str, Any]) -> Any:
         """Remove the document of *filters*; the id and the file of what was there."""
         return self._documents.find_one_and_delete(filters, projection={"f": 1})
 

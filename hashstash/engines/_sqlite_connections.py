@@ -17,6 +17,7 @@ import weakref
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from hashstash import forks
+from hashstash.engines._nested import holds
 from hashstash.errors import CorruptEntry, StashLocked
 from hashstash.leaving import always_left
 
@@ -66,7 +67,10 @@ class Handle(sqlite3.Connection):
 
 
 class Connection:
-    """A connection of one thread; the lock is for those who close it from outside."""
+    """A connection of one thread; the lock is for those who close it from outside.
+
+    It is reentrant for signal handlers and finalizers, which come in the midst of an operation of that thread.
+    """
 
     __slots__ = ("__weakref__", "execute", "is_closed", "keeps_log", "lock", "look_at", "raw", "read_only", "stamp")
 
@@ -79,7 +83,7 @@ class Connection:
         """What others have left in the log stays there when it is closed."""
         self.stamp = stamp
         """How the file looked when it was opened for reading without locks; empty if it is read with them."""
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()
         self.look_at = time.monotonic() + LOOK
         """When to look again whether its file is in place."""
         self.is_closed = False
@@ -102,7 +106,12 @@ class Connection:
             connection.close(0)
 
     def close(self, timeout: float = -1.0) -> bool:
-        """Close it when its thread is not inside of it; whether that was so within *timeout* seconds."""
+        """Close it when its thread is not inside of it; whether that was so within *timeout* seconds.
+
+        ``False`` at once where it is this thread, to whose operation one comes back.
+        """
+        if holds(self.lock):
+            return False
         taken: list[bool] = []
         try:
             # The answer is kept in the same step: no interrupt comes between the two, after which the lock would stay held.
@@ -168,6 +177,16 @@ def file_at(path: str) -> tuple[int, int] | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     return status.st_dev, status.st_ino
+
+
+def is_in_the_midst(path: str, *, or_reads: bool) -> bool:
+    """Whether this thread itself is in the middle of opening, or of changing, the file at *path*, which then stays locked.
+
+    *or_reads*: also in the middle of anything else, of which SQLite may not be done with the last statement.
+    """
+    return holds(opening) or any(
+        holds(connection.lock) and (or_reads or connection.raw.in_transaction) for connection in _open_on(file_at(path))
+    )
 
 
 def open_among(group: weakref.WeakSet[Connection], make: Callable[[], Connection]) -> Connection:

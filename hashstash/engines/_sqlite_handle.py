@@ -12,7 +12,8 @@ import time
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from hashstash.engines._embedded import EmbeddedEngine, let_go_in
+from hashstash.engines._embedded import EmbeddedEngine, let_go_in, others_of_this_thread
+from hashstash.engines._nested import holds, in_the_midst
 from hashstash.engines._reserve import shrink_reserve
 from hashstash.engines._sqlite_answers import explained, is_locked, is_stuck, may_pass
 from hashstash.engines._sqlite_connections import (
@@ -54,6 +55,10 @@ class _Wait:
     own_until = 0.0
     """When the lock may be one that this process has kept by mistake."""
     is_second_try = False
+
+    def __init__(self, *, is_nested: bool) -> None:
+        self.is_nested = is_nested
+        """Whether the same thread is in the midst of another operation, as a signal handler or a finalizer is."""
 
 
 class SqliteHandleEngine(EmbeddedEngine):
@@ -178,8 +183,9 @@ class SqliteHandleEngine(EmbeddedEngine):
 
     def _read(self, read: Callable[[Any], Result]) -> Result | None:
         """What *read* gives for the library's object; ``None`` if nothing was ever written."""
+        is_nested = holds(self._turn)
         with self._turn:
-            wait = _Wait()
+            wait = self._begun(is_nested=is_nested)
             while True:
                 try:
                     handle = self._opened()
@@ -196,6 +202,15 @@ class SqliteHandleEngine(EmbeddedEngine):
                     locate(error, self._path)
                     raise
 
+    def _is_in_transaction(self) -> bool:
+        return self._connection is not None and bool(self._connection.in_transaction)
+
+    def _begun(self, *, is_nested: bool) -> _Wait:
+        """What an operation begins with; StashLocked in the middle of a transaction of the same thread."""
+        if is_nested and self._is_in_transaction():
+            raise in_the_midst(self._path)
+        return _Wait(is_nested=is_nested)
+
     def _is_without_tables(self) -> bool:
         if self._connection is None:  # it is while it was opened that a table was missing
             return False
@@ -210,8 +225,9 @@ class SqliteHandleEngine(EmbeddedEngine):
 
         *needed*: how many bytes are to be stored, for the error where there is no room.
         """
+        is_nested = holds(self._turn)
         with self._turn:
-            wait = _Wait()
+            wait = self._begun(is_nested=is_nested)
             while True:
                 try:
                     return write(self._ready())
@@ -224,7 +240,7 @@ class SqliteHandleEngine(EmbeddedEngine):
                     explain(error, self._path, self._folder, needed)
                     raise
                 finally:
-                    if self._connection is not None and self._connection.in_transaction:
+                    if self._is_in_transaction():
                         self._connection.rollback()
 
     def _wait_or_raise(self, error: BaseException, wait: _Wait, needed: int | None = None) -> None:
@@ -233,12 +249,19 @@ class SqliteHandleEngine(EmbeddedEngine):
             # Whatever is open in this process shares what SQLite believes; and a page that it has found damaged it takes for
             # a sound one the next time, as long as it has it in memory.
             let_go_in(self._folder, patience=0.0)
-        if may_pass(error) and not wait.is_second_try:
+        # Closed it was by what a signal handler or a finalizer of this thread has done meanwhile.
+        is_closed = isinstance(error, sqlite3.ProgrammingError) and "closed" in str(error)
+        if (may_pass(error) or is_closed) and not wait.is_second_try:
             wait.is_second_try = True
             return
         if not is_locked(error):
             raise explained(error, self._path, PATIENCE, needed) from error
         now = time.monotonic()
+        others = others_of_this_thread(self, SqliteHandleEngine)
+        # SQLite may not be done with the last statement of an outer operation, either.
+        is_long = bool(wait.until) and now > wait.own_until and bool(wait.is_nested or others)
+        if is_long or any(other._is_in_transaction() for other in others):  # noqa: SLF001
+            raise in_the_midst(self._path) from error
         if not wait.until:
             wait.until, wait.own_until = now + PATIENCE, now + STUCK
         elif now > wait.until:

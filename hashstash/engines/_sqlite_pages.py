@@ -65,8 +65,8 @@ def _check_header(path: str, reserve: str) -> None:
 def _is_filled(descriptor: int) -> bool:
     """Whether somebody is just writing the first page, into a file that takes the place of one that was removed."""
     deadline = time.monotonic() + _MAKING
-    while not os.fstat(descriptor).st_size:
-        if time.monotonic() > deadline:
+    while not (status := os.fstat(descriptor)).st_size:
+        if time.monotonic() > deadline or abs(time.time() - status.st_mtime) > _MAKING:
             return False
         time.sleep(_MAKING / 40)
     return True

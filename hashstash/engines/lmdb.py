@@ -6,6 +6,7 @@ A read or a write takes the short way while the environment is open; where it is
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from functools import partial
 from operator import itemgetter
@@ -28,6 +29,7 @@ from hashstash.engines._lmdb_rebuilding import while_nobody_writes
 from hashstash.engines._lmdb_replacing import CAN_REPLACE, DATA
 from hashstash.engines._lmdb_salvage import rows_in
 from hashstash.engines._lmdb_transactions import BATCH, batch_of, check_all, drop_rows, swap_each
+from hashstash.engines._nested import in_the_midst
 from hashstash.engines._options import whole_number
 from hashstash.engines._reserve import make_reserve, shrink_reserve
 from hashstash.engines._salvage import NEXT_STEP, gathered, replace_files
@@ -191,7 +193,10 @@ class LmdbEngine(FolderEngine):
             except (lmdb.CorruptedError, lmdb.PageNotFoundError) as error:
                 raise CorruptEntry(f"{self._folder} is damaged ({error}); move it aside") from error
             except lmdb.Error as error:
-                raise refused(error, self._folder, needed) or error from error
+                refusal = refused(error, self._folder, needed)
+                if refusal is not None and refusal.errno == errno.EBUSY:  # as it calls what this thread itself does
+                    refusal = in_the_midst(self._folder)
+                raise refusal or error from error
             finally:
                 environment.running.discard(note)
             if has_panicked:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from hashstash.engine import Capability, Change, FolderEngine, WriteId
 from hashstash.engines import _sqlite_statements as statements
+from hashstash.engines._nested import holds, in_the_midst
 from hashstash.engines._options import seconds
 from hashstash.engines._salvage import NEXT_STEP, gathered, replace_files
 from hashstash.engines._sqlite_answers import (
@@ -38,6 +39,7 @@ from hashstash.engines._sqlite_connections import (
     close_group,
     close_idle_on,
     file_at,
+    is_in_the_midst,
     open_among,
     refuse_replaced,
     replacing,
@@ -145,14 +147,17 @@ class SqliteEngine(FolderEngine):
                 if connection.look_at < time.monotonic():
                     connection.look()
                 if connection.stamp and connection.stamp != stamp_of(self._file):
-                    connection.close()
+                    self._refuse_nested(is_nested=not connection.close())
                     continue
+                is_nested = holds(connection.lock)
                 with connection.lock:
-                    if connection.raw.in_transaction:  # of an operation that was interrupted twice
-                        connection.raw.rollback()
+                    if connection.raw.in_transaction:
+                        self._refuse_nested(is_nested=is_nested)
+                        connection.raw.rollback()  # of an operation that was interrupted twice
                     result = operation(connection.raw)
                     if not write or connection.raw.is_in_place():
                         return result
+                self._refuse_nested(is_nested=is_nested)  # the outer operation goes over to the other file
                 connection.close_replaced()  # and is done again in the file that has taken its place, or will
                 if time.monotonic() > deadline:
                     raise locked(self._file, self._timeout)
@@ -177,10 +182,15 @@ class SqliteEngine(FolderEngine):
                     continue
                 if not is_locked(error) or time.monotonic() > deadline:
                     raise explained(error, self._file, self._timeout, needed) from error
+                self._refuse_nested(is_nested=is_in_the_midst(self._file, or_reads=time.monotonic() > own_until))
                 if time.monotonic() > own_until:
                     close_idle_on(self._file)
                     own_until += STUCK
                 time.sleep(NAP / 10)  # where the library does not wait by itself, as when the journal is chosen
+
+    def _refuse_nested(self, *, is_nested: bool) -> None:
+        if is_nested:
+            raise in_the_midst(self._file)
 
     def _free(self, operation: Callable[[sqlite3.Connection], Result], *, keep: int) -> Result | None:
         """Run what makes room, which itself needs a little: of what was put by for this, all but *keep* bytes is given up."""

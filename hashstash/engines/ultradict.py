@@ -287,11 +287,11 @@ class UltradictEngine(GuardedEngine):
     def _start_anew(self) -> None:
         """Leave memory that cannot be read, and let go of it as far as that is known by name."""
         with self._turn:
-            self._guarded(self._start_anew_now)
+            self._change(self._start_anew_now)
 
     def _start_anew_now(self) -> None:
         self._guard.for_writing()
-        self._guard.enter(alone=True)
+        self._guard.enter(alone=True, before_waiting=self._refuse_to_wait)
         self._forget()
         self._guard.begin()
         token = self._token()

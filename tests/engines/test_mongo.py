@@ -197,6 +197,16 @@ def test_payloads_are_never_part_of_a_filter(engine):
     assert engine.get(b"\x00") is None
 
 
+@pytest.mark.parametrize("said", ["00" * 8, None, 7])
+def test_a_row_goes_by_the_write_id_of_its_blob_whatever_damage_has_made_of_the_other(engine, said):
+    engine.put(ADDRESS, row("a", 1))
+    documents(engine).update_one({"_id": ADDRESS.hex()}, {"$set": {"w": said}})
+    assert not engine.delete_if(ADDRESS, row("", 2)[8:16])
+    assert engine.delete_if(ADDRESS, row("", 1)[8:16])
+    assert not engine.delete_if(ADDRESS, row("", 1)[8:16])
+    assert engine.get(ADDRESS) is None
+
+
 # ---- large blobs ---------------------------------------------------------------------------------------------------
 
 
