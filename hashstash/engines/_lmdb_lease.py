@@ -6,9 +6,11 @@ way, looks, and gets it back for another while. What nobody uses wakes no thread
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -22,8 +24,8 @@ WHILE = 0.08
 
 class _Watcher:
     def __init__(self) -> None:
-        self._lent: set[Environment] = set()
-        self._some = threading.Event()
+        # Written in C, unlike an event: an interrupt that comes while something is put there leaves nothing locked.
+        self._lent: SimpleQueue[Environment] = SimpleQueue()
         self._thread = threading.Thread(target=self._watch, name="hashstash-lease", daemon=True)
 
     def start(self) -> None:
@@ -37,15 +39,16 @@ class _Watcher:
         return self._thread.is_alive()
 
     def add(self, environment: Environment) -> None:
-        self._lent.add(environment)
-        self._some.set()
+        self._lent.put(environment)
 
     def _watch(self) -> None:
-        while self._some.wait():
-            self._some.clear()
+        while True:
+            lent = [self._lent.get()]
             time.sleep(WHILE)
-            for environment in list(self._lent):
-                self._lent.discard(environment)
+            with contextlib.suppress(Empty):
+                while True:
+                    lent.append(self._lent.get_nowait())
+            for environment in lent:
                 if not environment.expire():
                     self.add(environment)
 

@@ -1,5 +1,6 @@
 """LMDB environments beside others who remove, repair or only read them, and beside many more in the same process."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -22,6 +23,7 @@ LmdbEngine = lmdb_engine.LmdbEngine
 replacing = pytest.importorskip("hashstash.engines._lmdb_replacing")
 writers = pytest.importorskip("hashstash.engines._lmdb_writer")
 pages = pytest.importorskip("hashstash.engines._lmdb_pages")
+lease = pytest.importorskip("hashstash.engines._lmdb_lease")
 LONG = 2.0
 """Seconds: many times what it may take to notice another file, also on a busy machine."""
 knows_writers = pytest.mark.skipif(not writers._is_glibc(), reason="who writes is known only by the GNU C library")
@@ -213,7 +215,7 @@ def test_who_only_reads_changes_no_file_but_the_table_of_readers(tmp_path):
 
 WRITES_FOR_LONG = """
 import sys
-from hashstash.engines import _lmdb_shared as shared
+from hashstash.engines import _lmdb_lease, _lmdb_shared as shared
 from hashstash.engines.lmdb import LmdbEngine
 engine = LmdbEngine(sys.argv[1])
 engine.put(bytes(16), b"theirs")
@@ -292,3 +294,38 @@ class Changing:
 
 def test_a_meta_page_is_not_taken_while_it_is_being_written():
     assert pages._steady(Changing(b"half", b"new", b"new"), 0) == b"new"
+
+
+def test_an_interrupt_while_an_environment_is_lent_leaves_nothing_locked():
+    class Lent:
+        def __init__(self):
+            self.is_over = threading.Lock()
+            self.is_over.acquire()
+
+        def expire(self):
+            self.is_over.release()
+            return True
+
+    def interrupt_at(step):
+        def profile(frame, event, argument):
+            nonlocal step
+            step -= event in {"call", "c_return"}  # where a signal is heard
+            if not step:
+                sys.setprofile(None)
+                raise KeyboardInterrupt
+
+        sys.setprofile(profile)
+
+    watcher = lease._Watcher()
+    watcher.start()
+    for step in range(1, 20):
+        lent = Lent()
+        with contextlib.suppress(KeyboardInterrupt):
+            try:
+                interrupt_at(step)
+                watcher.add(lent)
+            finally:
+                sys.setprofile(None)
+    lent = Lent()
+    watcher.add(lent)
+    assert lent.is_over.acquire(timeout=5)
