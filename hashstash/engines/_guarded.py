@@ -78,7 +78,18 @@ class GuardedEngine(GuardedTurns):
     def delete(self, address: bytes) -> bool:
         if not self.has(address):
             return False
-        return bool(self._freeing(lambda: self._write(lambda handle: self._delete(handle, address)), keep=_KEPT))
+        return self._has_removed(lambda handle: self._delete(handle, address))
+
+    def _has_removed(self, delete: Callable[[Any], int]) -> bool:
+        """Whether *delete* has removed a row: on a full disk it is tried again, when it may have come to its end already."""
+        counts: list[int] = []
+
+        def counted(handle: Any) -> int:
+            counts.append(delete(handle))
+            return counts[-1]
+
+        self._freeing(lambda: self._write(counted), keep=_KEPT)
+        return any(counts)
 
     def _delete(self, handle: Any, address: bytes) -> int:
         if not self._holds(handle, address):
@@ -92,7 +103,7 @@ class GuardedEngine(GuardedTurns):
 
         if _etag(self.get(address)) != expected:
             return False  # without writing anything
-        return bool(self._freeing(lambda: self._write(delete), keep=_KEPT))
+        return self._has_removed(delete)
 
     def swap(self, address: bytes, expected: WriteId | None, blob: bytes) -> bool:
         if _etag(self.get(address)) != expected:

@@ -1,5 +1,6 @@
 """Ctrl-C at each step of engines that one process at a time may write: the lock is free, nothing stays open, what is read is right."""
 
+import errno
 import gc
 import os
 import shutil
@@ -164,3 +165,24 @@ def test_a_fork_does_not_take_the_lock_from_a_thread_of_its_parent(tmp_path):
     command = [sys.executable, "-W", "ignore", "-c", FORKED, str(tmp_path / "stash")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert (done.stdout, done.stderr) == ("0\n", "")
+
+
+@pytest.mark.parametrize("remove", ["delete", "delete_if"])
+def test_who_removes_a_row_on_a_full_disk_has_removed_it_though_only_the_second_try_comes_to_its_end(
+    make, monkeypatch, remove
+):
+    engine = make()
+    engine.put_many([(ADDRESS, OLD), (OTHER, OLD)])
+    finish, left = engine._guard.finish, [OSError(errno.ENOSPC, "no room")]
+
+    def fails_once(*arguments):
+        if left:
+            raise left.pop()
+        finish(*arguments)
+
+    monkeypatch.setattr(engine._guard, "finish", fails_once)
+    assert engine.delete(ADDRESS) if remove == "delete" else engine.delete_if(ADDRESS, OLD[8:16])
+    assert not left
+    assert engine.get(ADDRESS) is None
+    assert list(engine.scan()) == [OTHER]
+    engine.close()
